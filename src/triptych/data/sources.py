@@ -1,0 +1,74 @@
+"""From what a recipe says about a dataset to a source of conversations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol, assert_never, runtime_checkable
+
+from triptych.conversation import Conversation
+from triptych.custom import CustomConfig, build_custom
+from triptych.data.config import CocoCaptionsConfig, LlavaConfig
+from triptych.errors import DataError
+from triptych.scenes.config import ScenesConfig
+
+
+@runtime_checkable
+class Source(Protocol):
+    """A dataset: so many conversations, each found by its number. Sources are picklable.
+
+    Making a source raises DataError when the dataset as a whole is unusable; `source[i]` raises DataError,
+    with file and line or name of the record, when that record is.
+    """
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Conversation: ...
+
+
+def build(config: ScenesConfig | LlavaConfig | CocoCaptionsConfig | CustomConfig, base: Path = Path()) -> Source:
+    """The source that `config` describes.
+
+    Args:
+        config: Which, and how.
+        base: The folder that relative paths start from: the recipe's. A source of the user's own is made as
+            `MySource(base=base, **options)`.
+
+    Raises:
+        RecipeError: A source of the user's own cannot be imported or made.
+        DataError: The dataset as a whole is unusable: a missing file, malformed JSON, no records.
+    """
+    source = _build(config, base)
+    if len(source) == 0:
+        raise DataError(f"the dataset is empty: {config!r}")
+    return source
+
+
+def _build(config: ScenesConfig | LlavaConfig | CocoCaptionsConfig | CustomConfig, base: Path) -> Source:
+    match config:
+        case ScenesConfig():
+            from triptych.scenes.dataset import Scenes
+
+            return Scenes(config)
+        case LlavaConfig():
+            from triptych.data.llava import LlavaSource
+
+            path = _located(config.path, base)
+            return LlavaSource(path, _located(config.images, base) if config.images else path.parent, config.limit)
+        case CocoCaptionsConfig():
+            from triptych.data.coco import CocoCaptionsSource
+
+            return CocoCaptionsSource(
+                _located(config.annotations, base),
+                _located(config.images, base),
+                prompts=config.prompts,
+                captions=config.captions,
+                limit=config.limit,
+            )
+        case CustomConfig():
+            return build_custom(config, Source, base=base)  # type: ignore[type-abstract]
+        case _:
+            assert_never(config)
+
+
+def _located(path: Path, base: Path) -> Path:
+    return Path(base, path.expanduser())

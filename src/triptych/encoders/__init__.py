@@ -1,0 +1,6 @@
+"""Encoders: from a raw medium to features `[N, T, D_enc]`."""
+
+from triptych.encoders.build import build
+from triptych.encoders.config import EfficientNetConfig, EncoderConfig, HuggingFaceConfig
+
+__all__ = ["EfficientNetConfig", "EncoderConfig", "HuggingFaceConfig", "build"]

@@ -1,0 +1,40 @@
+"""From a config to its encoder: the one place that pairs them. Modules are imported only when asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, assert_never
+
+from triptych.custom import CustomConfig, build_custom
+from triptych.encoders.config import EfficientNetConfig, HuggingFaceConfig
+
+if TYPE_CHECKING:
+    from triptych.encoders.encoder import Encoder
+
+
+def build(config: EfficientNetConfig | HuggingFaceConfig | CustomConfig, base: Path | None = None) -> Encoder:
+    """Build an encoder with its weights, in evaluation mode, in the precision of its config.
+
+    Args:
+        config: Which, and how.
+        base: The folder that relative `file:` paths start from.
+
+    Raises:
+        WeightsError: The weights cannot be had or do not fit.
+        RecipeError: The parts of the config do not go together.
+    """
+    match config:
+        case EfficientNetConfig():
+            from triptych.encoders.efficientnet import EfficientNet
+
+            return EfficientNet.from_config(config, base)
+        case HuggingFaceConfig():
+            from triptych.encoders.huggingface import HuggingFaceEncoder
+
+            return HuggingFaceEncoder.from_config(config, base)
+        case CustomConfig():
+            from triptych.encoders.encoder import Encoder
+
+            return build_custom(config, Encoder).eval()
+        case _:
+            assert_never(config)

@@ -1,0 +1,63 @@
+"""What a recipe says about encoders. Importable without torch; `build.py` pairs each with its module."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Discriminator, Field, Tag, model_validator
+
+from triptych.config import Config
+from triptych.custom import CUSTOM_TAG, CustomConfig, kind_tag
+from triptych.weights.embedded import EFFICIENTNET_LITE2
+
+Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
+Fit: TypeAlias = Literal["pad", "squash", "crop"]
+
+
+class EfficientNetConfig(Config):
+    """EfficientNet-Lite2 trained on ImageNet: the embedded default, small and fast on a CPU."""
+
+    kind: Literal["efficientnet"] = "efficientnet"
+    weights: str | None = Field(EFFICIENTNET_LITE2, description="URI of the weights; null starts from random ones")
+    resolution: int = Field(260, ge=32, le=2048, description="side of the square input in pixels; one cell per 32")
+    features: Literal["head", "last"] = Field(
+        "head", description="`head`: 1280 channels of the last convolution; `last`: 352 of the block before it"
+    )
+    fit: Fit = Field("pad", description="how a picture becomes square: `pad` keeps all of it and its shape")
+    precision: Precision = Field("auto", description="precision to compute in; `auto`: bfloat16 where that is fast")
+
+
+class HuggingFaceConfig(Config):
+    """Any vision tower of the families CLIP, SigLIP, DINOv2 (with registers or without) and ViT."""
+
+    kind: Literal["huggingface"] = "huggingface"
+    weights: str | None = Field(None, description="hf:ORG/NAME or file:FOLDER in the hub's format")
+    architecture: dict[str, Any] | None = Field(
+        None, description="a transformers configuration (`model_type: clip_vision_model`, …) for random weights"
+    )
+    layer: int | Literal["output"] = Field(
+        -2, description="index into transformers' `hidden_states`, or `output` for the normalised last layer"
+    )
+    drop_cls: bool = Field(True, description="leave out the class token, so that positions are cells of a grid")
+    resolution: int | None = Field(None, ge=8, le=4096, description="side in pixels; null takes the tower's own")
+    fit: Fit = Field("pad", description="how a picture becomes square: `pad` keeps all of it and its shape")
+    precision: Precision = Field("auto", description="precision to compute in; `auto`: bfloat16 where that is fast")
+
+    @model_validator(mode="after")
+    def _has_one_origin(self) -> HuggingFaceConfig:
+        if (self.weights is None) == (self.architecture is None):
+            raise ValueError(
+                "give either `weights` (pretrained) or `architecture` (random weights), not both or neither"
+            )
+        if self.architecture is not None and "model_type" not in self.architecture:
+            raise ValueError("`architecture` needs a `model_type`, such as clip_vision_model")
+        return self
+
+
+EncoderConfig: TypeAlias = Annotated[
+    Annotated[EfficientNetConfig, Tag("efficientnet")]
+    | Annotated[HuggingFaceConfig, Tag("huggingface")]
+    | Annotated[CustomConfig, Tag(CUSTOM_TAG)],
+    Discriminator(kind_tag),
+]
+"""One of the kinds of encoders, told apart by `kind`."""

@@ -1,0 +1,125 @@
+"""The contract of encoders: from a medium to features `[N, T, D_enc]`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from triptych.conversation import Image
+from triptych.encoders.preparation import ImagePreparation
+
+NUMERICS = 1
+"""Counts changes to the arithmetic of this floor, so that features cached before one are not taken for those after."""
+
+
+class Encoder(nn.Module):
+    """An encoder of pictures.
+
+    A subclass calls this constructor and writes `forward`; one whose output is more than the grid also `tokens`.
+
+    Args:
+        dim: Channels of the features, D_enc.
+        grid: Rows and columns of the features; position `row * columns + column`.
+        preparation: Makes the pixels that `forward` takes. Small and picklable: what a worker process needs.
+        identity: Whatever else the features depend on besides the weights, as JSON values: architecture, layer, …
+    """
+
+    def __init__(
+        self, *, dim: int, grid: tuple[int, int], preparation: ImagePreparation, identity: Mapping[str, Any]
+    ) -> None:
+        super().__init__()
+        self.dim = dim
+        self.grid = grid
+        self.preparation = preparation
+        self._identity = dict(identity)
+        self._fingerprint: tuple[tuple[Any, ...], str] | None = None
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision that the encoder computes in and answers with."""
+        return next(self.parameters()).dtype
+
+    def tokens(self, part: Image) -> int:  # noqa: ARG002 - every picture has the same length here
+        """How many positions T the features of a medium take: the only truth about it."""
+        return self.grid[0] * self.grid[1]
+
+    def prepare(self, part: Image) -> Tensor:
+        """Pixels `[C, H, W]` of a medium, uint8, on the CPU. Uses no weights.
+
+        Raises:
+            DataError: The medium cannot be read.
+        """
+        return self.preparation(part)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Features `[N, T, dim]` of prepared pixels `[N, C, H, W]`."""
+        raise NotImplementedError
+
+    @property
+    def chunk(self) -> int:
+        """Pictures per forward pass of `encode`: what suits the device, and constant on it."""
+        return 4 if next(self.parameters()).device.type == "cpu" else 32
+
+    def encode(self, pixels: Sequence[Tensor]) -> list[Tensor]:
+        """Features `[T, dim]` of each of any number of prepared pixels `[C, H, W]`, on the encoder's device.
+
+        Every forward pass has exactly `chunk` pictures, the last one filled up with zeros: matrix products of
+        different sizes round differently, and a picture's features must not depend on what it is encoded with.
+        """
+        device = next(self.parameters()).device
+        features: list[Tensor] = [torch.empty(0)] * len(pixels)
+        shapes: dict[torch.Size, list[int]] = {}
+        for i, picture in enumerate(pixels):
+            shapes.setdefault(picture.shape, []).append(i)
+        for same in shapes.values():
+            for start in range(0, len(same), self.chunk):
+                part = same[start : start + self.chunk]
+                batch = torch.stack([pixels[i] for i in part])
+                filling = batch.new_zeros(self.chunk - len(part), *batch.shape[1:])
+                for i, feature in zip(part, self(torch.cat([batch, filling]).to(device)), strict=False):
+                    features[i] = feature
+        return features
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of everything that the features depend on: weights, precision, preparation, architecture.
+
+        Equal in every process that builds the same encoder; different as soon as a weight is trained or
+        loaded. Reads all weights when they have changed (about a second per gigabyte).
+        """
+        tensors = self.state_dict()
+        state = tuple((name, tensor.dtype, tensor.data_ptr(), tensor._version) for name, tensor in tensors.items())
+        if self._fingerprint is None or self._fingerprint[0] != state:
+            self._fingerprint = (state, self._hash(tensors))
+        return self._fingerprint[1]
+
+    def _hash(self, tensors: Mapping[str, Tensor]) -> str:
+        kind = f"{type(self).__module__}.{type(self).__qualname__}"
+        description = [NUMERICS, kind, asdict(self.preparation), self._identity]
+        digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
+        for name in sorted(tensors):
+            tensor = tensors[name].detach().cpu().contiguous()
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            digest.update(tensor.flatten().view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
+
+class Normalisation(nn.Module):
+    """Pixels 0–255 to `(pixels / 255 - mean) / std` per channel, in the precision of the encoder."""
+
+    def __init__(self, mean: tuple[float, float, float], std: tuple[float, float, float]) -> None:
+        super().__init__()
+        # Not in the state dict: they are configuration, and must not be rounded when a module is cast.
+        self.mean, self.std = tuple(255 * value for value in mean), tuple(255 * value for value in std)
+
+    def forward(self, pixels: Tensor, dtype: torch.dtype) -> Tensor:
+        """`[N, 3, H, W]` uint8 (or any number type in 0–255) to `dtype`."""
+        mean = torch.tensor(self.mean, device=pixels.device).view(3, 1, 1)
+        std = torch.tensor(self.std, device=pixels.device).view(3, 1, 1)
+        return ((pixels.float() - mean) / std).to(dtype)

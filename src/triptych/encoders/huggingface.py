@@ -1,0 +1,288 @@
+"""Any Hugging Face vision tower of a known family: CLIP, SigLIP, DINOv2 (with registers or without), ViT.
+
+pixels ─► embeddings ─► layer 1 … layer k │ layers after k are never built ─► drop CLS and registers ─► [N, T, D]
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from triptych.conversation import Image
+from triptych.encoders.config import HuggingFaceConfig
+from triptych.encoders.encoder import Encoder, Normalisation
+from triptych.encoders.precision import resolve
+from triptych.encoders.preparation import (
+    CLIP_MEAN,
+    CLIP_STD,
+    HALF,
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    ImagePreparation,
+    mean_colour,
+)
+from triptych.errors import RecipeError, WeightsError
+from triptych.weights import fetch
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+Colour = tuple[float, float, float]
+BILINEAR = 2
+"""Pillow's number for bilinear interpolation, which preprocessor configs use."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """What has to be known about a family of towers beside its configuration.
+
+    Args:
+        model: Name of the class in transformers.
+        norm: Name of the normalisation after the last layer, which a chosen layer comes before.
+        mean: Of the pixels, 0–1, where the model comes without a preprocessor config.
+        std: Likewise.
+        cls: Number of class tokens in front.
+        options: Arguments of the class that leave out what is not needed.
+    """
+
+    model: str
+    norm: str
+    mean: Colour
+    std: Colour
+    cls: int = 1
+    options: tuple[tuple[str, Any], ...] = ()
+
+
+_CLIP = Family("CLIPVisionModel", "post_layernorm", CLIP_MEAN, CLIP_STD)
+_SIGLIP = Family("SiglipVisionModel", "post_layernorm", HALF, HALF, cls=0)
+_VIT_OPTIONS = (("add_pooling_layer", False),)
+
+FAMILIES: dict[str, Family] = {
+    "clip": _CLIP,
+    "clip_vision_model": _CLIP,
+    "siglip": _SIGLIP,
+    "siglip_vision_model": _SIGLIP,
+    "dinov2": Family("Dinov2Model", "layernorm", IMAGENET_MEAN, IMAGENET_STD),
+    "dinov2_with_registers": Family("Dinov2WithRegistersModel", "layernorm", IMAGENET_MEAN, IMAGENET_STD),
+    "vit": Family("ViTModel", "layernorm", HALF, HALF, options=_VIT_OPTIONS),
+}
+"""By `model_type` of the configuration."""
+
+
+class HuggingFaceEncoder(Encoder):
+    """A vision tower, cut off behind the chosen layer.
+
+    Args:
+        model: The tower, with exactly the layers that are needed.
+        config: Which layer, how to prepare.
+        pixels: The contents of the model's preprocessor config (mean, standard deviation, interpolation).
+    """
+
+    def __init__(self, model: PreTrainedModel, config: HuggingFaceConfig, pixels: dict[str, Any]) -> None:
+        tower = model.config
+        family = FAMILIES[tower.model_type]
+        patch = _side(tower.patch_size, "patch_size")
+        own = _side(tower.image_size, "image_size")
+        resolution = config.resolution or own
+        if resolution % patch:
+            near = max(1, round(resolution / patch)) * patch
+            raise RecipeError(
+                f"encoder: `resolution: {resolution}` is not a multiple of the tower's "
+                f"patches of {patch} pixels; try {near}"
+            )
+        mean, std = _colour(pixels, "image_mean", family.mean), _colour(pixels, "image_std", family.std)
+        rows = resolution // patch
+        super().__init__(
+            dim=tower.hidden_size,
+            grid=(rows, rows),
+            preparation=ImagePreparation(
+                resolution, config.fit, mean_colour(mean), bilinear=pixels.get("resample") == BILINEAR
+            ),
+            identity={"tower": _description(tower), "drop_cls": config.drop_cls, "mean": mean, "std": std},
+        )
+        self.normalise = Normalisation(mean, std)
+        self.model = model
+        self._prefix = family.cls + getattr(tower, "num_register_tokens", 0)
+        self._kept = 0 if config.drop_cls else family.cls
+        interpolates = "interpolate_pos_encoding" in inspect.signature(type(model).forward).parameters
+        self._options = {"interpolate_pos_encoding": resolution != own} if interpolates else {}
+        self._identity["norm"] = any(_is_norm(name, module, family) for name, module in model.named_modules())
+
+    @classmethod
+    def from_config(cls, config: HuggingFaceConfig, base: Path | None = None) -> HuggingFaceEncoder:
+        """Load the tower, or make it with random weights that are the same in every process."""
+        if config.weights is None:
+            assert config.architecture is not None
+            model, pixels = _random(config), {}
+        else:
+            folder = fetch(config.weights, base=base)
+            model, pixels = _pretrained(config, folder), _preprocessing(folder)
+        return cls(model, config, pixels).to(resolve(config.precision)).eval()
+
+    def tokens(self, part: Image) -> int:
+        """Cells of the grid, and the class token where it is kept (registers never are)."""
+        return self._kept + super().tokens(part)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Features `[N, tokens, dim]` of pixels `[N, 3, H, W]` (0–255)."""
+        hidden = self.model(self.normalise(pixels, self.dtype), **self._options).last_hidden_state
+        cells = hidden[:, self._prefix :]
+        return torch.cat([hidden[:, : self._kept], cells], dim=1) if self._kept else cells
+
+
+def _random(config: HuggingFaceConfig) -> PreTrainedModel:
+    from transformers import AutoConfig
+
+    architecture = dict(config.architecture or {})
+    model_type = architecture.pop("model_type")
+    _family(model_type, "encoder: `architecture.model_type`")
+    try:
+        tower = _vision_config(AutoConfig.for_model(model_type, **architecture))
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f"encoder: `architecture` is not a configuration of {model_type}: {error}") from error
+    layers = _layers_needed(config, tower)
+    tower.num_hidden_layers = tower.num_hidden_layers if layers is None else layers
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = _class(tower)(tower, **dict(FAMILIES[tower.model_type].options))
+    return _without_norm(model) if layers is not None else model
+
+
+def _pretrained(config: HuggingFaceConfig, folder: Path) -> PreTrainedModel:
+    from transformers import AutoConfig
+
+    try:
+        whole = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise WeightsError(
+            f"weights {config.weights}: {folder} holds no configuration that transformers knows ({error})"
+        ) from error
+    _family(whole.model_type, f"weights {config.weights}")
+    tower = _vision_config(whole)
+    layers = _layers_needed(config, tower)
+    tower.num_hidden_layers = tower.num_hidden_layers if layers is None else layers
+    try:
+        with _quiet():  # the tensors of the layers that are cut off would be reported as unexpected
+            model, report = _class(tower).from_pretrained(
+                folder,
+                config=tower,
+                dtype=torch.float32,
+                local_files_only=True,
+                output_loading_info=True,
+                weights_only=True,
+                **dict(FAMILIES[tower.model_type].options),
+            )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise WeightsError(f"weights {config.weights}: {folder} cannot be loaded ({error})") from error
+    lacking = sorted(report["missing_keys"]) + [str(key) for key in report["mismatched_keys"]]
+    if lacking:
+        raise WeightsError(
+            f"weights {config.weights}: {folder} lacks {len(lacking)} tensors of {_class(tower).__name__}, "
+            f"among them {', '.join(lacking[:5])}"
+        )
+    return _without_norm(model) if layers is not None else model
+
+
+def _family(model_type: str, where: str) -> Family:
+    family = FAMILIES.get(model_type)
+    if family is None:
+        raise RecipeError(f"{where}: model type {model_type!r} is not among the known towers ({', '.join(FAMILIES)})")
+    return family
+
+
+def _class(tower: PreTrainedConfig) -> type[PreTrainedModel]:
+    import transformers
+
+    found: type[PreTrainedModel] = getattr(transformers, FAMILIES[tower.model_type].model)
+    return found
+
+
+def _vision_config(config: PreTrainedConfig) -> PreTrainedConfig:
+    """The tower's configuration, also out of that of a model with two towers."""
+    vision: PreTrainedConfig = getattr(config, "vision_config", config)
+    if hasattr(vision, "vision_use_head"):
+        vision.vision_use_head = False  # the pooling that SigLIP's contrastive loss needs, and features do not
+    return vision
+
+
+def _layers_needed(config: HuggingFaceConfig, tower: PreTrainedConfig) -> int | None:
+    """How many layers come before `hidden_states[layer]`; None for all of them and the normalisation."""
+    if config.layer == "output":
+        return None
+    count: int = tower.num_hidden_layers
+    if not -(count + 1) <= config.layer <= count:
+        raise RecipeError(
+            f"encoder: `layer: {config.layer}` does not exist; a tower of {count} layers has "
+            f"hidden states 0 to {count}, or -{count + 1} to -1"
+        )
+    return config.layer % (count + 1)
+
+
+def _without_norm(model: PreTrainedModel) -> PreTrainedModel:
+    """Transformers' hidden states come before the last normalisation: take it out."""
+    family = FAMILIES[model.config.model_type]
+    for name, module in list(model.named_modules()):
+        if _is_norm(name, module, family):
+            model.set_submodule(name, nn.Identity())
+    return model
+
+
+def _is_norm(name: str, module: nn.Module, family: Family) -> bool:
+    return name.rpartition(".")[2] == family.norm and isinstance(module, nn.LayerNorm)
+
+
+def _preprocessing(folder: Path) -> dict[str, Any]:
+    """The image part of a model's preprocessor config; empty where it has none."""
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        path = folder / name
+        if path.is_file():
+            try:
+                found = json.loads(path.read_text(encoding="utf-8"))
+            except ValueError as error:
+                raise WeightsError(f"{path}: not valid JSON ({error})") from error
+            nested = found.get("image_processor", found)
+            if "image_mean" in nested:
+                return dict(nested)
+    return {}
+
+
+def _colour(pixels: dict[str, Any], name: str, default: Colour) -> Colour:
+    values = pixels.get(name, default)
+    if not (isinstance(values, list | tuple) and len(values) == 3):
+        raise WeightsError(f"preprocessor config: `{name}` must be three numbers, got {values!r}")
+    red, green, blue = (float(value) for value in values)
+    return red, green, blue
+
+
+def _side(value: Any, name: str) -> int:
+    sides = {value} if isinstance(value, int) else set(value)
+    if len(sides) != 1:
+        raise RecipeError(f"encoder: the tower's {name} {value} is not square, and only square ones are supported")
+    return int(sides.pop())
+
+
+def _description(tower: PreTrainedConfig) -> dict[str, Any]:
+    """The tower's configuration without what does not change its features."""
+    ignored = {"transformers_version", "_name_or_path", "dtype", "torch_dtype", "architectures"}
+    described: dict[str, Any] = json.loads(tower.to_json_string(use_diff=True))
+    return {key: value for key, value in described.items() if key not in ignored}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)

@@ -1,0 +1,68 @@
+"""From a picture to the pixels that an encoder takes. Pure CPU work without a model, so worker processes can do it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image as Pillow
+from torch import Tensor
+
+from triptych.conversation import Image
+from triptych.encoders.config import Fit
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+HALF = (0.5, 0.5, 0.5)
+
+
+@dataclass(frozen=True)
+class ImagePreparation:
+    """Makes a picture square and of the right size. Normalisation is the encoder's first step, on its own device.
+
+    Args:
+        size: Side of the square in pixels.
+        fit: `pad` (keep the whole picture and its shape, fill up with `colour`), `squash` (ignore the shape), or
+            `crop` (keep the shape and cut off what is outside the middle square).
+        colour: RGB in 0–255 around a padded picture; the encoder's mean, which becomes zero.
+        bilinear: Resize with bilinear instead of bicubic interpolation (both antialiased).
+    """
+
+    size: int
+    fit: Fit = "pad"
+    colour: tuple[int, int, int] = (127, 127, 127)
+    bilinear: bool = False
+
+    def __call__(self, part: Image) -> Tensor:
+        """Pixels `[3, size, size]`, uint8, RGB.
+
+        Raises:
+            DataError: The picture cannot be read.
+        """
+        pixels = np.array(self.square(part.open()))
+        return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+    def square(self, picture: Pillow.Image) -> Pillow.Image:
+        """The picture as a square of `size` pixels."""
+        width, height = picture.size
+        if width == height or self.fit == "squash":
+            return self._resized(picture, self.size, self.size)
+        longest = self.fit == "pad"
+        scale = self.size / (max if longest else min)(width, height)
+        inner = self._resized(picture, max(1, round(width * scale)), max(1, round(height * scale)))
+        canvas = Pillow.new("RGB", (self.size, self.size), self.colour)
+        canvas.paste(inner, ((self.size - inner.width) // 2, (self.size - inner.height) // 2))
+        return canvas
+
+    def _resized(self, picture: Pillow.Image, width: int, height: int) -> Pillow.Image:
+        if picture.size == (width, height):
+            return picture
+        method = Pillow.Resampling.BILINEAR if self.bilinear else Pillow.Resampling.BICUBIC
+        return picture.resize((width, height), method)
+
+
+def mean_colour(mean: tuple[float, float, float]) -> tuple[int, int, int]:
+    """The RGB colour (0–255) that normalisation with this mean (0–1) takes to about zero."""
+    red, green, blue = (min(255, max(0, round(255 * channel))) for channel in mean)
+    return red, green, blue

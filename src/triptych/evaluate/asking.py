@@ -1,0 +1,143 @@
+"""Putting questions to a responder, with a record on the disk before the next batch is asked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from triptych.errors import DataError, EvaluationError, GenerationError
+from triptych.evaluate.records import RecordFile, check_belonging, read_records
+from triptych.evaluate.tasks.question import Question, Record
+
+if TYPE_CHECKING:
+    from triptych.generate.config import GenerationSettings, Reply, Responder
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How questions are put to the responder.
+
+    Args:
+        responder: Answers conversations.
+        settings: How it does; also how many questions it gets at once.
+        dataset: The name of the dataset, for the records.
+        failed_share: Of the questions; if more cannot be asked, the evaluation stops.
+        progress: Show a bar.
+    """
+
+    responder: Responder
+    settings: GenerationSettings
+    dataset: str
+    failed_share: float
+    progress: bool
+
+    def ask(self, questions: Sequence[Question], path: Path, title: str) -> list[Record]:
+        """Records of all questions in order: those already on the disk, and those asked now.
+
+        Raises:
+            EvaluationError: The records on the disk are about other questions, or too many cannot be asked.
+        """
+        done = {id_: record for id_, record in read_records(path).items() if record.error is None}
+        check_belonging(done, questions, path)
+        file = RecordFile(path)
+        failed = 0
+        with _Progress(title, len(questions), self.progress) as advance:
+            size = self.settings.batch_size
+            for start in range(0, len(questions), size):
+                # Questions about one picture are side by side: a responder may read the picture once for all of them.
+                batch = questions[start : start + size]
+                waiting = [question for question in batch if question.id not in done]
+                if waiting:
+                    new = self._ask_batch(waiting)
+                    file.append(new)
+                    done |= {record.id: record for record in new}
+                    failed += sum(record.error is not None for record in new)
+                    if failed > self.failed_share * len(questions):
+                        reason = next(record.error for record in new if record.error is not None)
+                        raise EvaluationError(
+                            f"{title}: {failed} of {len(questions)} questions cannot be asked, more than the allowed "
+                            f"share of {self.failed_share:g}; the last reason: {reason}"
+                        )
+                advance(len(batch))
+        return [done[question.id] for question in questions]
+
+    def _ask_batch(self, questions: Sequence[Question]) -> list[Record]:
+        started = time.perf_counter()
+        replies = self._replies(questions)
+        share = (time.perf_counter() - started) / len(questions)
+        return [self._record(question, reply, share) for question, reply in zip(questions, replies, strict=True)]
+
+    def _replies(self, questions: Sequence[Question]) -> list[Reply | str]:
+        """A reply to each question, or the reason why there is none; a question that fails takes no other along."""
+        try:
+            replies = self.responder.respond([question.conversation for question in questions], self.settings)
+        except (DataError, GenerationError) as error:
+            if len(questions) == 1:
+                return [str(error)]
+            half = len(questions) // 2
+            return self._replies(questions[:half]) + self._replies(questions[half:])
+        if len(replies) != len(questions):
+            raise EvaluationError(f"the responder gave {len(replies)} replies to {len(questions)} conversations")
+        return list(replies)
+
+    def _record(self, question: Question, reply: Reply | str, seconds: float) -> Record:
+        return Record(
+            id=question.id,
+            kind=question.kind,
+            question=question.text,
+            truth=question.truth,
+            answer="" if isinstance(reply, str) else reply.text,
+            finish="failed" if isinstance(reply, str) else reply.finish,
+            tokens=0 if isinstance(reply, str) else reply.tokens,
+            seconds=round(seconds, 6),
+            sample=question.sample,
+            image={"dataset": self.dataset, "index": question.shown},
+            error=reply if isinstance(reply, str) else None,
+        )
+
+
+def control_questions(questions: Sequence[Question], seed: int) -> list[Question]:
+    """The same questions, each about the picture of another sample; those of one sample all about the same one.
+
+    The pairing is a single cycle through all samples (Sattolo's algorithm), so nobody keeps their own picture.
+
+    Raises:
+        EvaluationError: There is only one sample.
+    """
+    media = {question.sample: question.media for question in questions}
+    samples = list(media)
+    if len(samples) < 2:
+        raise EvaluationError(
+            "the shuffled-image control needs the pictures of two samples at least; raise `limit` or set `control: false`"
+        )
+    shuffled = samples.copy()
+    generator = np.random.default_rng(seed)
+    for i in range(len(shuffled) - 1, 0, -1):
+        j = int(generator.integers(i))
+        shuffled[i], shuffled[j] = shuffled[j], shuffled[i]
+    other = dict(zip(samples, shuffled, strict=True))
+    return [replace(q, shown=other[q.sample], media=media[other[q.sample]]) for q in questions]
+
+
+class _Progress:
+    """A progress bar, or none."""
+
+    def __init__(self, title: str, total: int, shown: bool) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=Console(stderr=True), disable=not shown)
+        self._task = self._bar.add_task(title, total=total)
+
+    def __enter__(self) -> Callable[[int], None]:
+        self._bar.start()
+        return lambda count: self._bar.advance(self._task, count)
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()

@@ -1,0 +1,109 @@
+"""Per-sample records on disk: one JSON object per line, appended batch by batch, readable after any interruption."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from triptych.errors import EvaluationError
+from triptych.evaluate.results import write_atomically
+from triptych.evaluate.tasks.question import Question, Record
+
+
+def read_records(path: Path) -> dict[str, Record]:
+    """Records by id; of several with one id the last counts. A torn last line is ignored; no file is no records.
+
+    Raises:
+        EvaluationError: A line within the file is no record.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise EvaluationError(f"{path}: cannot be read ({error.strerror})") from error
+    records = {}
+    for number, line in enumerate(lines[:-1], start=1):  # what follows the last newline was torn off
+        try:
+            record = Record(**json.loads(line))
+        except (ValueError, TypeError) as error:
+            raise EvaluationError(
+                f"{path}:{number}: not a record of an evaluation ({error}); remove the file to evaluate anew"
+            ) from error
+        records[record.id] = record
+    return records
+
+
+class RecordFile:
+    """Appends records to a file, each batch whole and on the disk before `append` returns."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab+") as file:  # cut a torn last line, so that the next record starts on a line of its own
+            file.seek(0)
+            content = file.read()
+            file.truncate(content.rfind(b"\n") + 1)
+
+    def append(self, records: Iterable[Record]) -> None:
+        """Add lines at the end."""
+        with self._path.open("ab") as file:
+            file.write(encode(records))
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def encode(records: Iterable[Record]) -> bytes:
+    """Records as JSON lines. Text that is no valid Unicode (lone surrogates) is escaped."""
+    lines = (json.dumps(record.to_json(), ensure_ascii=False) + "\n" for record in records)
+    return "".join(lines).encode("utf-8", errors="backslashreplace")
+
+
+def write_records(path: Path, records: Sequence[Record]) -> None:
+    """Replace the file by these records, atomically; a file that holds them already is left alone."""
+    content = encode(records)
+    if not (path.exists() and path.read_bytes() == content):
+        write_atomically(path, content)
+
+
+def check_belonging(records: Mapping[str, Record], questions: Iterable[Question], path: Path) -> None:
+    """Raise EvaluationError if a record answers another question than the one that now has its id."""
+    for question in questions:
+        record = records.get(question.id)
+        if record is None:
+            continue
+        now = (question.text, question.truth, question.sample, question.shown)
+        then = (record.question, record.truth, record.sample, record.image.get("index"))
+        if now != then:
+            raise EvaluationError(
+                f"{path}: the record {question.id} is about another question ({record.question!r}, {record.truth!r}) than "
+                f"the dataset now has under that name ({question.text!r}, {question.truth!r}); evaluate anew with "
+                "`--fresh` (Python: `fresh=True`)"
+            )
+
+
+def check_settings(path: Path, settings: Mapping[str, Any]) -> None:
+    """Write what records depend on beside them; if other settings are there already, the records are of those.
+
+    Raises:
+        EvaluationError: The records were made with other settings; the message names each.
+    """
+    if not path.exists():
+        write_atomically(path, (json.dumps(settings, indent=2, ensure_ascii=False) + "\n").encode())
+        return
+    try:
+        before = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise EvaluationError(f"{path}: malformed JSON ({error}); evaluate anew with `--fresh`") from error
+    now = json.loads(json.dumps(settings))
+    changed = [
+        f"{key}: {before.get(key)!r} → {now.get(key)!r}" for key in {**before, **now} if before.get(key) != now.get(key)
+    ]
+    if changed:
+        raise EvaluationError(
+            f"{path.parent}: there are records made with other settings ({'; '.join(changed)}); evaluate anew with "
+            "`--fresh` (Python: `fresh=True`), which discards them"
+        )

@@ -1,0 +1,114 @@
+"""One thing to ask, and the record of how it was answered."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+from triptych.conversation import Conversation, Image, user
+from triptych.evaluate.metrics.bootstrap import Tally
+
+Truth = str | list[str]
+"""The true answer, or the reference captions."""
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question about one sample's picture.
+
+    Args:
+        id: Unique within the task, stable from run to run.
+        kind: The kind of question; scores are per kind.
+        text: What the user says after the picture.
+        truth: The true answer, or the reference captions.
+        media: The pictures shown, first in the message.
+        sample: Index in the source of the sample that the question belongs to.
+        shown: Index of the sample whose picture is shown: another one in the control.
+    """
+
+    id: str
+    kind: str
+    text: str
+    truth: Truth
+    media: tuple[Image, ...]
+    sample: int
+    shown: int
+
+    @property
+    def conversation(self) -> Conversation:
+        """The question as a conversation of its own: the pictures first, then the text."""
+        return Conversation((user(*self.media, self.text),), id=self.id)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A question with its answer, as one line of `evaluation/TASK.jsonl`.
+
+    Args:
+        image: `{"dataset": name, "index": i}`: the sample whose picture was shown.
+        sample: Index of the sample that the question belongs to; the same as that of the image but in the control.
+        answer: The raw text; empty where the question could not be asked.
+        parsed: The answer in canonical form; `None` is unparsed.
+        correct: Whether (or, for captions, how well) it was answered.
+        finish: `stop`, `length`, or `failed` with the reason in `error`.
+        seconds: This answer's share of the time its batch took.
+    """
+
+    id: str
+    kind: str
+    question: str
+    truth: Truth
+    answer: str
+    finish: str
+    tokens: int
+    seconds: float
+    sample: int
+    image: dict[str, Any] = field(default_factory=dict)
+    parsed: str | None = None
+    correct: bool | float = False
+    error: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; `error` only where there is one."""
+        values = asdict(self)
+        if self.error is None:
+            del values["error"]
+        return values
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a task found in a source: the questions, those of one sample side by side, and the samples it cannot use."""
+
+    questions: list[Question]
+    faults: Counter[str]
+
+
+class Task(Protocol):
+    """What `run` needs to know of a kind of task."""
+
+    reading: Reading
+
+    @property
+    def prompt(self) -> str:
+        """The template of what the user says."""
+        ...
+
+    @property
+    def parsers(self) -> dict[str, str]:
+        """Kind of question → the form its answers are read as."""
+        ...
+
+    def judge(self, records: Sequence[Record]) -> list[Record]:
+        """The records with `parsed` and `correct` filled in."""
+        ...
+
+    def tally(self, records: Sequence[Record]) -> Tally:
+        """What the scores of judged records are made of."""
+        ...
+
+    def chance(self, records: Sequence[Record]) -> dict[str, float]:
+        """What answering without looking scores, by the name of the score."""
+        ...

@@ -1,0 +1,1 @@
+"""Generation: answering conversations, in batches or as a stream."""

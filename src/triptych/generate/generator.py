@@ -1,0 +1,205 @@
+"""Answering: plan, prefill, decode.
+
+    Conversation ──► layout ──► [shared prefixes: read once] ──► [what differs, padded on the left] ──► token by token
+
+Prompts that begin alike, such as several questions about one picture, share the keys and values of their
+common beginning. Rows that are done leave the batch.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from triptych.conversation import Conversation, Image
+from triptych.errors import GenerationError
+from triptych.generate.config import GenerationSettings, Reply
+from triptych.generate.sampling import choose
+from triptych.model.composed import MultimodalModel
+from triptych.sequence import Layout, Placement, Refusal, splice
+
+REMEMBERED_MEDIA = 256
+"""Adapted features of this many recent media are kept, so that a follow-up question does not encode again."""
+
+
+@dataclass(frozen=True)
+class _Prompt:
+    """A planned prompt: its layout, and how many of its tokens other prompts about the same media may share."""
+
+    layout: Layout
+    shared: int
+
+    @property
+    def prefix(self) -> tuple[object, ...]:
+        media = tuple(span.medium.content_hash for span in self.layout.spans)
+        return (self.layout.ids[: self.shared], media)
+
+
+class Generator:
+    """Answers conversations with a composed model.
+
+    Args:
+        model: In evaluation mode; not changed.
+    """
+
+    def __init__(self, model: MultimodalModel) -> None:
+        self.model = model
+        self._features: OrderedDict[str, Tensor] = OrderedDict()
+
+    @torch.inference_mode()
+    def respond(
+        self, conversations: Sequence[Conversation], settings: GenerationSettings | None = None
+    ) -> list[Reply]:
+        """One reply per conversation, in order. Prompts of like length are answered together.
+
+        Raises:
+            GenerationError: A conversation does not fit or does not end with the user.
+            DataError: A medium cannot be read.
+        """
+        settings = settings or GenerationSettings()
+        prompts = [self._plan(conversation, settings) for conversation in conversations]
+        order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i].layout), prompts[i].layout.ids))
+        replies: list[Reply | None] = [None] * len(prompts)
+        for start in range(0, len(order), settings.batch_size):
+            chosen = order[start : start + settings.batch_size]
+            tokens: list[list[int]] = [[] for _ in chosen]
+            for step in self._decode([prompts[i] for i in chosen], settings, chosen):
+                for row, token in step:
+                    tokens[row].append(token)
+            for i, answer in zip(chosen, tokens, strict=True):
+                replies[i] = self._reply(answer)
+        return [reply for reply in replies if reply is not None]
+
+    @torch.inference_mode()
+    def stream(self, conversation: Conversation, settings: GenerationSettings | None = None) -> Iterator[str]:
+        """The reply piece by piece, as it is written.
+
+        Raises:
+            GenerationError: The conversation does not fit or does not end with the user.
+        """
+        settings = settings or GenerationSettings()
+        tokens: list[int] = []
+        said = ""
+        for step in self._decode([self._plan(conversation, settings)], settings, [0]):
+            tokens += [token for _, token in step]
+            text = self._reply(tokens).text
+            if text.endswith("\ufffd"):  # the first bytes of a character of several
+                continue
+            yield text[len(said) :]
+            said = text
+
+    def features(self, media: Sequence[Image]) -> list[Tensor]:
+        """Adapted features `[T', D]` of media, encoded once."""
+        encoder, adapter = self.model.encoders["image"], self.model.adapters["image"]
+        keys = [medium.content_hash for medium in media]
+        new = {key: medium for key, medium in zip(keys, media, strict=True) if key not in self._features}
+        if new:
+            encoded = encoder.encode([encoder.prepare(m).to(self.model.device) for m in new.values()])
+            dtype = next((p.dtype for p in adapter.parameters()), self.model.language.embedding.weight.dtype)
+            for key, feature in zip(new, encoded, strict=True):
+                self._features[key] = adapter(feature[None].to(dtype))[0]
+        found = []
+        for key in keys:
+            self._features.move_to_end(key)
+            found.append(self._features[key])
+        while len(self._features) > max(REMEMBERED_MEDIA, len(keys)):
+            self._features.popitem(last=False)
+        return found
+
+    def _plan(self, conversation: Conversation, settings: GenerationSettings) -> _Prompt:
+        if not conversation.messages or conversation.messages[-1].role != "user":
+            raise GenerationError("a conversation to answer ends with a user's message")
+        try:
+            layout = self.model.plan(conversation, reply=True)
+        except Refusal as refusal:
+            raise GenerationError(f"{conversation.id or 'the conversation'} cannot be answered: {refusal.detail}") from None
+        limit = self.model.language.max_positions
+        if limit is not None and len(layout) + settings.max_new_tokens > limit:
+            raise GenerationError(
+                f"{len(layout)} tokens and an answer of {settings.max_new_tokens} do not fit into the language model's {limit}"
+            )
+        last = layout.spans[-1] if layout.spans else None
+        return _Prompt(layout, last.start + last.length if last else 0)
+
+    def _decode(
+        self, prompts: Sequence[_Prompt], settings: GenerationSettings, numbers: Sequence[int]
+    ) -> Iterator[list[tuple[int, int]]]:
+        """Yields, step by step, `(row, token)` of the rows that are still speaking."""
+        hidden, cache, mask, positions = self._prefill(prompts)
+        generators = [torch.Generator().manual_seed((settings.seed * 1_000_003 + n) % 2**63) for n in numbers]
+        end = self.model.language.template.end[-1]
+        rows = list(range(len(prompts)))
+        for _ in range(settings.max_new_tokens):
+            token = choose(self.model.language.logits(hidden), settings, [generators[row] for row in rows])
+            values = token.tolist()
+            speaking = [place for place, value in enumerate(values) if value != end]
+            yield [(rows[place], values[place]) for place in range(len(rows))]
+            if not speaking:
+                return
+            if len(speaking) < len(rows):
+                keep = torch.tensor(speaking, device=token.device)
+                cache.batch_select_indices(keep)
+                token, mask, positions = token[keep], mask[keep], positions[keep]
+                rows = [rows[place] for place in speaking]
+            positions = positions + 1
+            mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
+            embedded = self.model.language.embed(token[:, None])
+            hidden = self.model.language(embedded, positions[:, None], mask=mask, cache=cache)[:, -1]
+
+    def _prefill(self, prompts: Sequence[_Prompt]) -> tuple[Tensor, DynamicCache, Tensor, Tensor]:
+        """Last hidden state `[B, D]`, cache, mask `[B, L]` and last position `[B]` of the prompts."""
+        cache = DynamicCache(config=self.model.language.config)
+        groups: dict[tuple[object, ...], int] = {}
+        members = [groups.setdefault(prompt.prefix, len(groups)) for prompt in prompts]
+        first = {group: prompts[members.index(group)] for group in groups.values()}
+        mask = torch.zeros(len(prompts), 0, dtype=torch.long, device=self.model.device)
+        done = [0] * len(prompts)
+        if len(groups) < len(prompts):
+            heads = [self._embed(first[group], 0, first[group].shared) for group in range(len(groups))]
+            _, head_mask, _ = self._read(heads, [0] * len(heads), mask[: len(heads)], cache)
+            index = torch.tensor(members, device=self.model.device)
+            cache.batch_select_indices(index)
+            mask, done = head_mask[index], [prompt.shared for prompt in prompts]
+        tails = [self._embed(prompt, start, len(prompt.layout)) for prompt, start in zip(prompts, done, strict=True)]
+        hidden, mask, positions = self._read(tails, done, mask, cache)
+        return hidden, cache, mask, positions
+
+    def _read(
+        self, pieces: Sequence[Tensor], starts: Sequence[int], mask: Tensor, cache: DynamicCache
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Read pieces `[L_i, D]` that continue what the cache holds, padded on the left to one length."""
+        length = max(map(len, pieces))
+        embeddings = torch.stack([torch.nn.functional.pad(piece, (0, 0, length - len(piece), 0)) for piece in pieces])
+        places = torch.arange(length, device=embeddings.device)
+        lengths = torch.tensor([len(piece) for piece in pieces], device=embeddings.device)
+        start = torch.tensor(starts, device=embeddings.device)
+        positions = (start[:, None] + places - (length - lengths)[:, None]).clamp(min=0)
+        new = (places >= (length - lengths)[:, None]).long()
+        mask = torch.cat([mask, new], dim=1)
+        hidden = self.model.language(embeddings, positions, mask=mask, cache=cache)
+        return hidden[:, -1], mask, positions[:, -1]
+
+    def _embed(self, prompt: _Prompt, start: int, end: int) -> Tensor:
+        """Embeddings `[end - start, D]` of a part of a prompt that cuts no medium."""
+        ids = torch.tensor(prompt.layout.ids[start:end], device=self.model.device)
+        embeddings = self.model.language.embed(ids)
+        spans = [span for span in prompt.layout.spans if start <= span.start < end]
+        if not spans:
+            return embeddings
+        placements = [Placement(0, span.start - start, span.length, i) for i, span in enumerate(spans)]
+        return splice(embeddings[None], placements, self.features([span.medium for span in spans]))[0]
+
+    def _reply(self, tokens: Sequence[int]) -> Reply:
+        """Tokens as text, without the end of the turn."""
+        end = self.model.language.template.end
+        finished = bool(tokens) and tokens[-1] == end[-1]
+        spoken = list(tokens)
+        if finished:
+            spoken = spoken[: len(spoken) - len(end)] if tuple(spoken[-len(end) :]) == end else spoken[:-1]
+        text = self.model.language.tokenizer.decode(spoken, skip_special_tokens=True)
+        return Reply(text.strip() if finished else text, len(tokens), "stop" if finished else "length")

@@ -1,0 +1,1 @@
+"""The language model: any Hugging Face causal LM, its chat template, LoRA."""

@@ -1,0 +1,115 @@
+"""Any Hugging Face causal language model, as the middle panel: embeddings in, hidden states out, logits on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from triptych.language import fast
+from triptych.language.template import ChatTemplate
+
+if TYPE_CHECKING:
+    from transformers import Cache, PreTrainedModel
+
+
+class LanguageModel(nn.Module):
+    """A causal language model with its tokenizer and chat template.
+
+    Args:
+        model: A `transformers` causal language model, LoRA inserted or not.
+        tokenizer: Its tokenizer.
+        template: Writes conversations for it.
+    """
+
+    def __init__(self, model: PreTrainedModel, tokenizer: Any, template: ChatTemplate) -> None:
+        super().__init__()
+        self.model = model
+        self.tokenizer = tokenizer
+        self.template = template
+
+    @property
+    def config(self) -> Any:
+        """The transformers configuration."""
+        return self.model.config
+
+    @property
+    def dim(self) -> int:
+        """Width of the embeddings."""
+        return int(self.embedding.weight.shape[1])
+
+    @property
+    def embedding(self) -> nn.Embedding:
+        """The table of token embeddings."""
+        embedding = self.model.get_input_embeddings()
+        assert isinstance(embedding, nn.Embedding)
+        return embedding
+
+    @property
+    def placeholder(self) -> int:
+        """A valid id to stand where media go and behind the end of rows."""
+        for name in ("pad_token_id", "eos_token_id"):
+            token = getattr(self.tokenizer, name, None)
+            if token is not None:
+                return int(token)
+        return 0
+
+    @property
+    def max_positions(self) -> int | None:
+        """The longest sequence that the model was made for, where it says so."""
+        limit = getattr(self.config, "max_position_embeddings", None)
+        return int(limit) if limit else None
+
+    def lora_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """The parameters that LoRA added (peft names their modules `lora_…`)."""
+        for name, parameter in self.named_parameters():
+            if any(step.startswith("lora_") for step in name.split(".")):
+                yield name, parameter
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """Token embeddings `[..., D]` of ids `[...]`."""
+        return self.embedding(ids)
+
+    def forward(
+        self,
+        embeddings_RLD: Tensor,
+        positions_RL: Tensor,
+        documents: Tensor | None = None,
+        mask: Tensor | None = None,
+        cache: Cache | None = None,
+    ) -> Tensor:
+        """The last hidden states `[R, L, D]`.
+
+        Args:
+            embeddings_RLD: What is read.
+            positions_RL: Place of each token in its document.
+            documents: `[R, L]`, for packed rows: the number of each token's document, -1 for padding. Documents do not
+                see each other; their positions start again.
+            mask: `[R, past + L]`, one where there is a token; for prompts that are padded on the left.
+            cache: Keys and values of what was read before; extended in place.
+        """
+        attention = mask
+        if documents is not None and self.model.config._attn_implementation == fast.NAME:
+            attention = fast.packed_bias(documents, embeddings_RLD.dtype)
+        # Elsewhere transformers tells packed documents apart by their positions starting again.
+        output = self.model.get_decoder()(
+            inputs_embeds=embeddings_RLD,
+            position_ids=positions_RL,
+            attention_mask=attention,
+            past_key_values=cache,
+            use_cache=cache is not None,
+        )
+        return output.last_hidden_state
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Logits `[..., V]` of hidden states `[..., D]`, scaled and capped as the model's configuration says."""
+        logits = self.model.get_output_embeddings()(hidden)
+        if (scale := getattr(self.config, "logit_scale", None)) is not None:  # Cohere
+            logits = logits * scale
+        if (scaling := getattr(self.config, "logits_scaling", None)) is not None:  # Granite
+            logits = logits / scaling
+        if (cap := getattr(self.config, "final_logit_softcapping", None)) is not None:  # Gemma 2
+            logits = cap * torch.tanh(logits / cap)
+        return logits

@@ -1,0 +1,112 @@
+"""Building the language model that a recipe names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from triptych.errors import RecipeError, WeightsError
+from triptych.language.backbone import LanguageModel
+from triptych.language.config import LanguageConfig, LoRAConfig
+from triptych.language.convert import convert_gguf
+from triptych.language.fast import accelerate
+from triptych.language.template import ChatTemplate
+from triptych.weights import cache_folder, fetch
+
+
+def build(config: LanguageConfig, base: Path | None = None) -> LanguageModel:
+    """The language model of a recipe: weights loaded in its precision, LoRA inserted (silent until trained).
+
+    Raises:
+        WeightsError: The weights or the tokenizer cannot be found or read.
+        RecipeError: The architecture or LoRA's targets do not exist.
+    """
+    from transformers import AutoModelForCausalLM
+
+    dtype = getattr(torch, config.precision)
+    tokenizer = load_tokenizer(config, base)
+    if config.weights is not None:
+        folder = _folder(config.weights, base)
+        try:
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="sdpa")
+        except (OSError, ValueError) as error:
+            raise WeightsError(f"{config.weights}: transformers finds no causal language model there: {error}") from error
+    else:
+        model = AutoModelForCausalLM.from_config(architecture(config), dtype=dtype, attn_implementation="sdpa")
+    model.config.use_cache = False
+    accelerate(model)
+    if config.lora is not None:
+        model = _insert_lora(model, config.lora)
+    model.requires_grad_(False).eval()
+    return LanguageModel(model, tokenizer, ChatTemplate(tokenizer, config.chat_template, config.system))
+
+
+def architecture(config: LanguageConfig) -> Any:
+    """The transformers configuration of random weights.
+
+    Raises:
+        RecipeError: The model type is not one of transformers'.
+    """
+    from transformers import AutoConfig
+
+    values = dict(config.architecture or {})
+    kind = values.pop("model_type", None)
+    if kind is None:
+        raise RecipeError("model.language.architecture: give `model_type`, for example llama")
+    try:
+        return AutoConfig.for_model(kind, **values)
+    except ValueError as error:
+        raise RecipeError(f"model.language.architecture: {error}") from error
+
+
+def load_tokenizer(config: LanguageConfig, base: Path | None = None) -> Any:
+    """The tokenizer of a language model, without its weights.
+
+    Raises:
+        WeightsError: There is none beside the weights.
+    """
+    from transformers import AutoTokenizer
+
+    uri = config.tokenizer or config.weights
+    assert uri is not None  # the configuration makes sure of it
+    try:
+        return AutoTokenizer.from_pretrained(_folder(uri, base))
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{uri}: no tokenizer there; name one in model.language.tokenizer ({error})") from error
+
+
+def _folder(uri: str, base: Path | None) -> Path:
+    path = fetch(uri, base=base)
+    return convert_gguf(path, cache_folder()) if path.suffix == ".gguf" else path
+
+
+def _insert_lora(model: Any, config: LoRAConfig) -> Any:
+    try:
+        from peft import LoraConfig as PeftConfig
+        from peft import inject_adapter_in_model
+    except ImportError:
+        raise RecipeError("model.language.lora needs peft: pip install 'triptych[lora]'") from None
+    lora = PeftConfig(
+        r=config.rank,
+        lora_alpha=config.alpha,
+        lora_dropout=config.dropout,
+        target_modules=_linear_layers(model) if config.targets == "all-linear" else config.targets,
+    )
+    try:
+        return inject_adapter_in_model(lora, model)
+    except ValueError as error:
+        raise RecipeError(f"model.language.lora.targets: {error}") from error
+
+
+def _linear_layers(model: Any) -> list[str]:
+    """The names of all linear layers but the head."""
+    head = model.get_output_embeddings()
+    return sorted(
+        {
+            name.split(".")[-1]
+            for name, module in model.named_modules()
+            if isinstance(module, torch.nn.Linear) and module is not head
+        }
+    )

@@ -1,0 +1,123 @@
+"""Faster arithmetic for models that transformers built, without changing what they are.
+
+`accelerate` gives modules of known classes a subclass with the same parameters and the same values; state
+dicts, LoRA and export see no difference. Other architectures run as transformers wrote them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+from transformers.models.llama.modeling_llama import LlamaAttention, LlamaMLP, LlamaRMSNorm
+
+from triptych.language import kernels
+
+NAME = "triptych"
+"""The attention implementation's name in a transformers configuration."""
+
+LONGEST_ROW = 512
+"""Beyond this many tokens the fused kernel of PyTorch is the faster one."""
+
+
+def attention(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
+) -> tuple[Tensor, None]:
+    """Attention of transformers' interface: `[B, H, L, D]` in, `[B, L, H, D]` out."""
+    length = query.shape[2]
+    plain = query.device.type == "cpu" and length <= LONGEST_ROW and length == key.shape[2] and not options.get("dropout")
+    if not plain or not torch.is_grad_enabled() or attention_mask is None or attention_mask.dtype == torch.bool:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+    scale = options.get("scaling") or query.shape[-1] ** -0.5
+    out: Tensor = kernels.Attention.apply(query, key, value, attention_mask, scale)  # type: ignore[no-untyped-call]
+    return out.transpose(1, 2), None
+
+
+class FastRMSNorm(LlamaRMSNorm):
+    """LLaMA's norm with a hand-written derivative."""
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        """Normalised `[..., D]`."""
+        out: Tensor = kernels.RMSNorm.apply(hidden_states, self.weight, self.variance_epsilon)  # type: ignore[no-untyped-call]
+        return out
+
+
+class FastMLP(LlamaMLP):
+    """LLaMA's gated layer with a hand-written derivative."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[..., D]` to `[..., D]`."""
+        gated: Tensor = kernels.SwiGLU.apply(self.gate_proj(x), self.up_proj(x))  # type: ignore[no-untyped-call]
+        out: Tensor = self.down_proj(gated)
+        return out
+
+
+class FastAttention(LlamaAttention):
+    """LLaMA's attention with rotary positions applied in place of four passes."""
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        position_embeddings: tuple[Tensor, Tensor] | None = None,
+        attention_mask: Tensor | None = None,
+        past_key_values: Any = None,
+        **options: Any,
+    ) -> tuple[Tensor, None]:
+        """`[B, L, D]` to `[B, L, D]`."""
+        assert position_embeddings is not None
+        shape = hidden_states.shape[:-1]
+        cos, sin = (angle[:, :, None, : self.head_dim // 2] for angle in position_embeddings)
+        query, key, value = (
+            project(hidden_states).view(*shape, -1, self.head_dim) for project in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        query = kernels.Rotary.apply(query, cos, sin).transpose(1, 2)  # type: ignore[no-untyped-call]
+        key = kernels.Rotary.apply(key, cos, sin).transpose(1, 2)  # type: ignore[no-untyped-call]
+        value = value.transpose(1, 2)
+        if past_key_values is not None:
+            key, value = past_key_values.update(key, value, self.layer_idx)
+        dropout = self.attention_dropout if self.training else 0.0
+        out, _ = attention(
+            self, query, key, value, attention_mask, dropout=dropout, scaling=self.scaling, **options
+        )
+        return self.o_proj(out.reshape(*shape, -1)), None
+
+
+FASTER: dict[type[nn.Module], type[nn.Module]] = {
+    LlamaRMSNorm: FastRMSNorm,
+    LlamaMLP: FastMLP,
+    LlamaAttention: FastAttention,
+}
+"""Exact class → the subclass that computes the same."""
+
+
+def accelerate(model: Any) -> None:
+    """Switch a transformers model to this module's arithmetic, where it has the same."""
+    AttentionInterface.register(NAME, attention)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
+    if not uses_windows(model.config):
+        model.set_attn_implementation(NAME)
+    for module in model.modules():
+        if type(module) in FASTER and getattr(getattr(module, "config", None), "hidden_act", "silu") == "silu":
+            module.__class__ = FASTER[type(module)]
+
+
+def uses_windows(config: Any) -> bool:
+    """Whether some layers see only a window of what is before them, which transformers' own masks know about."""
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    return kinds != {"full_attention"} or getattr(config, "sliding_window", None) is not None
+
+
+def packed_bias(documents_RL: Tensor, dtype: torch.dtype) -> Tensor:
+    """What is added to the scores of packed rows, `[R, 1, L, L]`: 0 where a token sees another, -inf elsewhere.
+
+    Args:
+        documents_RL: Number of each token's document, -1 for padding (padding sees padding: no row is empty).
+        dtype: Of the scores.
+    """
+    same = documents_RL[:, :, None] == documents_RL[:, None, :]
+    bias = torch.zeros(same.shape, dtype=dtype, device=same.device)
+    return bias.masked_fill_(~same.tril_(), float("-inf"))[:, None]

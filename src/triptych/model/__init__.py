@@ -1,0 +1,1 @@
+"""The composed model: encoders, adapters and language model as one."""

@@ -1,0 +1,93 @@
+"""From a recipe to a model, and from a run's folder back to the model that it trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from triptych.adapters.build import build as build_adapter
+from triptych.encoders.build import build as build_encoder
+from triptych.errors import RecipeError, WeightsError
+from triptych.language.build import build as build_language
+from triptych.model.composed import MultimodalModel
+from triptych.recipe import Recipe, load_recipe
+
+
+def build(recipe: Recipe) -> MultimodalModel:
+    """The model of a recipe, pretrained parts loaded, new parts drawn from the recipe's seed.
+
+    Raises:
+        WeightsError: Weights cannot be found or read.
+        RecipeError: Parts do not go together.
+    """
+    torch.manual_seed(recipe.seed)
+    base = Path(recipe.base)
+    middle = build_language(recipe.model.language, base)
+    limit = middle.max_positions
+    if limit is not None and recipe.sequence.max_tokens > limit:
+        raise RecipeError(f"sequence.max_tokens: {recipe.sequence.max_tokens} is more than the language model's {limit}")
+    spread = float(middle.embedding.weight.detach().float().std())
+    left, hinges = {}, {}
+    for modality in recipe.model.modalities:
+        encoder = build_encoder(getattr(recipe.model.encoders, modality), base)
+        encoder.requires_grad_(False).eval()
+        left[modality] = encoder
+        hinges[modality] = build_adapter(
+            getattr(recipe.model.adapters, modality), encoder.dim, encoder.grid, middle.dim, spread
+        )
+    return MultimodalModel(middle, left, hinges, recipe.sequence)
+
+
+def save_weights(model: MultimodalModel, names: set[str], path: Path) -> None:
+    """Write the named parameters and all adapters: what the recipe's pretrained parts do not have."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    work = path.with_name(f".{path.name}")
+    save_file(new_weights(model, names), work)
+    work.replace(path)
+
+
+def new_weights(model: MultimodalModel, names: set[str]) -> dict[str, Tensor]:
+    """The named parameters and all adapters, by name."""
+    return {
+        name: parameter.detach().cpu().contiguous().clone()
+        for name, parameter in model.named_parameters()
+        if name in names or name.startswith("adapters.")
+    }
+
+
+def load_weights(model: MultimodalModel, tensors: dict[str, Tensor], origin: Path) -> None:
+    """Put saved parameters in place.
+
+    Raises:
+        WeightsError: A name or a shape is not the model's.
+    """
+    parameters = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, tensor in tensors.items():
+            if name not in parameters or parameters[name].shape != tensor.shape:
+                raise WeightsError(f"{origin}: {name} {tuple(tensor.shape)} does not belong to this recipe's model")
+            parameters[name].copy_(tensor)
+
+
+def load_run(run: Path) -> tuple[MultimodalModel, Recipe]:
+    """The trained model of a run and its recipe.
+
+    Raises:
+        WeightsError: The folder is no finished run.
+    """
+    weights = run / "weights" / "model.safetensors"
+    if not (run / "recipe.yaml").exists():
+        raise WeightsError(f"{run}: not a run's folder (no recipe.yaml); train one with `triptych train RECIPE`")
+    if not weights.exists():
+        raise WeightsError(f"{run}: training has not finished; continue it with `triptych train {run}/recipe.yaml --resume`")
+    recipe = load_recipe(run / "recipe.yaml")
+    model = build(recipe)
+    try:
+        load_weights(model, load_file(weights), weights)
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{weights}: cannot be read ({error})") from error
+    return model.eval(), recipe

@@ -1,0 +1,6 @@
+"""Recipes: the schema, reading and writing them."""
+
+from triptych.recipe.load import dump_recipe, load_recipe, parse_recipe
+from triptych.recipe.schema import Recipe
+
+__all__ = ["Recipe", "dump_recipe", "load_recipe", "parse_recipe"]

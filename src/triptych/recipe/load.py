@@ -1,0 +1,130 @@
+"""Reading recipes: YAML, `extends:`, and overrides such as `stages.0.learning_rate=1e-3`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from triptych.errors import RecipeError
+from triptych.recipe.messages import explain, unknown_name
+from triptych.recipe.schema import Recipe
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 reads `1e-3` as a string; people mean a number."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
+
+
+def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe file, what it extends, and the overrides on top.
+
+    Args:
+        path: A YAML file.
+        overrides: `dotted.path=value`; the value is YAML; a number in the path is a place in a list.
+
+    Raises:
+        RecipeError: The file cannot be read, or the recipe has mistakes; the message names each with its
+            path, what is allowed and the nearest match.
+    """
+    path = Path(path)
+    values = _read(path, ())
+    for override in overrides:
+        _override(values, override)
+    values = {"name": path.stem, "base": str(path.parent.resolve()), **values}
+    return parse_recipe(values, name=str(path))
+
+
+def parse_recipe(values: dict[str, Any], name: str = "recipe") -> Recipe:
+    """A recipe from plain values.
+
+    Raises:
+        RecipeError: The values do not fit the schema.
+    """
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        lines = "\n".join(f"  {line}" for line in explain(error, Recipe))
+        raise RecipeError(f"{name} has {error.error_count()} mistake(s):\n{lines}") from None
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """The recipe as YAML, every default written out."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
+
+
+def _read(path: Path, extended_by: tuple[Path, ...]) -> dict[str, Any]:
+    where = f" (extended by {extended_by[-1]})" if extended_by else ""
+    if path.resolve() in [other.resolve() for other in extended_by]:
+        raise RecipeError(f"{path}: recipes extend each other in a circle: {' → '.join(map(str, (*extended_by, path)))}")
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except OSError as error:
+        near = _nearby(path)
+        raise RecipeError(f"{path}: cannot be read ({error.strerror}){where}{near}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: not valid YAML: {error}") from None
+    if not isinstance(values, dict):
+        raise RecipeError(f"{path}: a recipe is a mapping of fields, got {type(values).__name__}")
+    parent = values.pop("extends", None)
+    if parent is None:
+        return values
+    if not isinstance(parent, str):
+        raise RecipeError(f"{path}: extends: expected the path of a recipe, got {parent!r}")
+    base = _read(path.parent / parent, (*extended_by, path))
+    base.pop("name", None)
+    return _merge(base, values)
+
+
+def _nearby(path: Path) -> str:
+    if not path.parent.is_dir():
+        return ""
+    return f"; {unknown_name(path.name, [other.name for other in path.parent.glob('*.yaml')])}"
+
+
+def _merge(base: Any, over: Any) -> Any:
+    """Mappings merge by key, unless they change `kind`; everything else, lists too, is replaced."""
+    if not (isinstance(base, dict) and isinstance(over, dict)):
+        return over
+    if "kind" in over and over["kind"] != base.get("kind"):
+        return over
+    return {**base, **{key: _merge(base.get(key), value) for key, value in over.items()}}
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    path, separator, text = override.partition("=")
+    if not separator or not path:
+        raise RecipeError(f"override {override!r}: expected dotted.path=value, for example stages.0.steps=50")
+    try:
+        value = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"override {override!r}: the value is not valid YAML: {error}") from None
+    *parents, last = path.split(".")
+    target: Any = values
+    for done, step in enumerate([*parents, last]):
+        is_last = done == len(parents)
+        if isinstance(target, list):
+            if not step.isdigit() or int(step) >= len(target):
+                name = ".".join([*parents, last][:done])
+                raise RecipeError(f"override {override!r}: {name} is a list of {len(target)}; use 0 to {len(target) - 1}")
+            key: Any = int(step)
+        elif isinstance(target, dict):
+            key = step
+            if not is_last and target.get(key) is None:
+                target[key] = {}
+        else:
+            raise RecipeError(f"override {override!r}: {'.'.join(parents[:done])} is a value, not a mapping")
+        if is_last:
+            target[key] = value
+        else:
+            target = target[key]

@@ -1,0 +1,101 @@
+"""Turning validation errors into sentences: the field's path, what is allowed, and the nearest match."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+
+def unknown_name(name: str, allowed: Iterable[str]) -> str:
+    """`'adaptor' is not known; did you mean 'adapters'? (known: adapters, language)`."""
+    allowed = sorted(allowed)
+    near = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"{name!r} is not known{hint} (known: {', '.join(allowed) or 'none'})"
+
+
+def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
+    """One line per mistake: `path: what is wrong`."""
+    lines = []
+    for detail in error.errors():
+        models, path = _walk(root, detail["loc"])
+        where = f"{'.'.join(path)}: " if path else ""
+        lines.append(where + _sentence(detail, models, path))
+    return lines
+
+
+def _sentence(detail: Any, models: list[type[BaseModel]], path: list[str]) -> str:
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind == "extra_forbidden":
+        fields = {name for model in models for name in model.model_fields}
+        return f"unknown field; {unknown_name(path[-1], fields)}"
+    if kind == "missing":
+        return "this field is required"
+    if kind == "literal_error":
+        allowed = [part.strip().strip("'") for part in context["expected"].replace(" or ", ", ").split(",")]
+        return unknown_name(str(detail["input"]), allowed)
+    if kind in {"union_tag_invalid", "union_tag_not_found"}:
+        allowed = [part.strip().strip("'") for part in str(context.get("expected_tags", "")).split(",") if part.strip()]
+        if kind == "union_tag_not_found":
+            return f"say which kind this is: `kind:` one of {', '.join(allowed)}" if allowed else "`kind` is missing"
+        return f"kind {unknown_name(str(context['tag']), allowed)}"
+    if kind == "value_error":
+        return str(context["error"])
+    return f"{detail['msg'][0].lower()}{detail['msg'][1:]} (got {detail['input']!r})"
+
+
+def _walk(root: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[type[BaseModel]], list[str]]:
+    """The models that the last step of a location may be a field of, and the location without the tags of unions."""
+    candidates: list[Any] = [root]
+    owners: list[type[BaseModel]] = [root]
+    path: list[str] = []
+    for step in location:
+        models = [model for annotation in candidates for model in _models(annotation)]
+        fields = [model.model_fields[step].annotation for model in models if step in model.model_fields]
+        items = [item for annotation in candidates for item in _items(annotation)]
+        tagged = [model for model in models if _tag(model) == step]
+        if fields:
+            candidates, owners = fields, models
+        elif tagged and step != "kind":
+            candidates = owners = tagged
+            continue
+        elif items:
+            candidates, owners = items, []
+        else:
+            owners, candidates = models, []
+        path.append(str(step))
+    return owners, path
+
+
+def _tag(model: type[BaseModel]) -> str | None:
+    field = model.model_fields.get("kind")
+    return field.default if field is not None and isinstance(field.default, str) else None
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """The models in an annotation, looking through unions and `Annotated` but not into containers."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        return _models(typing.get_args(annotation)[0])
+    if origin in (typing.Union, types.UnionType):
+        return [model for argument in typing.get_args(annotation) for model in _models(argument)]
+    return []
+
+
+def _items(annotation: Any) -> list[Any]:
+    """The annotations of the values of lists and dictionaries."""
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        return _items(typing.get_args(annotation)[0])
+    if origin in (typing.Union, types.UnionType):
+        return [item for argument in typing.get_args(annotation) for item in _items(argument)]
+    if origin in (list, dict, tuple):
+        return [typing.get_args(annotation)[-1]]
+    return []

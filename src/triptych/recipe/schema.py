@@ -1,0 +1,102 @@
+"""The recipe: one declarative description of model, data, stages and evaluation."""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from triptych.adapters.config import AdapterConfig, MLPConfig
+from triptych.config import Config
+from triptych.data.config import DataConfig
+from triptych.encoders.config import EfficientNetConfig, EncoderConfig
+from triptych.evaluate.config import TaskConfig
+from triptych.language.config import LanguageConfig
+from triptych.sequence.config import SequenceConfig
+from triptych.training.config import StageConfig
+
+
+class Encoders(Config):
+    """The encoder of each modality."""
+
+    image: EncoderConfig | None = EfficientNetConfig()
+
+
+class Adapters(Config):
+    """The adapter of each modality."""
+
+    image: AdapterConfig | None = MLPConfig()
+
+
+class ModelConfig(Config):
+    """The three panels: encoders, adapters, language model."""
+
+    language: LanguageConfig
+    encoders: Encoders = Encoders()
+    adapters: Adapters = Adapters()
+
+    @model_validator(mode="after")
+    def _panels_meet(self) -> ModelConfig:
+        for modality in Encoders.model_fields:
+            encoder, adapter = getattr(self.encoders, modality), getattr(self.adapters, modality)
+            if (encoder is None) != (adapter is None):
+                has, lacks = ("encoders", "adapters") if adapter is None else ("adapters", "encoders")
+                raise ValueError(f"`{has}.{modality}` is set but `{lacks}.{modality}` is null: set both or neither")
+        return self
+
+    @property
+    def modalities(self) -> list[str]:
+        """The modalities that the model takes in."""
+        return [name for name in Encoders.model_fields if getattr(self.encoders, name) is not None]
+
+    @property
+    def parts(self) -> list[str]:
+        """Every name that a stage may train."""
+        parts = ["adapters", "encoders", "language"] if self.modalities else ["language"]
+        parts += [f"{panel}.{modality}" for panel in ("adapters", "encoders") for modality in self.modalities]
+        return parts + (["language.lora"] if self.language.lora is not None else [])
+
+
+class LoadingConfig(Config):
+    """How data is read."""
+
+    workers: int = Field(1, ge=0, description="processes that plan, pack and read ahead; 0 reads in the trainer itself")
+    refused_share: float = Field(0.05, ge=0, le=1, description="a dataset of which more is refused stops the run")
+    cache_features: bool = Field(True, description="encode each medium once while its encoder is frozen")
+
+
+class Recipe(Config):
+    """A whole run: compose, train, evaluate. See `recipes/` for examples and `triptych inspect` for what one means."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$", description="names the run's folder")
+    base: str = Field(".", description="folder that relative paths start from; the recipe file's own by default")
+    seed: int = Field(0, ge=0, lt=2**31)
+    model: ModelConfig
+    sequence: SequenceConfig = SequenceConfig()
+    data: dict[str, DataConfig] = Field({}, description="datasets by name")
+    loading: LoadingConfig = LoadingConfig()
+    stages: list[StageConfig] = Field([], description="training phases in order")
+    validation: str | None = Field(None, description="dataset for the loss during training (`validate_every`)")
+    evaluation: dict[str, TaskConfig] = Field({}, description="tasks by name, run by `triptych evaluate`")
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Recipe:
+        problems = []
+        names = [stage.name for stage in self.stages]
+        for i, stage in enumerate(self.stages):
+            if stage.name in names[:i]:
+                problems.append((f"stages.{i}.name", stage.name, None))
+            problems += [(f"stages.{i}.train.{j}", part, self.model.parts) for j, part in enumerate(stage.train)]
+            problems += [(f"stages.{i}.learning_rates", part, self.model.parts) for part in stage.learning_rates]
+            problems += [(f"stages.{i}.mixture", name, list(self.data)) for name in stage.mixture]
+            if stage.validate_every and self.validation is None:
+                raise ValueError(f"`stages.{i}.validate_every` needs a dataset in `validation`")
+        if self.validation is not None:
+            problems.append(("validation", self.validation, list(self.data)))
+        problems += [(f"evaluation.{name}.data", task.data, list(self.data)) for name, task in self.evaluation.items()]
+        for path, name, allowed in problems:
+            if allowed is None:
+                raise ValueError(f"`{path}`: there are two stages named {name!r}")
+            if name not in allowed:
+                from triptych.recipe.messages import unknown_name
+
+                raise ValueError(f"`{path}`: {unknown_name(name, allowed)}")
+        return self

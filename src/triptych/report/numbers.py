@@ -1,0 +1,71 @@
+"""Numbers and names written for people."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+
+def count(value: float) -> str:
+    """A count with thousands separated, or shortened from a million on: `9,412`, `134.5 M`, `6.74 B`."""
+    for limit, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
+        if abs(value) >= limit:
+            return f"{significant(value / limit, 4 if abs(value) >= 100 * limit else 3)} {unit}"
+    return f"{value:,.0f}"
+
+
+def significant(value: float, digits: int = 3) -> str:
+    """A number to so many significant digits, without an exponent."""
+    if not math.isfinite(value):
+        return "–"
+    if value == 0:
+        return "0"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{value:,.{decimals}f}"
+
+
+def duration(seconds: float) -> str:
+    """`48 s`, `12 min 04 s`, `3 h 20 min`, `2 d 5 h`."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    minutes = round(seconds / 60)
+    if minutes < 24 * 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    hours = round(seconds / 3600)
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def gibibytes(size: float) -> str:
+    """Bytes as `2.31 GiB` or `740 MiB`."""
+    if size >= 2**30:
+        return f"{significant(size / 2**30)} GiB"
+    return f"{significant(size / 2**20)} MiB"
+
+
+def words(name: str) -> str:
+    """A name from a file as words: `yes_ratio` → `yes ratio`, `existence.f1` → `existence · f1`."""
+    return name.replace("_", " ").replace(".", " · ").replace("/", " · ")
+
+
+SCORES = {"cider_d": "CIDEr-D", "bleu_4": "BLEU-4", "rouge_l": "ROUGE-L", "f1": "F1"}
+"""Scores whose names are spelled in their own way."""
+
+
+def score_name(name: str) -> str:
+    """The name of a score as people write it: `existence_f1` → `existence F1`, `cider_d` → `CIDEr-D`."""
+    for suffix, written in SCORES.items():
+        if name == suffix or name.endswith(f"_{suffix}"):
+            return f"{words(name.removesuffix(suffix))}{written}"
+    return words(name)
+
+
+def number(value: Any) -> float | None:
+    """The value as a finite number, or None: what is read from a file may be anything."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)

@@ -1,0 +1,60 @@
+"""Opening the pictures of per-sample records again, from the datasets of the run's recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from triptych.errors import TriptychError
+from triptych.report.folder import Record, RunFolder
+from triptych.report.gallery import reference
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
+
+
+class PictureOpener:
+    """Opens the picture of a record; a dataset that is gone costs the pictures, not the report.
+
+    Args:
+        run: The run, whose recipe names the datasets.
+    """
+
+    def __init__(self, run: RunFolder) -> None:
+        self._datasets: Mapping[str, Any] = run.recipe.get("data") or {}
+        self._base = Path(str(run.recipe.get("base") or "."))
+        self._sources: dict[str, Any] = {}
+
+    def __call__(self, record: Record) -> PILImage | None:
+        """The picture, or None when it cannot be had any more."""
+        dataset, index = reference(record)
+        try:
+            if dataset is not None:
+                source = self._source(dataset)
+                media = None if source is None else next(iter(source[index].media), None)
+                return None if media is None else media.open()
+            if isinstance(record.get("image"), str):
+                from triptych.conversation import Image
+
+                return Image(Path(self._base, record["image"])).open()
+        except (TriptychError, IndexError):
+            return None
+        return None
+
+    def _source(self, dataset: str) -> Any:
+        if dataset not in self._sources:
+            self._sources[dataset] = self._build(dataset)
+        return self._sources[dataset]
+
+    def _build(self, dataset: str) -> Any:
+        from pydantic import TypeAdapter, ValidationError
+
+        from triptych.data.config import DataConfig
+        from triptych.data.sources import build
+
+        try:
+            config: Any = TypeAdapter(DataConfig).validate_python(self._datasets[dataset])
+            return build(config, self._base)
+        except (KeyError, ValidationError, TriptychError):
+            return None

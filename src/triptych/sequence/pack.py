@@ -1,0 +1,155 @@
+"""Packing: layouts side by side in rows of at most L tokens, without seeing each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from triptych.conversation import Image
+from triptych.sequence.plan import IGNORE, Layout
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a medium goes: `length` positions from `start` in a row, and which of the batch's media it is."""
+
+    row: int
+    start: int
+    length: int
+    medium: int
+
+
+@dataclass(frozen=True)
+class Document:
+    """A conversation in a batch: its row, its id, its facts, and which of the batch's media it holds."""
+
+    row: int
+    id: str
+    annotations: Mapping[str, Any]
+    media: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Packed rows.
+
+    Args:
+        ids: `[R, L]` token ids.
+        targets: `[R, L]` the id to predict *at* each position (the next token's label), `IGNORE` elsewhere.
+        positions: `[R, L]` place within the document, from zero.
+        documents: `[R, L]` number of the document within the batch, -1 for padding.
+        placements: Where the media go.
+        media: The distinct media of the batch.
+        conversations: What the documents are, by number.
+        features: Per medium `[T, D]`, where the encoder ran before; None otherwise.
+        pixels: Per medium the encoder's input, where it still has to run; None otherwise.
+    """
+
+    ids: Tensor
+    targets: Tensor
+    positions: Tensor
+    documents: Tensor
+    placements: tuple[Placement, ...]
+    media: tuple[Image, ...]
+    conversations: tuple[Document, ...]
+    features: tuple[Tensor | None, ...] = ()
+    pixels: tuple[Tensor | None, ...] = ()
+
+    @property
+    def supervised(self) -> int:
+        """Number of supervised tokens."""
+        return int((self.targets != IGNORE).sum())
+
+    @property
+    def tokens(self) -> int:
+        """Number of tokens without padding."""
+        return int((self.documents >= 0).sum())
+
+    def rows(self, keep: Sequence[int]) -> Batch:
+        """Some of the rows as a batch of their own, without the padding that they do not need."""
+        new_row = {row: i for i, row in enumerate(keep)}
+        index = torch.as_tensor(list(keep))
+        used = (self.documents[index] >= 0).any(dim=0).nonzero()
+        length = int(used.max()) + 1 if len(used) else 0
+        kept = [document for document in self.conversations if document.row in new_row]
+        media = list(dict.fromkeys(medium for document in kept for medium in document.media))
+        new_medium = {medium: i for i, medium in enumerate(media)}
+        number = {id(document): i for i, document in enumerate(kept)}
+        renumber = torch.tensor([number.get(id(document), -1) for document in self.conversations] + [-1])
+        return Batch(
+            ids=self.ids[index, :length],
+            targets=self.targets[index, :length],
+            positions=self.positions[index, :length],
+            documents=renumber[self.documents[index, :length]],
+            placements=tuple(
+                replace(place, row=new_row[place.row], medium=new_medium[place.medium])
+                for place in self.placements
+                if place.row in new_row
+            ),
+            media=tuple(self.media[i] for i in media),
+            conversations=tuple(
+                replace(document, row=new_row[document.row], media=tuple(new_medium[m] for m in document.media))
+                for document in kept
+            ),
+            features=tuple(self.features[i] for i in media) if self.features else (),
+            pixels=tuple(self.pixels[i] for i in media) if self.pixels else (),
+        )
+
+    def split(self, rows: int) -> list[Batch]:
+        """Micro-batches of at most `rows` rows."""
+        return [self.rows(range(i, min(i + rows, len(self.ids)))) for i in range(0, len(self.ids), rows)]
+
+
+def pack(layouts: Iterable[Layout], row_tokens: int, pad: int = 0) -> Batch:
+    """Pack layouts into rows: first fit, longest first; a row is no longer than it has to be.
+
+    Args:
+        layouts: The documents; none longer than `row_tokens`.
+        row_tokens: The longest row.
+        pad: The id written behind the last document of a row.
+    """
+    layouts = list(layouts)
+    rows: list[list[Layout]] = []
+    room: list[int] = []
+    for layout in sorted(layouts, key=len, reverse=True):
+        if len(layout) > row_tokens:
+            raise ValueError(f"{layout.id or 'a layout'} has {len(layout)} tokens, more than a row's {row_tokens}")
+        place = next((i for i, free in enumerate(room) if free >= len(layout)), None)
+        if place is None:
+            rows.append([])
+            room.append(row_tokens)
+            place = len(rows) - 1
+        rows[place].append(layout)
+        room[place] -= len(layout)
+    length = max((sum(map(len, row)) for row in rows), default=0)
+    shape = (len(rows), length)
+    ids, targets = torch.full(shape, pad), torch.full(shape, IGNORE)
+    positions, numbers = torch.zeros(shape, dtype=torch.long), torch.full(shape, -1)
+    placements: list[Placement] = []
+    documents: list[Document] = []
+    media: dict[str, int] = {}
+    kept: list[Image] = []
+    for r, row in enumerate(rows):
+        start = 0
+        for layout in row:
+            end = start + len(layout)
+            ids[r, start:end] = torch.tensor(layout.ids)
+            targets[r, start : end - 1] = torch.tensor(layout.labels[1:])
+            positions[r, start:end] = torch.arange(len(layout))
+            numbers[r, start:end] = len(documents)
+            held = []
+            for span in layout.spans:
+                key = span.medium.content_hash
+                if key not in media:
+                    media[key] = len(kept)
+                    kept.append(span.medium)
+                held.append(media[key])
+                placements.append(Placement(r, start + span.start, span.length, media[key]))
+            documents.append(Document(r, layout.id, layout.annotations, tuple(held)))
+            start = end
+        positions[r, start:] = torch.arange(length - start)
+    return Batch(ids, targets, positions, numbers, tuple(placements), tuple(kept), tuple(documents))

@@ -1,0 +1,145 @@
+"""Planning: from a conversation to the exact sequence of tokens, before any tensor exists.
+
+    Conversation ──► template pieces ──► Layout: ids, labels, media spans
+
+This is the one place where a conversation becomes tokens, in training and in inference alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from triptych.conversation import Conversation, Image, Message
+from triptych.language.template import ChatTemplate
+
+IGNORE = -100
+"""The label of a token that is not supervised."""
+
+
+class Refusal(Exception):
+    """A conversation that cannot be used, with the reason for the ledger."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True)
+class Span:
+    """`length` consecutive positions from `start` that belong to one medium."""
+
+    start: int
+    length: int
+    medium: Image
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The planned sequence of one conversation.
+
+    Args:
+        ids: Token ids `[L]`; at the positions of media, the placeholder.
+        labels: `[L]`, the id where the token is supervised, `IGNORE` elsewhere.
+        spans: Where the media are; in order, never overlapping.
+        id: Of the conversation.
+        annotations: Of the conversation.
+        dropped: How many messages were left out from the oldest end.
+    """
+
+    ids: tuple[int, ...]
+    labels: tuple[int, ...]
+    spans: tuple[Span, ...]
+    id: str = ""
+    annotations: Mapping[str, Any] = field(default_factory=dict)
+    dropped: int = 0
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def supervised(self) -> int:
+        """How many tokens are supervised. The first token of a sequence never is: nothing predicts it."""
+        return sum(label != IGNORE for label in self.labels[1:])
+
+
+def plan(
+    conversation: Conversation,
+    template: ChatTemplate,
+    media_tokens: Callable[[Image], int],
+    max_tokens: int,
+    overflow: Literal["shorten", "refuse"] = "shorten",
+    placeholder: int = 0,
+    reply: bool = False,
+) -> Layout:
+    """Plan one conversation.
+
+    Args:
+        conversation: What to plan.
+        template: Writes the messages.
+        media_tokens: How many positions a medium takes.
+        max_tokens: The longest layout.
+        overflow: What happens to a longer one: its oldest turns go, or it is refused. The pictures of turns
+            that go move to the oldest turn that stays, since later turns speak of them.
+        placeholder: The id written at the positions of media.
+        reply: Plan a prompt: end with the header of the answer, supervise nothing.
+
+    Raises:
+        Refusal: It is empty, has nothing to supervise, or does not fit.
+    """
+    if not conversation.messages:
+        raise Refusal("empty", "the conversation has no messages")
+    messages, dropped = list(conversation.messages), 0
+    while True:
+        ids, labels, spans = _write(messages, template, media_tokens, placeholder, reply)
+        if len(ids) <= max_tokens:
+            break
+        if overflow == "refuse":
+            raise Refusal("too long", f"{len(ids)} tokens do not fit into {max_tokens}")
+        kept = _drop_oldest_turn(messages)
+        if kept is None:
+            raise Refusal("too long", f"{len(ids)} tokens do not fit into {max_tokens}, even as a single turn")
+        dropped += len(messages) - len(kept)
+        messages = kept
+    layout = Layout(tuple(ids), tuple(labels), tuple(spans), conversation.id, conversation.annotations, dropped)
+    if reply:
+        return replace(layout, labels=(IGNORE,) * len(layout))
+    if not any(message.role == "assistant" and message.text.strip() for message in messages):
+        raise Refusal("nothing supervised", "the assistant says nothing, so there is nothing to learn from")
+    return layout
+
+
+def _write(
+    messages: list[Message],
+    template: ChatTemplate,
+    media_tokens: Callable[[Image], int],
+    placeholder: int,
+    reply: bool,
+) -> tuple[list[int], list[int], list[Span]]:
+    ids: list[int] = []
+    labels: list[int] = []
+    spans: list[Span] = []
+    for piece in template.pieces(messages, reply):
+        if piece.medium is not None:
+            length = media_tokens(piece.medium)
+            spans.append(Span(len(ids), length, piece.medium))
+            ids += [placeholder] * length
+            labels += [IGNORE] * length
+        else:
+            ids += piece.ids
+            labels += piece.ids if piece.supervised else [IGNORE] * len(piece.ids)
+    return ids, labels, spans
+
+
+def _drop_oldest_turn(messages: list[Message]) -> list[Message] | None:
+    """Without the oldest turn (a user's message and what answers it); None when only one turn is left."""
+    head = messages[:1] if messages[0].role == "system" else []
+    starts = [i for i, message in enumerate(messages) if message.role == "user"]
+    if len(starts) < 2:
+        return None
+    first, second = starts[0], starts[1]
+    media = tuple(medium for message in messages[first:second] for medium in message.media)
+    oldest = replace(messages[second], parts=media + messages[second].parts)
+    return [*head, oldest, *messages[second + 1 :]]

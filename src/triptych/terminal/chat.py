@@ -1,0 +1,86 @@
+"""A conversation in the terminal, streamed, with pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from triptych.api import Model, load
+from triptych.conversation import Conversation, Image, Part, assistant, user
+from triptych.errors import TriptychError
+from triptych.generate.config import GenerationSettings
+
+HELP = """[dim]/image PATH   show a picture with the next question
+/new          forget the conversation
+/help         this list
+/quit         leave (also Ctrl-D)[/]"""
+
+
+def chat(run: Path, images: Sequence[Path], settings: GenerationSettings) -> None:
+    """Talk with the model of a run until the user leaves.
+
+    Raises:
+        TriptychError: The run cannot be loaded, or a picture given at the start cannot be read.
+    """
+    console = Console()
+    with console.status(f"loading {run}"):
+        model = load(run)
+    shown: list[Part] = [_checked(path) for path in images]
+    console.print(f"[bold]{escape(model.recipe.name)}[/] is listening; /help lists what else you can type")
+    conversation = Conversation(())
+    while True:
+        try:
+            said = console.input("[bold cyan]you[/] › ").strip()
+        except (EOFError, KeyboardInterrupt):
+            console.print()
+            return
+        command, _, rest = said.partition(" ")
+        if not said:
+            continue
+        if command in {"/quit", "/exit"}:
+            return
+        if command == "/help":
+            console.print(HELP)
+        elif command == "/new":
+            conversation, shown = Conversation(()), []
+        elif command == "/image":
+            shown += _try_image(console, rest)
+        elif command.startswith("/"):
+            console.print(f"[red]unknown command {escape(command)}[/]\n{HELP}")
+        else:
+            conversation = _turn(console, model, conversation.then(user(*shown, said)), settings)
+            shown = []
+
+
+def _turn(console: Console, model: Model, conversation: Conversation, settings: GenerationSettings) -> Conversation:
+    """Stream an answer; without the question again where it could not be answered."""
+    console.print(f"[bold magenta]{escape(model.recipe.name)}[/] › ", end="")
+    answer = ""
+    try:
+        for piece in model.stream(conversation, settings):
+            console.print(piece, end="", markup=False, highlight=False, soft_wrap=True)
+            answer += piece
+    except KeyboardInterrupt:
+        pass
+    except TriptychError as error:
+        console.print(f"[red]{escape(str(error))}[/]")
+        return Conversation(conversation.messages[:-1])
+    console.print()
+    return conversation.then(assistant(answer))
+
+
+def _try_image(console: Console, path: str) -> list[Part]:
+    try:
+        return [_checked(Path(path).expanduser())]
+    except TriptychError as error:
+        console.print(f"[red]{escape(str(error))}[/]")
+        return []
+
+
+def _checked(path: Path) -> Image:
+    image = Image(path)
+    image.open()
+    return image

@@ -1,0 +1,106 @@
+"""Evaluating a run by the tasks of its recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from triptych.api import Model, load
+from triptych.conversation import Image
+from triptych.data.sources import build as build_source
+from triptych.errors import RecipeError
+from triptych.evaluate.config import CaptionsTaskConfig
+from triptych.evaluate.results import Results, TaskResult, record_results
+from triptych.evaluate.run import evaluate
+from triptych.recipe.messages import unknown_name
+from triptych.report import write_report
+
+
+def evaluate_run(run: Path, tasks: Sequence[str] | None = None, limit: int | None = None, restart: bool = False) -> Results:
+    """Ask a run the questions of its recipe's tasks, write `results.json` and the report, print the scores.
+
+    Args:
+        run: The folder of a finished run.
+        tasks: Names of tasks; all of the recipe's by default.
+        limit: At most this many questions per task.
+        restart: Forget the answers of an evaluation that was stopped.
+
+    Raises:
+        RecipeError: The recipe has no such task.
+    """
+    console = Console(stderr=True)
+    with console.status(f"loading {run}"):
+        model = load(run)
+    recipe = model.recipe
+    base = Path(recipe.base)
+    names = list(recipe.evaluation) if tasks is None else list(tasks)
+    if not names:
+        raise RecipeError(f"{run}: the recipe has no tasks under `evaluation`")
+    done: dict[str, TaskResult] = {}
+    for name in names:
+        if name not in recipe.evaluation:
+            raise RecipeError(f"--tasks: {unknown_name(name, recipe.evaluation)}")
+        task = recipe.evaluation[name]
+        if limit is not None:
+            task = task.model_copy(update={"limit": limit})
+        captions = isinstance(task, CaptionsTaskConfig) and task.train_data is not None
+        train_source = build_source(recipe.data[task.train_data], base) if captions else None  # type: ignore[union-attr, index]
+        done[name] = evaluate(
+            model,
+            build_source(recipe.data[task.data], base),
+            task,
+            run,
+            name=name,
+            train_source=train_source,
+            features=lambda pictures: pooled_features(model, pictures),
+            fingerprint=model.fingerprint,
+            fresh=restart,
+        )
+    results = record_results(run, done, {"fingerprint": model.fingerprint, "name": recipe.name})
+    for name, result in done.items():
+        console.print(score_table(name, result))
+    console.print(f"results: {run / 'results.json'}; report: {write_report(run)}", highlight=False)
+    return results
+
+
+def pooled_features(model: Model, pictures: Sequence[Image]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Mean features of the image encoder, `[N, D_enc]`."""
+    import torch
+
+    encoder = model.model.encoders["image"]
+    rows = []
+    with torch.inference_mode():
+        for start in range(0, len(pictures), 32):
+            pixels = [encoder.prepare(picture) for picture in pictures[start : start + 32]]
+            rows += [feature.float().mean(dim=0).cpu().numpy() for feature in encoder.encode(pixels)]
+    return np.stack(rows)
+
+
+def score_table(name: str, result: TaskResult) -> Table:
+    """The scores of a task beside its control and chance."""
+    table = Table(
+        title=f"{name}: {result.questions:,} questions, {result.questions_per_second:.1f} a second, "
+        f"{result.unparsed.count:,} answers unparsed",
+        title_justify="left",
+    )
+    for column in ("score", "value", "95 % interval", "shuffled pictures", "chance"):
+        table.add_column(column, justify="left" if column == "score" else "right")
+    for metric, interval in result.metrics.items():
+        control = result.control.get(metric)
+        chance = result.chance.get(metric)
+        table.add_row(
+            metric,
+            f"{interval.value:.3f}",
+            f"{interval.low:.3f} – {interval.high:.3f}",
+            f"{control.value:.3f}" if control else "",
+            f"{chance:.3f}" if chance is not None else "",
+        )
+    for baseline, measured in result.baselines.items():
+        for metric, interval in measured.metrics.items():
+            table.add_row(f"[dim]baseline {baseline}: {metric}[/]", f"{interval.value:.3f}", f"{interval.low:.3f} – {interval.high:.3f}")
+    return table

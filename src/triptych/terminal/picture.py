@@ -1,0 +1,28 @@
+"""A picture in the terminal: two pixels per character, the upper half block over its background."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
+
+
+def as_blocks(picture: PILImage, columns: int) -> Text:
+    """The picture as coloured characters, `columns` wide."""
+    rows = max(2, round(columns * picture.height / picture.width / 2) * 2)
+    small = picture.convert("RGB").resize((columns, rows))
+    text = Text()
+    for y in range(0, rows, 2):
+        for x in range(columns):
+            upper, lower = small.getpixel((x, y)), small.getpixel((x, y + 1))
+            text.append("▀", style=f"{_hex(upper)} on {_hex(lower)}")
+        text.append("\n")
+    return text
+
+
+def _hex(pixel: object) -> str:
+    red, green, blue = pixel  # type: ignore[misc]
+    return f"#{red:02x}{green:02x}{blue:02x}"

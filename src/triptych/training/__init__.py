@@ -1,0 +1,1 @@
+"""Training: stages, objectives, the loop, checkpoints."""

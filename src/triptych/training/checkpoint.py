@@ -1,0 +1,127 @@
+"""Checkpoints: everything that training needs to go on as if it had never stopped.
+
+    checkpoints/000250/
+        weights.safetensors      every parameter trained so far, in the model's own precision
+        optimiser.safetensors    float32 masters and moments of the stage under way
+        random.safetensors       states of the random generators
+        state.json               where training stands; written last, so that its presence means "complete"
+
+A checkpoint is written beside its place and renamed into it. Nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from triptych.errors import TrainingError
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where training stands.
+
+    Args:
+        stage: Index of the stage under way.
+        step: Steps of that stage that are done.
+        total_steps: Steps of all stages that are done.
+        seconds: Spent in this stage so far.
+        samples: Conversations of this stage so far.
+        tokens: Tokens of this stage so far.
+        supervised_tokens: Supervised tokens of this stage so far.
+    """
+
+    stage: int = 0
+    step: int = 0
+    total_steps: int = 0
+    seconds: float = 0.0
+    samples: int = 0
+    tokens: int = 0
+    supervised_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A complete checkpoint, read."""
+
+    progress: Progress
+    weights: dict[str, Tensor]
+    optimiser: dict[str, Tensor]
+
+
+def save(folder: Path, progress: Progress, weights: Mapping[str, Tensor], optimiser: Mapping[str, Tensor], keep: int = 2) -> Path:
+    """Write a checkpoint under `folder` and remove all but the newest `keep`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{progress.total_steps:06d}"
+    work = folder / f".{target.name}.{os.getpid()}"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    _save(work / "weights.safetensors", weights)
+    _save(work / "optimiser.safetensors", optimiser)
+    _save(work / "random.safetensors", _random_state())
+    (work / "state.json").write_text(json.dumps(asdict(progress)))
+    for path in work.iterdir():
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+    if target.exists():
+        shutil.rmtree(target)
+    work.replace(target)
+    for old in _complete(folder)[:-keep]:
+        shutil.rmtree(old, ignore_errors=True)
+    return target
+
+
+def latest(folder: Path) -> Checkpoint | None:
+    """The newest complete checkpoint under `folder`; half-written ones are never picked up.
+
+    Restores the random generators as a side effect of resuming.
+
+    Raises:
+        TrainingError: A complete checkpoint cannot be read.
+    """
+    complete = _complete(folder)
+    if not complete:
+        return None
+    path = complete[-1]
+    try:
+        progress = Progress(**json.loads((path / "state.json").read_text()))
+        _restore_random(load_file(path / "random.safetensors"))
+        return Checkpoint(progress, load_file(path / "weights.safetensors"), load_file(path / "optimiser.safetensors"))
+    except (OSError, ValueError, TypeError, SafetensorError) as error:
+        raise TrainingError(f"{path}: the checkpoint cannot be read ({error}); remove the folder to use the one before") from error
+
+
+def _complete(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    named = [path for path in folder.iterdir() if re.fullmatch(r"\d{6,}", path.name)]
+    return sorted((path for path in named if (path / "state.json").exists()), key=lambda path: int(path.name))
+
+
+def _save(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    save_file({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}, path)
+
+
+def _random_state() -> dict[str, Tensor]:
+    state = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_available():
+        state |= {f"cuda.{i}": s for i, s in enumerate(torch.cuda.get_rng_state_all())}
+    return state
+
+
+def _restore_random(state: Mapping[str, Tensor]) -> None:
+    torch.set_rng_state(state["cpu"])
+    if torch.cuda.is_available():
+        for i in range(torch.cuda.device_count()):
+            if f"cuda.{i}" in state:
+                torch.cuda.set_rng_state(state[f"cuda.{i}"], i)

@@ -1,0 +1,62 @@
+"""What a recipe says about training: stages, objectives, optimiser, batches."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from triptych.config import Config
+
+
+class NextToken(Config):
+    """Cross-entropy of the next token where the assistant speaks, per supervised token."""
+
+    kind: Literal["next_token"] = "next_token"
+
+
+class PhraseAlignment(Config):
+    """Late-interaction contrast between adapted features and the token embeddings of phrases: no language model runs.
+
+    The adapter learns to speak the language model's own input embeddings: each phrase of a picture's
+    caption (the mean of its tokens' embeddings) must be found at some position of that picture, against
+    the other phrases of the batch.
+    """
+
+    kind: Literal["phrase_alignment"] = "phrase_alignment"
+    temperature: float = Field(0.07, gt=0, description="of the softmax over phrases")
+    sharpness: float = Field(10.0, gt=0, description="of the soft maximum over positions; higher is closer to a maximum")
+
+
+ObjectiveConfig = Annotated[NextToken | PhraseAlignment, Field(discriminator="kind")]
+
+
+class StageConfig(Config):
+    """One training phase: what is trained, on what mixture, with which objective, for how long."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_-]+$", description="unique; names the stage in messages and files")
+    train: list[str] = Field(min_length=1, description="parts that learn; everything else is frozen")
+    mixture: dict[str, float] = Field(min_length=1, description="dataset → weight: its share of the draws")
+    objective: ObjectiveConfig = NextToken()
+    steps: int | None = Field(None, ge=1, description="optimiser steps")
+    epochs: float | None = Field(None, gt=0, description="instead of steps: passes over the mixture's records")
+    batch_size: int = Field(16, ge=1, description="conversations per optimiser step, over all ranks")
+    micro_rows: int = Field(4, ge=1, description="packed rows per forward pass; the gradient does not depend on it")
+    learning_rate: float = Field(1e-4, gt=0)
+    learning_rates: dict[str, float] = Field({}, description="part → rate where it differs from `learning_rate`")
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup: float = Field(0.03, ge=0, lt=1, description="share of the steps in which the rate rises from zero")
+    final_rate: float = Field(0.0, ge=0, le=1, description="the last rate as a share of the peak")
+    weight_decay: float = Field(0.0, ge=0, description="on matrices only; never on biases, gains and positions")
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = Field(1e-8, gt=0)
+    clip: float | None = Field(1.0, gt=0, description="largest norm of the gradient")
+    validate_every: int | None = Field(None, ge=1, description="steps between evaluations of the loss during training")
+    checkpoint_every: int = Field(100, ge=1, description="steps between checkpoints")
+    log_every: int = Field(1, ge=1, description="steps between lines of metrics")
+
+    @model_validator(mode="after")
+    def _has_one_length(self) -> StageConfig:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give either `steps` or `epochs`")
+        return self

@@ -1,0 +1,103 @@
+"""What a stage reads: its sources mixed, its media encoded once, its validation set."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from triptych.conversation import Image
+from triptych.data.features import FeatureCache, encode_missing
+from triptych.data.loader import Reader, StepData
+from triptych.data.mixture import Mixture
+from triptych.data.sources import Source
+from triptych.data.sources import build as build_source
+from triptych.errors import DataError
+from triptych.model.composed import MultimodalModel
+from triptych.recipe import Recipe
+from triptych.training.config import StageConfig
+from triptych.training.progress import Console
+
+VALIDATION_SAMPLES = 64
+"""Conversations of the validation set that the loss during training is measured on."""
+
+
+@dataclass(frozen=True)
+class StageData:
+    """A stage's data.
+
+    Args:
+        reader: Step → batch.
+        steps: How many there are.
+        validation: The validation set, packed.
+        feature_seconds: Spent on encoding media ahead.
+    """
+
+    reader: Reader
+    steps: int
+    validation: Sequence[StepData]
+    feature_seconds: float
+
+
+def stage_data(model: MultimodalModel, recipe: Recipe, stage: StageConfig, console: Console) -> StageData:
+    """Open the stage's sources, encode what a frozen encoder will be asked for, prepare the reader.
+
+    Raises:
+        DataError: A dataset cannot be used at all.
+    """
+    base = Path(recipe.base)
+    sources = {name: build_source(recipe.data[name], base) for name in stage.mixture}
+    mixture = Mixture({name: len(source) for name, source in sources.items()}, stage.mixture, recipe.seed)
+    steps = stage.steps or max(1, math.ceil((stage.epochs or 1) * sum(map(len, sources.values())) / stage.batch_size))
+    reader = make_reader(model, recipe, sources, mixture, stage.batch_size)
+    began = time.perf_counter()
+    validation: list[StepData] = []
+    if stage.validate_every and recipe.validation is not None:
+        held_out = build_source(recipe.data[recipe.validation], base)
+        size = min(VALIDATION_SAMPLES, len(held_out))
+        order = Mixture({recipe.validation: len(held_out)}, {recipe.validation: 1.0}, recipe.seed)
+        validation_reader = make_reader(model, recipe, {recipe.validation: held_out}, order, size)
+        _encode(model, validation_reader, 1, console)
+        validation = [validation_reader(0)]
+    _encode(model, reader, steps, console)
+    return StageData(reader, steps, validation, time.perf_counter() - began)
+
+
+def make_reader(
+    model: MultimodalModel, recipe: Recipe, sources: dict[str, Source], mixture: Mixture, batch_size: int
+) -> Reader:
+    """The reader of a model's batches; it uses the feature cache where the encoder is frozen."""
+    encoder = model.encoders["image"] if "image" in model.encoders else None
+    frozen = encoder is not None and not any(p.requires_grad for p in encoder.parameters())
+    cache = FeatureCache.of(encoder.fingerprint) if frozen and recipe.loading.cache_features else None
+    return Reader(
+        sources=sources,
+        mixture=mixture,
+        batch_size=batch_size,
+        plan=model.plan,
+        prepare=encoder.prepare if encoder is not None else None,
+        cache=cache,
+        row_tokens=recipe.sequence.row_tokens or recipe.sequence.max_tokens,
+        pad=model.language.placeholder,
+    )
+
+
+def _encode(model: MultimodalModel, reader: Reader, steps: int, console: Console) -> None:
+    """Run the frozen encoder once over every medium that the steps will ask for."""
+    if reader.cache is None:
+        return
+    draws = dict.fromkeys(reader.mixture.draw(n) for n in range(steps * reader.batch_size))
+    with console.bar("encoding media once", 0, None) as bar:
+        media = list(_media(reader, draws))
+        bar.total(len(media))
+        encode_missing(media, model.encoders["image"], reader.cache, bar.advance)
+
+
+def _media(reader: Reader, draws: Iterable[tuple[str, int]]) -> Iterator[Image]:
+    for dataset, index in draws:
+        try:
+            yield from reader.sources[dataset][index].media
+        except DataError:  # the loader meets it again and writes the ledger
+            continue

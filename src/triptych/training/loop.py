@@ -1,0 +1,300 @@
+"""The training loop.
+
+    for each stage:   freeze ─► encode media once ─► for each step:
+                          load ─► split into micro-batches ─► loss / global count ─► backward ─► sum over ranks ─► update
+                          └ metrics, validation, checkpoint, stop on request or on a loss that is not finite
+"""
+
+from __future__ import annotations
+
+import math
+import resource
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+import torch
+
+from triptych.data.ledger import Ledger
+from triptych.data.loader import load_steps
+from triptych.errors import TrainingError
+from triptych.model.build import load_weights, new_weights, save_weights
+from triptych.model.composed import MultimodalModel
+from triptych.recipe import Recipe
+from triptych.sequence import Batch
+from triptych.training import checkpoint, distributed
+from triptych.training.checkpoint import Progress
+from triptych.training.config import StageConfig
+from triptych.training.data import StageData, stage_data
+from triptych.training.inspection import write_batch
+from triptych.training.objectives import Objective
+from triptych.training.objectives import build as build_objective
+from triptych.training.optimiser import Optimiser
+from triptych.training.parts import describe_parts, freeze, set_mode
+from triptych.training.progress import Console
+from triptych.training.run import MetricsLog, RunFolder, stage_facts
+
+
+class Interrupted(TrainingError):
+    """Training was asked to stop and has saved where it stands."""
+
+
+class Trainer:
+    """Trains a model by its recipe into a run folder.
+
+    Args:
+        model: The model; changed in place.
+        recipe: What to do.
+        run: Where it is written.
+        console: What people see.
+    """
+
+    def __init__(self, model: MultimodalModel, recipe: Recipe, run: RunFolder, console: Console) -> None:
+        self.model, self.recipe, self.run, self.console = model, recipe, run, console
+        self.ledger = Ledger(run.path / "ledger.jsonl" if distributed.rank() == 0 else None)
+        self.trained_names: set[str] = set()
+        self.stop_requested = False
+
+    def train(self) -> None:
+        """Run all stages, from the newest checkpoint if there is one.
+
+        Raises:
+            Interrupted: After Ctrl-C, with everything saved.
+            TrainingError: The loss is not finite, or a checkpoint does not fit.
+            DataError: Too many records were refused.
+        """
+        start = checkpoint.latest(self.run.path / "checkpoints")
+        progress = start.progress if start else Progress()
+        for i, stage in enumerate(self.recipe.stages):
+            if i < progress.stage:
+                self.trained_names |= {name for group in freeze(self.model, stage).values() for name in group}
+        if start:
+            load_weights(self.model, start.weights, self.run.path / "checkpoints")
+            self.console.say(f"continuing after step {progress.total_steps}")
+        self.metrics = MetricsLog(self.run.path, progress.total_steps) if distributed.rank() == 0 else None
+        try:
+            with self._stoppable():
+                for i in range(progress.stage, len(self.recipe.stages)):
+                    optimiser_state = start.optimiser if start and progress.step > 0 else None
+                    progress = self._stage(i, progress, optimiser_state)
+                    start = None
+        finally:
+            if self.metrics is not None:
+                self.metrics.close()
+        if distributed.rank() == 0:
+            save_weights(self.model, self.trained_names, self.run.path / "weights" / "model.safetensors")
+            self.run.finish()
+
+    def _stage(self, index: int, progress: Progress, optimiser_state: dict[str, torch.Tensor] | None) -> Progress:
+        stage = self.recipe.stages[index]
+        trained = freeze(self.model, stage)
+        self.trained_names |= {name for group in trained.values() for name in group}
+        data = stage_data(self.model, self.recipe, stage, self.console)
+        optimiser = Optimiser(stage, data.steps, trained)
+        if optimiser_state is not None:
+            try:
+                optimiser.load_state(optimiser_state)
+            except KeyError as error:
+                raise TrainingError(f"stage {stage.name}: the checkpoint holds no state of {error}") from error
+        parts = describe_parts(self.model)
+        self.console.stage(index, len(self.recipe.stages), stage, data.steps, parts)
+        objective = build_objective(stage.objective)
+        set_mode(self.model, trained, "train")
+        self.ledger.rewind(stage.name, progress.step)
+        began = time.perf_counter() - progress.seconds
+        steps = load_steps(data.reader, progress.step, data.steps, self.recipe.loading.workers)
+        with self.console.bar(stage.name, progress.step, data.steps) as bar:
+            for step, loaded in enumerate(steps, start=progress.step):
+                for event in loaded.events:
+                    self.ledger.record(**vars(event), stage=stage.name, step=step)
+                self._check_ledger(stage, data, step)
+                loss, norm, rates = None, 0.0, {}
+                if loaded.batch is not None:
+                    loss = self._accumulate(loaded.batch, objective, stage, optimiser, progress)
+                    norm, rates = optimiser.step(step)
+                    progress = replace(
+                        progress,
+                        samples=progress.samples + len(loaded.batch.conversations),
+                        tokens=progress.tokens + loaded.batch.tokens,
+                        supervised_tokens=progress.supervised_tokens + loaded.batch.supervised,
+                    )
+                progress = replace(
+                    progress,
+                    step=step + 1,
+                    total_steps=progress.total_steps + 1,
+                    seconds=time.perf_counter() - began,
+                )
+                values = self._values(stage, progress, loss, norm, rates)
+                bar.update(values)
+                if self.metrics is not None and (progress.step % stage.log_every == 0 or progress.step == data.steps):
+                    self.metrics.write(progress.total_steps, values)
+                if stage.validate_every and progress.step % stage.validate_every == 0:
+                    self._validate(stage, data, progress, trained)
+                if self.stop_requested or (progress.step % stage.checkpoint_every == 0 and progress.step < data.steps):
+                    self._save(progress, optimiser)
+                if self.stop_requested:
+                    raise Interrupted(
+                        f"stopped after step {progress.step} of stage {stage.name}, everything is saved; go on with "
+                        f"`triptych train {self.run.path / 'recipe.yaml'} --output {self.run.path} --resume`"
+                    )
+        self.run.record_stage(stage.name, self._stage_facts(stage, data, parts, progress))
+        progress = Progress(stage=index + 1, total_steps=progress.total_steps)
+        self._save(progress, None)
+        return progress
+
+    def _accumulate(
+        self, batch: Batch, objective: Objective, stage: StageConfig, optimiser: Optimiser, progress: Progress
+    ) -> float:
+        """Gradients of one step, divided by the count over all micro-batches and ranks; returns the loss."""
+        micro = batch.split(stage.micro_rows) if objective.splittable else [batch]
+        count = sum(objective.count(part) for part in micro)
+        mine = distributed.share(micro)
+        total = torch.zeros((), dtype=torch.float64, device=self.model.device)
+        for part in mine:
+            loss = objective(self.model, part)
+            total += loss.total.detach()
+            (loss.total / count).backward()  # type: ignore[no-untyped-call]
+            optimiser.collect()
+        distributed.sum_over_ranks([total, *(optimiser.gradients() if distributed.world_size() > 1 else [])])
+        value = float(total) / count
+        if not math.isfinite(value):
+            path = write_batch(self.run.path / f"not-finite-{progress.total_steps:06d}", batch, self.model)
+            raise TrainingError(
+                f"stage {stage.name}, step {progress.step}: the loss is {value}. The batch was written to {path}; look at "
+                "its records, lower the learning rate, or clip harder (stages.N.clip)"
+            )
+        return value
+
+    def _check_ledger(self, stage: StageConfig, data: StageData, step: int) -> None:
+        mixture = data.reader.mixture
+        self.ledger.check(
+            self.recipe.loading.refused_share,
+            stage=stage.name,
+            seen=mixture.seen((step + 1) * stage.batch_size),
+            sizes=mixture.sizes,
+        )
+
+    def _validate(self, stage: StageConfig, data: StageData, progress: Progress, trained: dict) -> None:  # type: ignore[type-arg]
+        """The loss on the validation set, logged."""
+        objective = build_objective(stage.objective)
+        set_mode(self.model, trained, "eval")
+        total, count = 0.0, 0
+        with torch.no_grad():
+            for loaded in data.validation:
+                if loaded.batch is not None:
+                    for part in loaded.batch.split(stage.micro_rows) if objective.splittable else [loaded.batch]:
+                        loss = objective(self.model, part)
+                        total, count = total + float(loss.total), count + loss.count
+        set_mode(self.model, trained, "train")
+        if self.metrics is not None and count:
+            values = {"stage": stage.name, "step": progress.step, "validation_loss": total / count}
+            self.metrics.write(progress.total_steps, values)
+            self.console.say(f"step {progress.step}: validation loss {total / count:.4f}")
+
+    def _save(self, progress: Progress, optimiser: Optimiser | None) -> None:
+        if distributed.rank() == 0:
+            weights = new_weights(self.model, self.trained_names)
+            checkpoint.save(self.run.path / "checkpoints", progress, weights, optimiser.state() if optimiser else {})
+
+    def _values(
+        self, stage: StageConfig, progress: Progress, loss: float | None, norm: float, rates: dict[str, float]
+    ) -> dict[str, object]:
+        return {
+            "stage": stage.name,
+            "step": progress.step,
+            "loss": loss,
+            "learning_rate": max(rates.values(), default=0.0),
+            "learning_rates": rates,
+            "gradient_norm": norm,
+            "samples": progress.samples,
+            "tokens": progress.tokens,
+            "supervised_tokens": progress.supervised_tokens,
+            "seconds": round(progress.seconds, 3),
+            "tokens_per_second": round(progress.tokens / max(progress.seconds, 1e-9), 1),
+        }
+
+    def _stage_facts(self, stage: StageConfig, data: StageData, parts: list, progress: Progress) -> dict:  # type: ignore[type-arg]
+        return stage_facts(
+            parts,
+            objective=stage.objective.kind,
+            steps=data.steps,
+            seconds=round(progress.seconds, 2),
+            feature_seconds=round(data.feature_seconds, 2),
+            samples=progress.samples,
+            tokens=progress.tokens,
+            supervised_tokens=progress.supervised_tokens,
+            peak_memory_bytes=peak_memory(self.model.device),
+        )
+
+    @contextmanager
+    def _stoppable(self) -> Iterator[None]:
+        """Ctrl-C finishes the step under way and saves; a second one stops at once."""
+
+        def request(number: int, frame: FrameType | None) -> None:
+            if self.stop_requested:
+                raise KeyboardInterrupt
+            self.stop_requested = True
+            self.console.say("stopping after this step; press Ctrl-C again to stop without saving")
+
+        try:
+            before = signal.signal(signal.SIGINT, request)
+        except ValueError:  # not the main thread: whoever started the thread stops it
+            yield
+            return
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most memory used so far, in bytes: of the device, or of this process on the CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def train(
+    recipe: Recipe,
+    output: Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    quiet: bool = False,
+) -> Path:
+    """Train a recipe.
+
+    Args:
+        recipe: What to train.
+        output: The run's folder; `runs/NAME` by default.
+        resume: Continue from the newest checkpoint in that folder.
+        overwrite: Start again where there is a run already.
+        quiet: Print nothing.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        TriptychError: See `Trainer.train`, and whatever building the model and the data raises.
+    """
+    from triptych.model.build import build
+
+    if not recipe.stages:
+        raise TrainingError("the recipe has no stages, so there is nothing to train")
+    distributed.start()
+    console = Console(quiet=quiet or distributed.rank() > 0)
+    run = RunFolder.start(output or Path("runs") / recipe.name, recipe, resume, overwrite)
+    if resume and run.facts.get("finished"):
+        console.say(f"{run.path}: this run is already complete")
+        return run.path
+    with console.status("loading the model"):
+        model = build(recipe)
+        if torch.cuda.is_available():
+            model.to("cuda")
+    Trainer(model, recipe, run, console).train()
+    return run.path

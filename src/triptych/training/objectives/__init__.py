@@ -1,0 +1,6 @@
+"""What training minimises."""
+
+from triptych.training.objectives.build import build
+from triptych.training.objectives.objective import Loss, Objective
+
+__all__ = ["Loss", "Objective", "build"]

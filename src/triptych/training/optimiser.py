@@ -1,0 +1,109 @@
+"""AdamW (Loshchilov and Hutter, 2019) on float32 master copies of whatever is trained in a lower precision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from triptych.training.config import StageConfig
+from triptych.training.schedule import rate_factor
+
+
+class Optimiser:
+    """AdamW for one stage.
+
+    A parameter in bfloat16 keeps a float32 master copy: gradients of micro-batches add up in float32, the
+    update is made in float32, and the parameter is its rounding.
+
+    Args:
+        stage: Rates, schedule, decay.
+        steps: Length of the stage.
+        trained: Part → name → parameter.
+    """
+
+    def __init__(self, stage: StageConfig, steps: int, trained: Mapping[str, Mapping[str, nn.Parameter]]) -> None:
+        self.stage, self.steps = stage, steps
+        self.parameters = {name: p for group in trained.values() for name, p in group.items()}
+        self.masters = {
+            name: p if p.dtype == torch.float32 else nn.Parameter(p.detach().float())
+            for name, p in self.parameters.items()
+        }
+        groups = []
+        for part, group in trained.items():
+            peak = stage.learning_rates.get(part, stage.learning_rate)
+            for decayed in (True, False):
+                members = [self.masters[name] for name, p in group.items() if (p.dim() >= 2) == decayed]
+                if members:
+                    decay = stage.weight_decay if decayed else 0.0
+                    groups.append({"params": members, "lr": peak, "peak": peak, "part": part, "weight_decay": decay})
+        self.adamw = torch.optim.AdamW(groups, betas=stage.betas, eps=stage.epsilon, fused=True)
+
+    def collect(self) -> None:
+        """Move the gradients of a micro-batch to the masters, where they add up in float32."""
+        for name, parameter in self.parameters.items():
+            master = self.masters[name]
+            if master is parameter or parameter.grad is None:
+                continue
+            if master.grad is None:
+                master.grad = parameter.grad.float()
+            else:
+                master.grad += parameter.grad
+            parameter.grad = None
+
+    def gradients(self) -> list[Tensor]:
+        """The collected gradients, in a fixed order; zeros where there were none."""
+        for master in self.masters.values():
+            if master.grad is None:
+                master.grad = torch.zeros_like(master)
+        return [master.grad for master in self.masters.values() if master.grad is not None]
+
+    def step(self, step: int) -> tuple[float, dict[str, float]]:
+        """Clip, update, clear.
+
+        Args:
+            step: The step within the stage, from zero; it sets the rates.
+
+        Returns:
+            The norm of the gradient before clipping, and the rate of each part.
+        """
+        stage = self.stage
+        factor = rate_factor(step, self.steps, stage.warmup, stage.schedule, stage.final_rate)
+        for group in self.adamw.param_groups:
+            group["lr"] = group["peak"] * factor
+        gradients = self.gradients()
+        norm = float(torch.nn.utils.get_total_norm(gradients))
+        if stage.clip is not None and norm > stage.clip:
+            torch._foreach_mul_(gradients, stage.clip / norm)
+        self.adamw.step()
+        self.adamw.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            for name, parameter in self.parameters.items():
+                if self.masters[name] is not parameter:
+                    parameter.copy_(self.masters[name])
+        return norm, {group["part"]: group["lr"] for group in self.adamw.param_groups}
+
+    def state(self) -> dict[str, Tensor]:
+        """Masters and moments by name, for a checkpoint."""
+        tensors = {}
+        for name, master in self.masters.items():
+            tensors[f"master/{name}"] = master.detach()
+            for key, value in self.adamw.state.get(master, {}).items():
+                tensors[f"{key}/{name}"] = value
+        return tensors
+
+    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Continue from what `state` returned.
+
+        Raises:
+            KeyError: It belongs to other parameters.
+        """
+        with torch.no_grad():
+            for name, master in self.masters.items():
+                master.copy_(tensors[f"master/{name}"])
+                if (parameter := self.parameters[name]) is not master:
+                    parameter.copy_(master)
+                moments = {k: tensors[f"{k}/{name}"].clone() for k in ("step", "exp_avg", "exp_avg_sq") if f"{k}/{name}" in tensors}
+                if moments:
+                    self.adamw.state[master] = moments

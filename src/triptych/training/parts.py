@@ -1,0 +1,85 @@
+"""What a stage trains and what it freezes, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+from triptych.errors import TrainingError
+from triptych.model.composed import MultimodalModel
+from triptych.training.config import StageConfig
+
+
+@dataclass(frozen=True)
+class PartState:
+    """One line of the table at the start of a stage."""
+
+    part: str
+    parameters: int
+    trained: bool
+    precision: str
+
+
+def freeze(model: MultimodalModel, stage: StageConfig) -> dict[str, dict[str, nn.Parameter]]:
+    """Give gradients to exactly what the stage trains.
+
+    Returns:
+        Part → name → parameter, for the trained ones; a parameter named by two parts belongs to the first.
+
+    Raises:
+        TrainingError: A part has no parameters.
+    """
+    model.requires_grad_(False)
+    trained: dict[str, dict[str, nn.Parameter]] = {}
+    seen: set[int] = set()
+    for part in stage.train:
+        group = {name: parameter for name, parameter in model.part(part) if id(parameter) not in seen}
+        if not group:
+            raise TrainingError(f"stage {stage.name}: the part {part!r} has no parameters of its own to train")
+        seen.update(map(id, group.values()))
+        for parameter in group.values():
+            parameter.requires_grad_(True)
+        trained[part] = group
+    return trained
+
+
+def describe_parts(model: MultimodalModel) -> list[PartState]:
+    """Every part of the model with its size, whether it is trained now, and its precision."""
+    names = [f"encoders.{m}" for m in model.encoders] + [f"adapters.{m}" for m in model.adapters] + ["language"]
+    if next(model.language.lora_parameters(), None) is not None:
+        names.append("language.lora")
+    states = []
+    for name in names:
+        parameters = [parameter for _, parameter in model.part(name)]
+        precisions = sorted({str(parameter.dtype).removeprefix("torch.") for parameter in parameters})
+        states.append(
+            PartState(
+                name,
+                sum(parameter.numel() for parameter in parameters),
+                any(parameter.requires_grad for parameter in parameters),
+                _precision(precisions, any(p.requires_grad for p in parameters)),
+            )
+        )
+    return states
+
+
+def _precision(precisions: list[str], trained: bool) -> str:
+    text = ", ".join(precisions) or "—"
+    return f"{text} (float32 master)" if trained and precisions == ["bfloat16"] else text
+
+
+Mode = Literal["train", "eval"]
+
+
+def set_mode(model: MultimodalModel, trained: dict[str, dict[str, nn.Parameter]], mode: Mode) -> None:
+    """Training behaviour (dropout, batch statistics) only for modules that are trained, and only while training."""
+    model.eval()
+    if mode == "eval":
+        return
+    parameters = {id(parameter) for group in trained.values() for parameter in group.values()}
+    for module in model.modules():
+        own = list(module.parameters())
+        if own and all(id(parameter) in parameters for parameter in own):
+            module.train()
