@@ -72,7 +72,7 @@ def records(pictures: int = 80, skill: float = 0.9, seed: int = 7) -> list[dict[
         objects = scene(index)
         colour, shape, place = objects[0]
         present = {shape for _, shape, _ in objects}
-        asked = chance.choice(SHAPES)
+        asked = SHAPES[index % len(SHAPES)]
         questions = [
             ("existence", f"Is there a {asked} in the picture?", "yes" if asked in present else "no", ["yes", "no"]),
             ("counting", "How many shapes are there?", str(len(objects)), list("12345")),
@@ -103,6 +103,9 @@ def records(pictures: int = 80, skill: float = 0.9, seed: int = 7) -> list[dict[
                     "parsed": parsed,
                     "correct": right,
                     "finish": "stop" if parsed else "length",
+                    "tokens": 4,
+                    "seconds": 0.1,
+                    "sample": index,
                     "image": {"dataset": "scenes-test", "index": index},
                 }
             )
@@ -129,6 +132,9 @@ def captions(pictures: int = 24) -> list[dict[str, Any]]:
                 "parsed": f"The picture shows {' and '.join(said)}.",
                 "correct": round(3.0 * len(said) / len(names) * chance.random(), 3),
                 "finish": "stop",
+                "tokens": 12,
+                "seconds": 0.4,
+                "sample": index,
                 "image": {"dataset": "scenes-test", "index": index},
             }
         )
@@ -162,6 +168,7 @@ def results(name: str = "quickstart", skill: float = 0.93) -> dict[str, Any]:
         "model": {"fingerprint": "9c1f6a2be07d"},
         "tasks": {
             "scenes": {
+                "kind": "scenes",
                 "dataset": "scenes-test",
                 "samples": 80,
                 "questions": 320,
@@ -176,11 +183,14 @@ def results(name: str = "quickstart", skill: float = 0.93) -> dict[str, Any]:
                 "chance": names,
             },
             "captions": {
+                "kind": "captions",
                 "dataset": "scenes-test",
                 "samples": 80,
                 "questions": 80,
                 "prompt": "Describe the picture.",
                 "parser": {"caption": "free"},
+                "generation": {"max_new_tokens": 40, "temperature": 0.0},
+                "unparsed": {"count": 0, "share": 0.0},
                 "seconds": 30.0,
                 "questions_per_second": 2.7,
                 "metrics": {
@@ -190,16 +200,18 @@ def results(name: str = "quickstart", skill: float = 0.93) -> dict[str, Any]:
                 },
                 "baselines": {
                     "central": {
+                        "difference": {},
                         "metrics": {
                             "cider_d": {"value": 0.34, "low": 0.27, "high": 0.41, "n": 80},
                             "bleu_4": score(0.15, 0.02, 80),
-                        }
+                        },
                     },
                     "nearest": {
+                        "difference": {},
                         "metrics": {
                             "cider_d": {"value": 0.91, "low": 0.80, "high": 1.03, "n": 80},
                             "bleu_4": score(0.29, 0.03, 80),
-                        }
+                        },
                     },
                 },
                 "control": {

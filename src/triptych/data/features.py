@@ -67,7 +67,7 @@ class _Place(NamedTuple):
 class FeatureCache:
     """Features `[T, D]` by content hash of the medium, for one encoder.
 
-    Pickles as folder and fingerprint and opens its files again where it is unpickled.
+    One object serves one thread. It pickles as folder and fingerprint and opens its files again in another process.
 
     Args:
         folder: Of this encoder alone; made by the first `put`.

@@ -164,7 +164,7 @@ class Ledger:
             try:
                 entry = Entry(**json.loads(line))
             except (ValueError, TypeError) as error:
-                raise DataError(f"{path}:{number}: not a line of a ledger ({error}); mend or delete the file") from error
+                raise DataError(f"{path}:{number}: not a line of a ledger ({error}); mend or delete it") from error
             self._entries[_key(entry)] = entry
         if rest:  # the half line of a process that was killed: its step will run again
             self._write()

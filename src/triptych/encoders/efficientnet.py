@@ -2,8 +2,8 @@
 
     pixels [N, 3, S, S] ─► stem ─► 21 inverted residual blocks ─► last [352] ─► head [1280] ─► [N, (S/32)², dim]
 
-Every convolution carries its batch normalisation folded into it: a frozen encoder has no use for the two apart,
-and inference is a third faster. The layout follows the reference implementation of the Lite models in TensorFlow
+Every convolution carries its batch normalisation folded into it: a frozen encoder has no use for the two apart.
+The layout follows the reference implementation of the Lite models in TensorFlow
 (`SAME` padding, stem and head not widened, pixels normalised as (x - 127) / 128).
 """
 
@@ -83,9 +83,7 @@ class EfficientNet(Encoder):
     """EfficientNet-Lite2 as an encoder: the feature map before pooling, one position per 32 × 32 pixels.
 
     Args:
-        resolution: Side of the input in pixels.
-        features: `head` for the 1280 channels of the last convolution, `last` for the 352 before it.
-        fit: How a picture becomes square.
+        config: Resolution, which features, how a picture becomes square. The weights are `from_config`'s or `load`'s.
     """
 
     def __init__(self, config: EfficientNetConfig) -> None:

@@ -106,7 +106,13 @@ class HuggingFaceEncoder(Encoder):
             preparation=ImagePreparation(
                 resolution, config.fit, mean_colour(mean), bilinear=pixels.get("resample") == BILINEAR
             ),
-            identity={"tower": _description(tower), "drop_cls": config.drop_cls, "mean": mean, "std": std},
+            identity={
+                "tower": _description(tower),
+                "normed": any(_is_norm(name, module, family) for name, module in model.named_modules()),
+                "drop_cls": config.drop_cls,
+                "mean": mean,
+                "std": std,
+            },
         )
         self.normalise = Normalisation(mean, std)
         self.model = model
@@ -114,7 +120,6 @@ class HuggingFaceEncoder(Encoder):
         self._kept = 0 if config.drop_cls else family.cls
         interpolates = "interpolate_pos_encoding" in inspect.signature(type(model).forward).parameters
         self._options = {"interpolate_pos_encoding": resolution != own} if interpolates else {}
-        self._identity["norm"] = any(_is_norm(name, module, family) for name, module in model.named_modules())
 
     @classmethod
     def from_config(cls, config: HuggingFaceConfig, base: Path | None = None) -> HuggingFaceEncoder:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from triptych.conversation import Image
 from triptych.errors import DataError, EvaluationError, GenerationError
 from triptych.evaluate.records import RecordFile, check_belonging, read_records
 from triptych.evaluate.tasks.question import Question, Record
@@ -101,19 +102,20 @@ class Asking:
         )
 
 
-def control_questions(questions: Sequence[Question], seed: int) -> list[Question]:
+def control_questions(
+    questions: Sequence[Question], media: Mapping[int, tuple[Image, ...]], seed: int
+) -> list[Question]:
     """The same questions, each about the picture of another sample; those of one sample all about the same one.
 
-    The pairing is a single cycle through all samples (Sattolo's algorithm), so nobody keeps their own picture.
+    The pairing is a single cycle through the samples of `media` (Sattolo's algorithm), so none keeps its own picture.
 
     Raises:
         EvaluationError: There is only one sample.
     """
-    media = {question.sample: question.media for question in questions}
     samples = list(media)
     if len(samples) < 2:
         raise EvaluationError(
-            "the shuffled-image control needs the pictures of two samples at least; raise `limit` or set `control: false`"
+            "the shuffled-image control needs the pictures of two samples at least; set `control: false`"
         )
     shuffled = samples.copy()
     generator = np.random.default_rng(seed)

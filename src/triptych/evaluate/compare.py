@@ -93,17 +93,18 @@ def compare(runs: Sequence[Path]) -> Comparison:
     for task in dict.fromkeys(task for column in columns for task in column.results.tasks):
         found = [column.results.tasks.get(task) for column in columns]
         paired = [{}, *(_paired(columns[0], column, task, notes) for column in columns[1:])]
-        for metric in dict.fromkeys(metric for result in found if result for metric in result.metrics):
-            rows.append(
-                Row(
-                    task=task,
-                    metric=metric,
-                    scores=[result.metrics.get(metric) if result else None for result in found],
-                    control=[result.control.get(metric) if result else None for result in found],
-                    chance=[result.chance.get(metric) if result else None for result in found],
-                    differences=[difference.get(metric) for difference in paired],
-                )
+        metrics = dict.fromkeys(metric for result in found if result for metric in result.metrics)
+        rows += [
+            Row(
+                task=task,
+                metric=metric,
+                scores=[result.metrics.get(metric) if result else None for result in found],
+                control=[result.control.get(metric) if result else None for result in found],
+                chance=[result.chance.get(metric) if result else None for result in found],
+                differences=[difference.get(metric) for difference in paired],
             )
+            for metric in metrics
+        ]
     return Comparison(columns, rows, notes)
 
 

@@ -79,8 +79,8 @@ def check_belonging(records: Mapping[str, Record], questions: Iterable[Question]
         then = (record.question, record.truth, record.sample, record.image.get("index"))
         if now != then:
             raise EvaluationError(
-                f"{path}: the record {question.id} is about another question ({record.question!r}, {record.truth!r}) than "
-                f"the dataset now has under that name ({question.text!r}, {question.truth!r}); evaluate anew with "
+                f"{path}: the record {question.id} is about another question ({record.question!r}, {record.truth!r}) "
+                f"than the dataset now has under that name ({question.text!r}, {question.truth!r}); evaluate anew with "
                 "`--fresh` (Python: `fresh=True`)"
             )
 

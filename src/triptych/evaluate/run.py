@@ -22,7 +22,7 @@ from triptych.evaluate.metrics.bootstrap import differences, intervals
 from triptych.evaluate.records import check_settings, write_records
 from triptych.evaluate.results import Baseline, TaskResult, Unparsed
 from triptych.evaluate.tasks.captions import Captioned, CaptionsTask, read_captions
-from triptych.evaluate.tasks.question import Question, Record, Task
+from triptych.evaluate.tasks.question import Question, Reading, Record, Task
 from triptych.evaluate.tasks.scenes import ScenesTask
 
 if TYPE_CHECKING:
@@ -84,7 +84,9 @@ def evaluate(
     write_records(paths[".jsonl"], records)
     control: list[Record] = []
     if task.control:
-        control = built.judge(_control(asking, task, questions, records, paths[".control.jsonl"], f"{name}, control"))
+        control = built.judge(
+            _control(asking, task, built.reading, records, paths[".control.jsonl"], f"{name}, control")
+        )
         write_records(paths[".control.jsonl"], control)
 
     seconds = sum(record.seconds for record in records)
@@ -121,12 +123,12 @@ def _build(task: ScenesTaskConfig | CaptionsTaskConfig, source: Source) -> Task:
 def _control(
     asking: Asking,
     task: ScenesTaskConfig | CaptionsTaskConfig,
-    questions: Sequence[Question],
+    reading: Reading,
     records: Sequence[Record],
     path: Path,
     title: str,
 ) -> list[Record]:
-    shuffled = control_questions(questions, task.seed)
+    shuffled = control_questions(reading.questions, reading.media, task.seed)
     if isinstance(task, ScenesTaskConfig):
         return asking.ask(shuffled, path, title)
     # Every picture is asked the same, so what would be said of the other picture has been said already.

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 COLOURS = ("#1f6f8b", "#b4572a", "#5b7f3b", "#7c5295", "#a8892c", "#5a6270")
 """One per run, used again from the seventh on."""
 
+CONTROL, CHANCE = "control: another picture", "chance"
+
 
 @dataclass(frozen=True)
 class MetricView:
@@ -68,10 +70,11 @@ def compare_html(runs: Sequence[Path], path: Path) -> Path:
         EvaluationError: A folder holds no results.
     """
     comparison = _compare(runs)
+    metrics = [_metric(row, comparison.runs) for row in comparison.rows]
     text = page(
         "compare.html",
         runs=[(run, COLOURS[i % len(COLOURS)]) for i, run in enumerate(comparison.runs)],
-        metrics=[_metric(row, comparison.runs) for row in comparison.rows],
+        tasks={task: [metric for metric in metrics if metric.task == task] for task in (m.task for m in metrics)},
         costs=_costs(comparison.runs),
         notes=comparison.notes,
     )
@@ -102,8 +105,11 @@ def compare_plot(runs: Sequence[Path], path: Path) -> Path:
     axes = figure.subplots(len(metrics), 1, squeeze=False)[:, 0]
     for metric, axis in zip(metrics, axes, strict=True):
         _draw(axis, metric, several_tasks, comparison.runs)
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper left", ncols=3, frameon=False, fontsize=9)
+    known = {
+        label: line for axis in axes for line in axis.get_lines() if not (label := line.get_label()).startswith("_")
+    }
+    order = [name for name in (*[run.name for run in comparison.runs], CONTROL, CHANCE) if name in known]
+    figure.legend([known[name] for name in order], order, loc="outside upper left", ncols=3, frameon=False, fontsize=9)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=160)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -117,7 +123,9 @@ def _draw(axis: Any, metric: MetricView, several_tasks: bool, runs: Sequence[Com
         colour = COLOURS[names.index(row.name) % len(COLOURS)]
         if row.control is not None:
             axis.plot([row.control.low, row.control.high], [place, place], color="#b5b9c0", linewidth=1)
-            axis.plot(row.control.value, place, "o", markersize=5, color="white", markeredgecolor="#9aa0ab")
+            axis.plot(
+                row.control.value, place, "o", markersize=5, color="white", markeredgecolor="#9aa0ab", label=CONTROL
+            )
         axis.plot([row.score.low, row.score.high], [place, place], color=colour, linewidth=2, solid_capstyle="butt")
         axis.plot(row.score.value, place, "o", markersize=7, color=colour, label=row.name)
         axis.annotate(
@@ -129,11 +137,12 @@ def _draw(axis: Any, metric: MetricView, several_tasks: bool, runs: Sequence[Com
             color="#3a404b",
         )
         if row.chance is not None:
-            axis.plot([row.chance] * 2, [place - 0.35, place + 0.35], color="#b4572a", linewidth=1.4, linestyle=":")
+            ends = [place - 0.35, place + 0.35]
+            axis.plot([row.chance] * 2, ends, color="#626977", linewidth=1.4, linestyle=":", label=CHANCE)
     axis.set_xlim(0, metric.axis.top * 1.005)
     axis.set_ylim(-0.7, len(metric.axis.rows) - 0.3)
     axis.set_yticks([])
-    axis.set_xticks(metric.axis.ticks)
+    axis.set_xticks(metric.axis.ticks, [f"{tick:g}" for tick in metric.axis.ticks])
     axis.tick_params(labelsize=8, colors="#626977", length=0)
     axis.grid(axis="x", color="#e3dfd6", linewidth=0.8)
     axis.set_axisbelow(True)
@@ -175,7 +184,7 @@ def _differences(row: Row) -> list[str]:
             texts.append("")
         else:
             sure = difference.low > 0 or difference.high < 0
-            texts.append(f"{difference.value:+.3f}{'*' if sure else ''}")
+            texts.append(f"{difference.value:+.3f}{'*' if sure else ''}".replace("-", "−"))
     return texts
 
 

@@ -129,7 +129,9 @@ def _facts(task: Mapping[str, Any]) -> list[str]:
 
 def _groups(rows: list[ScoreRow]) -> list[ScoreGroup]:
     """Shares of one get the axis from 0 to 1; scores on a scale of their own (CIDEr-D) get an axis that fits them."""
-    shares, others, own = [], [], False
+    shares: list[ScoreRow] = []
+    others: list[ScoreRow] = []
+    own = False
     for row in rows:
         own = _has_own_scale(row) if not row.baseline else own  # a baseline stands below the score it belongs to
         (others if own else shares).append(row)

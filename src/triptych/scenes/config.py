@@ -38,7 +38,12 @@ class ScenesConfig(Config):
     )
     kinds: tuple[Kind, ...] = Field(KINDS, min_length=1, description="the kinds of questions")
     questions: int = Field(
-        6, ge=1, le=32, description="questions per picture, at most: none is asked that earlier turns answer"
+        6, ge=1, le=32, description="questions per picture, at most: fewer where no more can be asked"
+    )
+    hints: bool = Field(
+        False,
+        description="whether to ask, too, what earlier turns give away: more questions per picture, part of which "
+        "can be answered or guessed without looking",
     )
     size: int = Field(260, ge=96, le=2048, description="side of the square picture in pixels")
     font: str = Field(OPENMOJI_FONT, description="URI of the colour font that the things are drawn with")

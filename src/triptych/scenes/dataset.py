@@ -32,14 +32,16 @@ class Drawing:
     scene: Scene
 
     def __call__(self) -> PILImage:
+        """The picture, RGB."""
         return self.scene.draw()
 
 
 class Scenes:
     """A dataset of composed pictures. `scenes[i]` is a pure function of the configuration and `i`.
 
-    The first message shows the picture; the annotations hold `scene` (objects with name, group, place and box;
-    relations; captions) and `questions` (kind, question and answer of each of the assistant's turns, in order).
+    The first message shows the picture. The annotations are plain values: `scene` (its size, background, objects with
+    name, group, place and box in pixels, relations and captions) and `questions` (kind, question and answer of each
+    of the assistant's turns, in order).
 
     Args:
         config: What a recipe says.
@@ -101,7 +103,7 @@ class Scenes:
             if draw.chance(0.5):
                 return [_turn("caption", draw.pick(templates.CAPTION), caption(scene))]
             return [_turn("names", draw.pick(templates.NAMES), name_caption(scene))]
-        asked = ask(scene, self.cast, config.kinds, config.questions, draw)
+        asked = ask(scene, self.cast, config.kinds, config.questions, draw, hints=config.hints)
         return [_turn(question.kind, question.text, question.answer) for question in asked]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import ceil, log2
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
 
 OPAQUE = 128
 """Alpha from which a pixel belongs to the mask of a glyph (of 0 … 255)."""
-
-_MASTER = 256
-"""Font size, in pixels, of the drawing that every smaller size is reduced from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,28 +41,33 @@ class Glyphs:
         return _glyph(str(self.font), character, length)
 
 
-@lru_cache(maxsize=4)
-def _font(path: str) -> FreeTypeFont:
+@lru_cache(maxsize=8)
+def _font(path: str, em: int) -> FreeTypeFont:
     from PIL import ImageFont
 
     try:
-        return ImageFont.truetype(path, _MASTER, layout_engine=ImageFont.Layout.BASIC)
+        return ImageFont.truetype(path, em, layout_engine=ImageFont.Layout.BASIC)
     except OSError as error:
         raise DataError(f"{path}: not a readable font ({error})") from error
 
 
+@lru_cache(maxsize=8)
+def _missing(path: str, em: int) -> bytes:
+    """The font's sign for glyphs that it lacks: what it draws for a character that cannot exist."""
+    return bytes(_font(path, em).getmask("\uffff"))
+
+
 @lru_cache(maxsize=512)
-def _master(path: str, character: str) -> PILImage:
+def _master(path: str, character: str, em: int) -> PILImage:
+    """A character at a font size of `em` pixels, cropped to its ink: what smaller sizes are reduced from."""
     from PIL import Image, ImageDraw
 
-    # Wide enough for any glyph: a glyph's ink may reach beyond its advance and above its ascent.
-    font = _font(path)
-    canvas = Image.new("RGBA", (2 * _MASTER, 2 * _MASTER), (0, 0, 0, 0))
-    middle = (_MASTER, _MASTER)
-    ImageDraw.Draw(canvas).text(middle, character, font=font, embedded_color=True, anchor="mm")
+    font = _font(path, em)
+    # Twice the font size: a glyph's ink may reach beyond its advance and above its ascent.
+    canvas = Image.new("RGBA", (2 * em, 2 * em), (0, 0, 0, 0))
+    ImageDraw.Draw(canvas).text((em, em), character, font=font, embedded_color=True, anchor="mm")
     box = canvas.getchannel("A").getbbox()
-    # What is in no font is drawn as the font's sign for missing glyphs: the same as for a character that cannot exist.
-    if box is None or bytes(font.getmask(character)) == bytes(font.getmask("\uffff")):
+    if box is None or bytes(font.getmask(character)) == _missing(path, em):
         raise DataError(f"{path}: the font has no glyph for {character!r} (U+{ord(character[0]):04X})")
     return canvas.crop(box)
 
@@ -73,10 +76,11 @@ def _master(path: str, character: str) -> PILImage:
 def _glyph(path: str, character: str, length: int) -> Glyph:
     from PIL import Image
 
-    master = _master(path, character)
+    # A power of two, so that the few lengths of one picture size share one drawing, and never an enlargement.
+    master = _master(path, character, 1 << max(6, ceil(log2(1.5 * length))))
     scale = length / max(master.size)
     width, height = (max(1, round(side * scale)) for side in master.size)
-    pixels = master.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=None)
+    pixels = master.resize((width, height), Image.Resampling.LANCZOS)
     opaque = pixels.getchannel("A").point(lambda alpha: 255 if alpha >= OPAQUE else 0)
     box = opaque.getbbox()
     if box is None:

@@ -47,10 +47,16 @@ class Question:
     needs: frozenset[Fact] = frozenset()
 
 
-def ask(scene: Scene, cast: Cast, kinds: Iterable[Kind], count: int, draw: Draw) -> list[Question]:
+def ask(
+    scene: Scene, cast: Cast, kinds: Iterable[Kind], count: int, draw: Draw, *, hints: bool = False
+) -> list[Question]:
     """Up to `count` questions, the kinds taking turns, in an order in which none is given away by those before it.
 
     Fewer where the scene has no more that qualify; none where none of the kinds does.
+
+    Args:
+        hints: Whether to ask, too, what other kinds of questions give away (never the same fact twice in one kind).
+            Then as few as possible, not none, come after a turn that tells what they need.
     """
     # Counting chooses first: were it left out whenever another question told a count, large counts would be rare.
     first = sorted(draw.shuffled(kinds)[:count], key=lambda kind: kind != "counting")
@@ -61,27 +67,32 @@ def ask(scene: Scene, cast: Cast, kinds: Iterable[Kind], count: int, draw: Draw)
         going = []
         for candidates in waiting:
             for question in candidates:
-                if (order := _ordered([*found, question])) is not None:
-                    found = order
+                asked = [other for other in found if other.kind == question.kind] if hints else found
+                if _ordered([*asked, question]) is not None:
+                    found.append(question)
                     going.append(candidates)
                     break
             if len(found) == count:
                 break
         waiting = going
-    return _ordered(draw.shuffled(found)) or []
+    order = _ordered(draw.shuffled(found), hints=hints)
+    assert order is not None, "every question was taken because an order exists"
+    return order
 
 
-def _ordered(questions: list[Question]) -> list[Question] | None:
-    """The same questions, each before those that tell what it needs; otherwise as given. None if no order will do."""
+def _ordered(questions: list[Question], *, hints: bool = False) -> list[Question] | None:
+    """The same questions, each before those that tell what it needs; otherwise as given. None if no order will do.
+
+    With `hints`, where no order will do, the first of those left goes first.
+    """
     left, out = list(questions), []
     while left:
-        for question in left:
-            if not any(other.needs & question.tells for other in left if other is not question):
-                left.remove(question)
-                out.append(question)
-                break
-        else:
+        free = (q for q in left if not any(other.needs & q.tells for other in left if other is not q))
+        question = next(free, left[0] if hints else None)
+        if question is None:
             return None
+        left.remove(question)
+        out.append(question)
     return out
 
 
@@ -103,14 +114,14 @@ def _existence(scene: Scene, cast: Cast, draw: Draw) -> Iterator[Question]:
         yield Question("existence", text, "yes" if yes else "no", facts, facts)
 
 
-def _naming(scene: Scene, cast: Cast, draw: Draw) -> Iterator[Question]:
+def _naming(scene: Scene, _: Cast, draw: Draw) -> Iterator[Question]:
     for item in draw.shuffled(scene.objects):
         text = draw.pick(templates.NAMING).format(at=at(item.place))
         tells = _facts(["presence", "place", "across", "down"], [item.thing])
         yield Question("naming", text, item.thing.name, tells, _facts(["presence", "place"], [item.thing]))
 
 
-def _place(scene: Scene, cast: Cast, draw: Draw) -> Iterator[Question]:
+def _place(scene: Scene, _: Cast, draw: Draw) -> Iterator[Question]:
     for item in draw.shuffled(scene.objects):
         if scene.counts[item.thing] == 1:
             text = draw.pick(templates.PLACE).format(the=f"the {item.thing.name}")
@@ -118,7 +129,7 @@ def _place(scene: Scene, cast: Cast, draw: Draw) -> Iterator[Question]:
             yield Question("place", text, item.place, tells, _facts(["place"], [item.thing]))
 
 
-def _counting(scene: Scene, cast: Cast, draw: Draw) -> Iterator[Question]:
+def _counting(scene: Scene, _: Cast, draw: Draw) -> Iterator[Question]:
     others = draw.shuffled(scene.counts)
     # Each thing that is known to be there leaves less room for the counted, or for fewer objects than that.
     if scene.focus is None:
@@ -149,7 +160,7 @@ def _comparison(scene: Scene, cast: Cast, draw: Draw) -> Iterator[Question]:
         yield Question("comparison", text, "yes" if (first is larger) == more else "no", tells, needs)
 
 
-def _relation(scene: Scene, cast: Cast, draw: Draw) -> Iterator[Question]:
+def _relation(scene: Scene, _: Cast, draw: Draw) -> Iterator[Question]:
     single = {i for i, item in enumerate(scene.objects) if scene.counts[item.thing] == 1}
     for i, relation, j in draw.shuffled(scene.relations):
         if j not in single:

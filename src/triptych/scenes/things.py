@@ -43,11 +43,10 @@ class Thing:
 @cache
 def all_things() -> tuple[Thing, ...]:
     """Every thing, commonest and most distinct first."""
-    with (files("triptych.scenes") / "things.csv").open(encoding="utf-8", newline="") as file:
-        return tuple(
-            Thing(row["name"], row["plural"], chr(int(row["codepoint"], 16)), row["group"])
-            for row in csv.DictReader(file)
-        )
+    rows = (files("triptych.scenes") / "things.csv").read_text(encoding="utf-8").splitlines()
+    return tuple(
+        Thing(row["name"], row["plural"], chr(int(row["codepoint"], 16)), row["group"]) for row in csv.DictReader(rows)
+    )
 
 
 @cache

@@ -3,7 +3,7 @@
 Formula: R. Vedantam, C. L. Zitnick, D. Parikh, "CIDEr: Consensus-based image description evaluation", CVPR 2015, with
 the clipping and the length penalty of its variant D, as `pycocoevalcap` computes it (equal within 1e-6, tested):
 
-    CIDEr-D(c, S) = 10 · mean_{s ∈ S} mean_{n = 1..4}  min(g_n(c), g_n(s)) · g_n(s) / (|g_n(c)| |g_n(s)|) · exp(-δ² / 2σ²)
+    CIDEr-D(c, S) = 10 · mean_{s ∈ S} mean_{n=1..4}  min(g_n(c), g_n(s)) · g_n(s) / (|g_n(c)| |g_n(s)|) · exp(-δ² / 2σ²)
 
 where g_n is the vector of counts × idf, idf(w) = ln N - ln max(1, df(w)) with df over the N pictures of the reference
 corpus, σ = 6, and δ is the difference of the two lengths, which the official code counts in bigrams.

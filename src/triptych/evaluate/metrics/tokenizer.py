@@ -27,9 +27,15 @@ _BRACKETS = {"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-
 
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "…": "...", "–": "-", "—": "-", "\u00a0": " "})
 
-_ABBREVIATIONS = frozenset(
-    "mr mrs ms dr prof sr jr st ave blvd rd mt gen col lt sgt capt gov sen rep rev hon inc ltd co corp vs etc "
-    "no jan feb mar apr jun jul aug sep sept oct nov dec est fig al dept univ ph.d".split()
+_ABBREVIATION = re.compile(
+    r"""
+      mr|mrs|ms|dr|prof|sr|jr|gen|col|lt|sgt|capt|gov|sen|rep|rev|hon|ph\.d   # titles
+    | st|ave|blvd|rd|mt|inc|ltd|co|corp|dept|univ                             # places, firms
+    | jan|feb|mar|apr|jun|jul|aug|sep|sept|oct|nov|dec                        # months
+    | vs|etc|no|est|fig|al
+    | (?:[^\W\d_]\.)*[^\W\d_]                                                # an initial (j.), an acronym (u.s.)
+    """,
+    re.VERBOSE,
 )
 
 _SPLIT_WORDS = {
@@ -64,16 +70,11 @@ def tokenize(text: str) -> list[str]:
     tokens: list[str] = []
     for match in _TOKEN.finditer(text):
         token = match.group()
-        if text.startswith(".", match.end()) and _is_abbreviation(token):
-            tokens.append(token + ".")
-            continue
-        tokens += _parts(token)
+        if text.startswith(".", match.end()) and _ABBREVIATION.fullmatch(token):
+            tokens.append(token + ".")  # the full stop is the word's own
+        else:
+            tokens += _parts(token)
     return [token for token in tokens if token not in _DROPPED and token != '"']
-
-
-def _is_abbreviation(token: str) -> bool:
-    """Whether the full stop that follows belongs to the token: a listed one, an initial (`j.`), an acronym (`u.s.`)."""
-    return token in _ABBREVIATIONS or re.fullmatch(r"(?:[^\W\d_]\.)*[^\W\d_]", token) is not None
 
 
 def _parts(token: str) -> list[str]:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from triptych.evaluate.parsers.words import commits, letters_of, words_of
+from triptych.evaluate.parsers.words import commits, letters_of, vocabulary, words_of
 
 Spelling = tuple[str, ...]
 
-_BEFORE = frozenset(
+_BEFORE = vocabulary(
     "a an the this that these those there here it it's that's there's is are was were be am i we you they he she see "
     "sees show shows showing depict depicts contain contains has have with of answer called named one single two three "
-    "four five six some several both".split()
+    "four five six some several both"
 )
-_AFTER = frozenset(
+_AFTER = vocabulary(
     "is are was were in on at to of from near next beside above below under over which that located placed standing "
-    "sitting left right top bottom upper lower middle center centre here there".split()
+    "sitting left right top bottom upper lower middle center centre here there"
 )
 """Words that may touch a name without being part of it; any other word beside it may make it another name."""
 

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import re
 
-from triptych.evaluate.parsers.words import commits, words_of
+from triptych.evaluate.parsers.words import commits, vocabulary, words_of
 
-_NUMBERS = {
-    word: str(value)
-    for value, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-        "seventeen eighteen nineteen twenty".split()
-    )
-} | {"none": "0"}
+_SMALL = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_TEENS = ("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen")
+_NUMBERS = {word: str(value) for value, word in enumerate((*_SMALL, *_TEENS, "twenty"))} | {"none": "0"}
 
-_LARGER = frozenset(
+_LARGER = vocabulary(
     "thirty forty fifty sixty seventy eighty ninety hundred hundreds thousand thousands million dozen dozens half "
-    "couple pair several many few".split()
+    "couple pair several many few"
 )
-_INEXACT = frozenset("about approximately around roughly nearly almost over under than least most to".split())
-_POINTING = frozenset("the this that which each every another".split())
+_INEXACT = vocabulary("about approximately around roughly nearly almost over under than least most to")
+_POINTING = vocabulary("the this that which each every another")
 
 _NO_COUNT = re.compile(r"\d[.,:/%–-]\d|[-−+~±≈<>]\d|\d[+%]")
 """3.5, 1-2, 1/2, -1, 3+: numbers, but not of things."""

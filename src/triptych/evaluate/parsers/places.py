@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from triptych.evaluate.parsers.words import commits, words_of
+from triptych.evaluate.parsers.words import commits, vocabulary, words_of
 
 _VERTICAL = {"top": "top", "upper": "top", "uppermost": "top", "bottom": "bottom", "lower": "bottom"}
 _HORIZONTAL = {"left": "left", "leftmost": "left", "right": "right", "rightmost": "right"}
 _CENTRE = frozenset({"center", "centre", "middle", "central", "mid"})
-_GLUE = frozenset("in on at to of and the a side corner part half area region edge hand - ,".split())
+_GLUE = vocabulary("in on at to of and the a side corner part half area region edge hand - ,")
 """Words that may stand between the two words of one place: "at the top, on the left"."""
 
 _RELATIONS = {

@@ -8,12 +8,18 @@ from collections.abc import Iterable
 
 _TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[^\w\s]|_")
 
+
+def vocabulary(words: str) -> frozenset[str]:
+    """A set of words, written as a line of text."""
+    return frozenset(words.split())
+
+
 NO = frozenset({"no", "nope", "nah", "nay"})
 YES = frozenset({"yes", "yeah", "yep", "yup", "yea"})
 
-_DOUBT = frozenset(
+_DOUBT = vocabulary(
     "not n't never neither nor or either maybe perhaps possibly unsure uncertain unclear unknown unable cannot guess "
-    "idk".split()
+    "idk"
 )
 
 

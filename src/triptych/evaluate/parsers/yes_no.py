@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from triptych.evaluate.parsers.words import NO, YES, commits, letters_of, words_of
+from triptych.evaluate.parsers.words import NO, YES, commits, letters_of, vocabulary, words_of
 
-_LEAD = frozenset("answer the is it well oh so i think say would".split())
+_LEAD = vocabulary("answer the is it well oh so i think say would")
 """What may stand before the word without changing it: "The answer is yes."."""
 
-_NO_ANSWER = frozenset("tell say know sure certain determine idea clue opinion maybe perhaps possibly or".split())
+_NO_ANSWER = vocabulary("tell say know sure certain determine idea clue opinion maybe perhaps possibly or")
 """After "no", these make it something else than the answer: "No idea.", "No way to tell", "No or maybe"."""
 
-_PHRASES = frozenset("doubt matter problem way".split())
+_PHRASES = vocabulary("doubt matter problem way")
 """Directly after "no", these do the same: "No doubt"."""
 
 

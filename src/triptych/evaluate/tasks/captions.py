@@ -57,7 +57,7 @@ class CaptionsTask:
             Question(p.id, KIND, config.prompt, list(p.references), p.media, p.index, p.index)
             for p in pictures[: config.limit]
         ]
-        self.reading = Reading(questions, faults)
+        self.reading = Reading(questions, {question.sample: question.media for question in questions}, faults)
 
     def judge(self, records: Sequence[Record]) -> list[Record]:
         """`correct` is the CIDEr-D of the caption (0 to 10) within the corpus of all records."""
@@ -72,7 +72,7 @@ class CaptionsTask:
         """See `tally`."""
         return tally(records)
 
-    def chance(self, records: Sequence[Record]) -> dict[str, float]:
+    def chance(self, records: Sequence[Record]) -> dict[str, float]:  # noqa: ARG002
         """None: the baselines and the control say what captions score without looking."""
         return {}
 

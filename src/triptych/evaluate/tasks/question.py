@@ -80,9 +80,16 @@ class Record:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a task found in a source: the questions, those of one sample side by side, and the samples it cannot use."""
+    """What a task found in a source.
+
+    Args:
+        questions: What to ask; those of one sample side by side.
+        media: The pictures of every sample that the control may show, by index.
+        faults: Why samples cannot be used, and how many for each reason.
+    """
 
     questions: list[Question]
+    media: dict[int, tuple[Image, ...]]
     faults: Counter[str]
 
 

@@ -58,7 +58,9 @@ class ScenesTask:
                     f"{config.data}: {question.id}: the true answer {question.truth!r} to a question of kind "
                     f"{question.kind!r} cannot be read as {self._forms[question.id]!r}"
                 )
-        self.reading = Reading(questions[: config.limit], faults)
+        # All samples, not only those within the limit: the control's pairing must not change with it.
+        media = {question.sample: question.media for question in questions}
+        self.reading = Reading(questions[: config.limit], media, faults)
         found: dict[str, set[str]] = defaultdict(set)
         for question in self.reading.questions:
             found[question.kind].add(self._forms[question.id])
@@ -101,8 +103,8 @@ class ScenesTask:
 def tally(records: Sequence[Record]) -> Tally:
     """Judged records as counts per picture: accuracy per kind, detection scores of existence, and the macro average.
 
-    Scores: `KIND_accuracy`; `existence_precision`, `existence_recall`, `existence_f1`, `existence_yes_ratio`; and, where
-    there are several kinds, `macro_accuracy`, the mean of the kinds' accuracies.
+    Scores: `KIND_accuracy`; `existence_precision`, `existence_recall`, `existence_f1`, `existence_yes_ratio`; and, of
+    several kinds, `macro_accuracy`, the mean of the kinds' accuracies.
     """
     kinds = list(dict.fromkeys(record.kind for record in records))
     pictures = list(dict.fromkeys(record.sample for record in records))

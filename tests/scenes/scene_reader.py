@@ -43,7 +43,9 @@ class Reader:
                 return "yes" if (difference > 0 if more else difference < 0) else "no"
 
             return compared
-        if match := re.search(r"(?:How many|Count the) (.+?)(?: are there| do you see| does the picture show)?[?.]", question):
+        if match := re.search(
+            r"(?:How many|Count the) (.+?)(?: are there| do you see| does the picture show)?[?.]", question
+        ):
             counted = self.singular[match[1]]
             # Whoever counts them says that there are some.
             return lambda world: str(_count(world, counted) or "") or None

@@ -18,7 +18,7 @@ def many(glyphs: Glyphs) -> Settings:
 
 
 def test_boxes_are_tight_around_what_is_drawn_and_masks_lie_within(many: Settings):
-    """Seen from the pixels alone: only within boxes does the picture differ from its background, and up to their edges."""
+    """Seen from the pixels alone: the picture differs from its background up to the edges of boxes, and not beyond."""
     for index in range(60):
         scene = compose(many, index)
         difference = np.abs(np.asarray(scene.draw(), dtype=int) - np.array(scene.background)).max(axis=-1)
