@@ -213,7 +213,8 @@ def test_by_default_pictures_come_from_the_datasets_of_the_recipe(run: Path, tmp
     }
     (tmp_path / "captions.json").write_text(json.dumps(captions))
     (run / "recipe.yaml").write_text(
-        f"name: x\nbase: {tmp_path}\ndata:\n  held-out: {{kind: coco_captions, annotations: captions.json, images: images}}\n"
+        f"name: x\nbase: {tmp_path}\n"
+        "data:\n  held-out: {kind: coco_captions, annotations: captions.json, images: images}\n"
     )
     record = {
         "id": "a",

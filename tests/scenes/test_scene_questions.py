@@ -1,4 +1,4 @@
-"""Answers are re-derived by a reader that knows English and plain facts (scene_reader.py), not the code that wrote them."""
+"""Answers are re-derived by a reader (scene_reader.py) that shares nothing with the code that wrote them."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias
 
 from triptych.conversation import Conversation, Image, Message, assistant, user
 from triptych.data.files import inside, parse_json, read_text
+from triptych.data.phrases import content_words
 from triptych.errors import DataError
 
 Captions: TypeAlias = Literal["one_per_record", "all", "first"]
@@ -89,7 +90,11 @@ class CocoCaptionsSource:
         return Conversation(
             tuple(messages),
             id=f"{picture.id}/{chosen[0]}" if len(chosen) == 1 else str(picture.id),
-            annotations={"image_id": picture.id, "references": tuple(picture.captions)},
+            annotations={
+                "image_id": picture.id,
+                "references": tuple(picture.captions),
+                "phrases": content_words(picture.captions[number] for number in chosen),
+            },
         )
 
 

@@ -81,7 +81,7 @@ def check_belonging(records: Mapping[str, Record], questions: Iterable[Question]
             raise EvaluationError(
                 f"{path}: the record {question.id} is about another question ({record.question!r}, {record.truth!r}) "
                 f"than the dataset now has under that name ({question.text!r}, {question.truth!r}); evaluate anew with "
-                "`--fresh` (Python: `fresh=True`)"
+                "`--restart` (Python: `fresh=True`)"
             )
 
 
@@ -97,7 +97,7 @@ def check_settings(path: Path, settings: Mapping[str, Any]) -> None:
     try:
         before = json.loads(path.read_bytes())
     except ValueError as error:
-        raise EvaluationError(f"{path}: malformed JSON ({error}); evaluate anew with `--fresh`") from error
+        raise EvaluationError(f"{path}: malformed JSON ({error}); evaluate anew with `--restart`") from error
     now = json.loads(json.dumps(settings))
     changed = [
         f"{key}: {before.get(key)!r} → {now.get(key)!r}" for key in {**before, **now} if before.get(key) != now.get(key)
@@ -105,5 +105,5 @@ def check_settings(path: Path, settings: Mapping[str, Any]) -> None:
     if changed:
         raise EvaluationError(
             f"{path.parent}: there are records made with other settings ({'; '.join(changed)}); evaluate anew with "
-            "`--fresh` (Python: `fresh=True`), which discards them"
+            "`--restart` (Python: `fresh=True`), which discards them"
         )

@@ -47,6 +47,11 @@ class RunFolder:
         """The run's name: what `run.json`, the results or the folder call it."""
         return str(self.info.get("name") or self.results.get("run") or self.path.resolve().name)
 
+    @property
+    def stages(self) -> list[Record]:
+        """The finished stages, as `run.json` describes them."""
+        return [stage for stage in self.info.get("stages") or [] if isinstance(stage, Mapping)]
+
 
 def read_run(path: Path) -> RunFolder:
     """Read a run folder.

@@ -43,7 +43,7 @@ def panels(run: RunFolder) -> list[Panel]:
 
 def tiles(run: RunFolder) -> list[tuple[str, str]]:
     """The figures of the whole run as (label, value)."""
-    stages = [stage for stage in run.info.get("stages") or [] if isinstance(stage, Mapping)]
+    stages = run.stages
 
     def total(key: str) -> float:
         return sum(number(stage.get(key)) or 0.0 for stage in stages)
@@ -107,8 +107,8 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
 
 def _panel(run: RunFolder, role: str, name: str, part: str) -> Panel:
     size, trained = 0.0, []
-    for stage in run.info.get("stages") or []:
-        parts = [row for row in stage.get("parts") or [] if str(row.get("part", "")).split(" ")[0].startswith(part)]
+    for stage in run.stages:
+        parts = [row for row in stage.get("parts") or [] if str(row.get("part", "")).startswith(part)]
         size = max(size, sum(number(row.get("parameters")) or 0.0 for row in parts))
         if any(row.get("trained") for row in parts):
             trained.append(str(stage.get("name")))

@@ -35,7 +35,7 @@ class PartRow:
 
 def stage_views(run: RunFolder) -> list[StageView]:
     """Every stage that run.json or the metrics know of, in order."""
-    described = {str(stage.get("name")): stage for stage in run.info.get("stages") or [] if isinstance(stage, Mapping)}
+    described = {str(stage.get("name")): stage for stage in run.stages}
     names = list(described) + [str(line.get("stage")) for line in run.metrics]
     return [
         _stage(name, described.get(name, {}), [line for line in run.metrics if str(line.get("stage")) == name])
@@ -45,7 +45,7 @@ def stage_views(run: RunFolder) -> list[StageView]:
 
 def part_rows(run: RunFolder) -> tuple[list[str], list[PartRow]]:
     """The names of the stages, and a row per part of the model."""
-    stages = [stage for stage in run.info.get("stages") or [] if isinstance(stage, Mapping) and stage.get("parts")]
+    stages = [stage for stage in run.stages if stage.get("parts")]
     tables = [{str(part.get("part")): part for part in stage["parts"]} for stage in stages]
     sizes: dict[str, float] = {}
     for table in tables:

@@ -18,14 +18,14 @@ class NextToken(Config):
 class PhraseAlignment(Config):
     """Late-interaction contrast between adapted features and the token embeddings of phrases: no language model runs.
 
-    The adapter learns to speak the language model's own input embeddings: each phrase of a picture's
-    caption (the mean of its tokens' embeddings) must be found at some position of that picture, against
-    the other phrases of the batch.
+    The adapter learns to speak the language model's own input embeddings: each phrase of a picture (a name, a word
+    of its caption; the mean of its tokens' embeddings) must be found at some position of that picture, against the
+    other phrases of the batch, and each phrase in its own pictures against the other pictures.
     """
 
     kind: Literal["phrase_alignment"] = "phrase_alignment"
-    temperature: float = Field(0.07, gt=0, description="of the softmax over phrases")
-    sharpness: float = Field(10.0, gt=0, description="of the soft maximum over positions; higher is closer to a maximum")
+    temperature: float = Field(0.1, gt=0, description="of cosines, in the soft maximum over positions and in the contrast")
+    pull: float = Field(1.0, ge=0, description="weight of the cosine itself between a phrase and where it is found")
 
 
 ObjectiveConfig = Annotated[NextToken | PhraseAlignment, Field(discriminator="kind")]
