@@ -11,9 +11,16 @@ import pytest
 
 if TYPE_CHECKING:
     from tiny_world import World
-
     from triptych.model.composed import MultimodalModel
     from triptych.recipe import Recipe
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_power_cuts() -> Iterator[None]:
+    """Files are not forced to the disk, which takes longer than all else: tests kill processes, not machines."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda file: None)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -53,7 +53,11 @@ def tokenizer(template: str | None = CHATML, end: str = "<|im_end|>", begin: str
     )
     made.train_from_iterator(SENTENCES, trainer)
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=made, eos_token=end, pad_token="<|endoftext|>", bos_token=begin, additional_special_tokens=SPECIAL
+        tokenizer_object=made,
+        eos_token=end,
+        pad_token="<|endoftext|>",
+        bos_token=begin,
+        additional_special_tokens=SPECIAL,
     )
     fast.chat_template = template
     return fast

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,7 +19,7 @@ class Model:
     Args:
         model: The composed model.
         recipe: What it was trained by.
-        fingerprint: A hash of its weights and recipe.
+        fingerprint: A hash of what was trained and of the recipe's model.
     """
 
     def __init__(self, model: MultimodalModel, recipe: Recipe, fingerprint: str) -> None:
@@ -29,9 +30,7 @@ class Model:
         """One question, one answer: `model.ask(Image("cat.png"), "What is this?")`."""
         return self.respond([Conversation((user(*parts),))], settings)[0].text
 
-    def respond(
-        self, conversations: Sequence[Conversation], settings: GenerationSettings | None = None
-    ) -> list[Reply]:
+    def respond(self, conversations: Sequence[Conversation], settings: GenerationSettings | None = None) -> list[Reply]:
         """One reply per conversation, in order; each conversation ends with a user's message."""
         return self.generator.respond(conversations, settings)
 
@@ -55,4 +54,5 @@ def load(run: str | Path) -> Model:
     model, recipe = load_run(folder)
     if torch.cuda.is_available():
         model.to("cuda")
-    return Model(model, recipe, file_sha256(folder / "weights" / "model.safetensors")[:16])
+    made_of = file_sha256(folder / "weights" / "model.safetensors") + recipe.model.model_dump_json()
+    return Model(model, recipe, hashlib.sha256(made_of.encode()).hexdigest()[:16])

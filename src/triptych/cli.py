@@ -29,14 +29,18 @@ Overrides = Annotated[
     Optional[list[str]],
     typer.Argument(help="Changes to the recipe, such as [bold]stages.0.learning_rate=1e-3[/].", show_default=False),
 ]
-ImageOption = Annotated[Optional[list[Path]], typer.Option("--image", "-i", help="A picture; may be given several times.")]
+ImageOption = Annotated[
+    Optional[list[Path]], typer.Option("--image", "-i", help="A picture; may be given several times.")
+]
 
 
 @app.command()
 def train(
     recipe: RecipeArgument,
     overrides: Overrides = None,
-    output: Annotated[Optional[Path], typer.Option("--output", "-o", help="The run's folder; runs/NAME by default.")] = None,
+    output: Annotated[
+        Optional[Path], typer.Option("--output", "-o", help="The run's folder; runs/NAME by default.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue where a stopped run left off.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Start again where there is a run already.")] = False,
 ) -> None:
@@ -58,9 +62,13 @@ def train(
 @app.command()
 def evaluate(
     run: RunArgument,
-    tasks: Annotated[Optional[str], typer.Option("--tasks", help="Names of tasks in the recipe, by commas; all by default.")] = None,
+    tasks: Annotated[
+        Optional[str], typer.Option("--tasks", help="Names of tasks in the recipe, by commas; all by default.")
+    ] = None,
     limit: Annotated[Optional[int], typer.Option("--limit", help="At most this many questions per task.")] = None,
-    restart: Annotated[bool, typer.Option("--restart", help="Forget the answers of an evaluation that was stopped.")] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Forget the answers of an evaluation that was stopped.")
+    ] = False,
 ) -> None:
     """Ask a trained run the questions of its recipe's tasks; write `results.json`, every answer, and the report."""
     from triptych.terminal.evaluate import evaluate_run
@@ -102,7 +110,9 @@ def inspect(
     recipe: RecipeArgument,
     overrides: Overrides = None,
     sample: Annotated[int, typer.Option("--sample", "-s", help="Which record.")] = 0,
-    data: Annotated[Optional[str], typer.Option("--data", "-d", help="Which dataset; the first stage's by default.")] = None,
+    data: Annotated[
+        Optional[str], typer.Option("--data", "-d", help="Which dataset; the first stage's by default.")
+    ] = None,
     save: Annotated[Optional[Path], typer.Option("--save", help="Write the picture to this file.")] = None,
 ) -> None:
     """Show what a recipe makes of one record: its tokens, media spans and labels, and its picture."""
@@ -116,7 +126,9 @@ def inspect(
 def plan(
     recipe: RecipeArgument,
     overrides: Overrides = None,
-    device: Annotated[str, typer.Option("--device", help="What it is to run on, such as h100, a100, rtx4090, cpu.")] = "cpu",
+    device: Annotated[
+        str, typer.Option("--device", help="What it is to run on, such as h100, a100, rtx4090, cpu.")
+    ] = "cpu",
     count: Annotated[int, typer.Option("--count", min=1, help="How many of them.")] = 1,
 ) -> None:
     """Tell what a recipe costs before it runs: parameters, memory, FLOPs and hours per stage."""

@@ -16,7 +16,9 @@ def refuse(ledger, number, *, dataset="photos", stage="align", kind="unreadable"
 
 
 def check(ledger, seen, share=0.05, size=1000, **options):
-    ledger.check(share, stage="align", seen={"photos": seen, "other": 50}, sizes={"photos": size, "other": 50}, **options)
+    ledger.check(
+        share, stage="align", seen={"photos": seen, "other": 50}, sizes={"photos": size, "other": 50}, **options
+    )
 
 
 def test_an_entry_is_one_line_with_everything_that_is_known(tmp_path):

@@ -113,9 +113,8 @@ def test_a_bad_record_is_refused_alone_with_file_line_and_reason(source, record,
     records = source(talk(), record, talk())
     with pytest.raises(DataError, match=says) as caught:
         records[1]
-    assert f"{records.records.path}:{records.records.where(1).rpartition(':')[2]}" in str(caught.value)
-    assert records[0].messages == records[0].messages
-    assert records[2].id == "2:a"
+    assert str(caught.value).startswith(records.records.where(1))
+    assert [records[0].id, records[2].id] == ["0:a", "2:a"]
 
 
 def test_the_place_of_a_record_is_its_line(write, pictures):
@@ -163,7 +162,7 @@ def test_a_malformed_line_of_json_lines_is_one_bad_record(write, pictures):
         (" \n\n ", "is empty"),
         ("[]", "holds no records"),
         ("[ \n ]", "holds no records"),
-        (b"[{\"id\": \"\xff\"}]", "not UTF-8"),
+        (b'[{"id": "\xff"}]', "not UTF-8"),
         ("[" * 100_000, "unreadable JSON|malformed JSON"),
         ('{\n  "images": [],\n  "annotations": []\n}', "malformed JSON"),
     ],
@@ -178,7 +177,7 @@ def test_an_unusable_file_stops_at_once(write, pictures, content, says):
 def test_missing_files_and_folders_stop_at_once(tmp_path, write, pictures):
     with pytest.raises(DataError, match=r"nowhere\.json: cannot be read"):
         LlavaSource(tmp_path / "nowhere.json", pictures)
-    with pytest.raises(DataError, match="images folder .* does not exist"):
+    with pytest.raises(DataError, match=r"images folder .* does not exist"):
         LlavaSource(write("records.json", [talk()]), tmp_path / "nowhere")
 
 
@@ -196,8 +195,9 @@ def test_limit_reads_the_first_records(source):
 
 def test_indices_are_those_of_a_sequence(source):
     records = source(talk(), talk("<image>\nLast?"))
-    assert records[-1].messages == list(records)[1].messages or shape(records[-1].messages[0]) == ["IMAGE", "Last?"]
+    assert [conversation.id for conversation in records] == ["0:a", "1:a"]
     assert records[-1].id == "1:a"
+    assert shape(records[-1].messages[0]) == ["IMAGE", "Last?"]
     with pytest.raises(IndexError):
         records[2]
 

@@ -39,3 +39,8 @@ class Adapter(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """`[N, output_tokens(T), language_dim]` from features `[N, T, encoder_dim]` of any float type."""
         raise NotImplementedError
+
+    def content(self, features: Tensor) -> Tensor:
+        """The positions of the output that depend on the medium, `[N, T'', D]`: all, unless an adapter adds others."""
+        adapted: Tensor = self(features)
+        return adapted

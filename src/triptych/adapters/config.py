@@ -19,8 +19,15 @@ class GridOptions(Config):
     reduction: Literal["none", "average", "pixel_shuffle"] = Field(
         "none", description="how: their average, or all of their channels side by side"
     )
-    output_scale: Literal["embeddings"] | None = Field(
-        "embeddings", description="start at the standard deviation of the language model's token embeddings"
+    output_scale: Literal["embeddings", "normalised"] | None = Field(
+        "embeddings",
+        description="`embeddings`: start at the standard deviation of the language model's token embeddings; "
+        "`normalised`: keep every position at it (an RMS norm with a learned gain)",
+    )
+    markers: Literal["none", "places"] = Field(
+        "none",
+        description="`places`: in front of each cell stand vectors that start as the words for its place (`top left`), "
+        "so that a language model can look things up in a picture as it does in a text",
     )
 
     @model_validator(mode="after")

@@ -44,6 +44,8 @@ class GridAdapter(Adapter):
         cells = self.pooled_grid[0] * self.pooled_grid[1]
         self.positions = nn.Parameter(torch.zeros(cells, language_dim)) if options.positions else None
         self._scaled = options.output_scale == "embeddings"
+        normalised = options.output_scale == "normalised"
+        self.gain = nn.Parameter(torch.tensor(embedding_std)) if normalised else None
         self.projection: nn.Module
         self.scale: Tensor
 
@@ -84,6 +86,8 @@ class GridAdapter(Adapter):
         y: Tensor = self.projection(self.norm(x))
         if self.positions is not None:
             y = y + self.positions.repeat(tokens // len(self.positions), 1)
+        if self.gain is not None:
+            return F.rms_norm(y, (self.language_dim,)) * self.gain
         return y * self.scale.to(y.dtype)
 
 

@@ -22,6 +22,15 @@ CAPTION_PROMPTS = (
 Text: TypeAlias = Annotated[str, StringConstraints(min_length=1)]
 
 
+class Expected(Config):
+    """How large a dataset is, for `triptych plan` on a machine that does not have it. Nothing else looks at this."""
+
+    records: int = Field(ge=1, description="how many there are")
+    media: float = Field(1.0, ge=0, description="pictures per record, on average")
+    text_tokens: float | None = Field(None, ge=0, description="tokens per record that are not media, on average")
+    supervised_tokens: float | None = Field(None, ge=0, description="tokens per record that are predicted, on average")
+
+
 class LlavaConfig(Config):
     """A file of conversations in LLaVA's format: a JSON list, or JSON lines, of `{id, image, conversations}`.
 
@@ -34,6 +43,7 @@ class LlavaConfig(Config):
         None, description="the folder of the pictures, which records cannot leave; null takes the folder of `path`"
     )
     limit: int | None = Field(None, ge=1, description="read only the first records, this many")
+    expected: Expected | None = Field(None, description="its size, for `triptych plan` where the file is not at hand")
 
 
 class CocoCaptionsConfig(Config):
@@ -54,6 +64,7 @@ class CocoCaptionsConfig(Config):
         "one caption after another; `first`: only the first caption (references hold them all)",
     )
     limit: int | None = Field(None, ge=1, description="read only the first pictures, this many")
+    expected: Expected | None = Field(None, description="its size, for `triptych plan` where the file is not at hand")
 
 
 DataConfig: TypeAlias = Annotated[

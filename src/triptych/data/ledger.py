@@ -69,7 +69,7 @@ class Ledger:
         return tuple(self._entries.values())
 
     def record(
-        self, dataset: str, record: str, outcome: Outcome, kind: str, reason: str, *, stage: str, step: int
+        self, dataset: str, record: str, outcome: Outcome, kind: str, reason: str, *, stage: str, step: int = 0
     ) -> bool:
         """Enter a record; True if it is new, False if this stage has it with this outcome already."""
         entry = Entry(stage, step, dataset, record, outcome, kind, reason)

@@ -41,10 +41,10 @@ class LlavaSource:
     """
 
     def __init__(self, path: Path, images: Path, limit: int | None = None) -> None:
+        self.records = Records(path, limit)
         if not images.is_dir():
             raise DataError(f"{images}: the images folder of {path} does not exist")
         self.images = images
-        self.records = Records(path, limit)
 
     def __len__(self) -> int:
         return len(self.records)

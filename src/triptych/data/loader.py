@@ -8,6 +8,7 @@ A step's data is a pure function of its number, so resuming needs nothing but th
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -21,7 +22,8 @@ from triptych.data.ledger import Outcome
 from triptych.data.mixture import Mixture
 from triptych.data.sources import Source
 from triptych.errors import DataError
-from triptych.sequence import Batch, Layout, Refusal, pack
+from triptych.sequence.pack import Batch, pack
+from triptych.sequence.plan import Layout, Refusal
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,13 @@ class Reader:
                 continue
             if layout.dropped:
                 events.append(
-                    Event(dataset, record, "shortened", "too long", f"{layout.dropped} messages left out from the oldest end")
+                    Event(
+                        dataset,
+                        record,
+                        "shortened",
+                        "too long",
+                        f"{layout.dropped} messages left out from the oldest end",
+                    )
                 )
             layouts.append(layout)
         batch = self._pack(layouts, inputs) if layouts else None
@@ -133,6 +141,11 @@ class _Steps(Dataset[StepData]):
         return self.reader(self.first + index)
 
 
+def _ignore_interrupts(worker: int) -> None:  # noqa: ARG001 - the loader passes the worker's number
+    """Ctrl-C reaches every process of the terminal; the trainer decides what it means."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def load_steps(reader: Reader, first: int, last: int, workers: int = 0) -> Iterator[StepData]:
     """The data of steps `first` to `last - 1` in order, read ahead by worker processes."""
     steps = _Steps(reader, first, last)
@@ -143,6 +156,8 @@ def load_steps(reader: Reader, first: int, last: int, workers: int = 0) -> Itera
         batch_size=None,
         num_workers=workers,
         prefetch_factor=4,
+        worker_init_fn=_ignore_interrupts,
+        generator=torch.Generator(),  # else starting the workers would draw from the trainer's random numbers
         multiprocessing_context="fork" if torch.multiprocessing.get_start_method() != "spawn" else None,
     )
     return iter(loader)

@@ -28,7 +28,7 @@ class Reply:
     """One answer.
 
     Args:
-        text: What was said, without the template's end token.
+        text: What was said, without the template's end token and white space around it.
         tokens: How many tokens were generated.
         finish: `stop` when the model ended its turn, `length` when `max_new_tokens` cut it.
     """

@@ -21,7 +21,9 @@ from triptych.errors import GenerationError
 from triptych.generate.config import GenerationSettings, Reply
 from triptych.generate.sampling import choose
 from triptych.model.composed import MultimodalModel
-from triptych.sequence import Layout, Placement, Refusal, splice
+from triptych.sequence.pack import Placement
+from triptych.sequence.plan import Layout, Refusal
+from triptych.sequence.splice import splice
 
 REMEMBERED_MEDIA = 256
 """Adapted features of this many recent media are kept, so that a follow-up question does not encode again."""
@@ -88,21 +90,22 @@ class Generator:
         for step in self._decode([self._plan(conversation, settings)], settings, [0]):
             tokens += [token for _, token in step]
             text = self._reply(tokens).text
-            if text.endswith("\ufffd"):  # the first bytes of a character of several
-                continue
-            yield text[len(said) :]
-            said = text
+            # The last characters may be the first bytes of one that is not complete, and grow into something else.
+            if not text.endswith("\ufffd") and len(text) > len(said):
+                yield text[len(said) :]
+                said = text
+        if rest := self._reply(tokens).text[len(said) :]:
+            yield rest
 
     def features(self, media: Sequence[Image]) -> list[Tensor]:
         """Adapted features `[T', D]` of media, encoded once."""
-        encoder, adapter = self.model.encoders["image"], self.model.adapters["image"]
+        encoder, adapter = self.model.encoder(), self.model.adapter()
         keys = [medium.content_hash for medium in media]
         new = {key: medium for key, medium in zip(keys, media, strict=True) if key not in self._features}
         if new:
             encoded = encoder.encode([encoder.prepare(m).to(self.model.device) for m in new.values()])
-            dtype = next((p.dtype for p in adapter.parameters()), self.model.language.embedding.weight.dtype)
             for key, feature in zip(new, encoded, strict=True):
-                self._features[key] = adapter(feature[None].to(dtype))[0]
+                self._features[key] = adapter(feature[None])[0]
         found = []
         for key in keys:
             self._features.move_to_end(key)
@@ -159,7 +162,7 @@ class Generator:
         first = {group: prompts[members.index(group)] for group in groups.values()}
         mask = torch.zeros(len(prompts), 0, dtype=torch.long, device=self.model.device)
         done = [0] * len(prompts)
-        if len(groups) < len(prompts):
+        if len(groups) < len(prompts) and any(prompt.shared for prompt in prompts):
             heads = [self._embed(first[group], 0, first[group].shared) for group in range(len(groups))]
             _, head_mask, _ = self._read(heads, [0] * len(heads), mask[: len(heads)], cache)
             index = torch.tensor(members, device=self.model.device)
@@ -186,7 +189,7 @@ class Generator:
 
     def _embed(self, prompt: _Prompt, start: int, end: int) -> Tensor:
         """Embeddings `[end - start, D]` of a part of a prompt that cuts no medium."""
-        ids = torch.tensor(prompt.layout.ids[start:end], device=self.model.device)
+        ids = torch.tensor(prompt.layout.ids[start:end], dtype=torch.long, device=self.model.device)
         embeddings = self.model.language.embed(ids)
         spans = [span for span in prompt.layout.spans if start <= span.start < end]
         if not spans:
@@ -195,11 +198,13 @@ class Generator:
         return splice(embeddings[None], placements, self.features([span.medium for span in spans]))[0]
 
     def _reply(self, tokens: Sequence[int]) -> Reply:
-        """Tokens as text, without the end of the turn."""
+        """Tokens as text, without the end of the turn and white space around it."""
         end = self.model.language.template.end
         finished = bool(tokens) and tokens[-1] == end[-1]
         spoken = list(tokens)
         if finished:
             spoken = spoken[: len(spoken) - len(end)] if tuple(spoken[-len(end) :]) == end else spoken[:-1]
-        text = self.model.language.tokenizer.decode(spoken, skip_special_tokens=True)
-        return Reply(text.strip() if finished else text, len(tokens), "stop" if finished else "length")
+        text = self.model.language.tokenizer.decode(
+            spoken, skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+        return Reply(text.strip(), len(tokens), "stop" if finished else "length")

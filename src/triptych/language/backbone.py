@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -62,15 +62,32 @@ class LanguageModel(nn.Module):
         limit = getattr(self.config, "max_position_embeddings", None)
         return int(limit) if limit else None
 
-    def lora_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """The parameters that LoRA added (peft names their modules `lora_…`)."""
-        for name, parameter in self.named_parameters():
-            if any(step.startswith("lora_") for step in name.split(".")):
-                yield name, parameter
+    def part(self, name: Literal["", "layers", "embeddings", "lora"] | str) -> Iterator[tuple[str, nn.Parameter]]:
+        """The named parameters of a part: all but LoRA (``""``), `layers`, `embeddings` (and the head), or `lora`.
+
+        Raises:
+            KeyError: There is no such part.
+        """
+        outer = {id(self.embedding.weight)} | {id(p) for p in self.model.get_output_embeddings().parameters()}
+        wanted: Callable[[bool, bool], bool] = {
+            "": lambda lora, embedding: not lora,
+            "layers": lambda lora, embedding: not lora and not embedding,
+            "embeddings": lambda lora, embedding: embedding,
+            "lora": lambda lora, embedding: lora,
+        }[name]
+        for key, parameter in self.named_parameters():
+            lora = any(step.startswith("lora_") for step in key.split("."))  # how peft names what it inserts
+            if wanted(lora, id(parameter) in outer):
+                yield key, parameter
 
     def embed(self, ids: Tensor) -> Tensor:
         """Token embeddings `[..., D]` of ids `[...]`."""
         return self.embedding(ids)
+
+    def embed_text(self, text: str) -> Tensor:
+        """Token embeddings `[L, D]` of a text as it stands, without special tokens."""
+        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return self.embed(torch.tensor(ids, device=self.embedding.weight.device))
 
     def forward(
         self,

@@ -30,11 +30,13 @@ def build(config: LanguageConfig, base: Path | None = None) -> LanguageModel:
     if config.weights is not None:
         folder = _folder(config.weights, base)
         try:
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="sdpa")
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
         except (OSError, ValueError) as error:
-            raise WeightsError(f"{config.weights}: transformers finds no causal language model there: {error}") from error
+            raise WeightsError(
+                f"{config.weights}: transformers finds no causal language model there: {error}"
+            ) from error
     else:
-        model = AutoModelForCausalLM.from_config(architecture(config), dtype=dtype, attn_implementation="sdpa")
+        model = AutoModelForCausalLM.from_config(architecture(config), dtype=dtype)
     model.config.use_cache = False
     accelerate(model)
     if config.lora is not None:

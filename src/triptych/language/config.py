@@ -29,7 +29,9 @@ class LanguageConfig(Config):
     )
     tokenizer: str | None = Field(None, description="URI of the tokenizer where it is not beside the weights")
     precision: Precision = Field("bfloat16", description="precision that the model computes in")
-    lora: LoRAConfig | None = Field(None, description="adapters of low rank, trained by naming `language.lora` in a stage")
+    lora: LoRAConfig | None = Field(
+        None, description="adapters of low rank, trained by naming `language.lora` in a stage"
+    )
     system: str | None = Field(
         None, description="system prompt of conversations that have none; null leaves it to the chat template"
     )
@@ -38,7 +40,9 @@ class LanguageConfig(Config):
     @model_validator(mode="after")
     def _has_one_origin(self) -> LanguageConfig:
         if (self.weights is None) == (self.architecture is None):
-            raise ValueError("give either `weights` (pretrained) or `architecture` (random weights), not both or neither")
+            raise ValueError(
+                "give either `weights` (pretrained) or `architecture` (random weights), not both or neither"
+            )
         if self.architecture is not None and self.tokenizer is None:
             raise ValueError("`architecture` has no tokenizer of its own: name one in `tokenizer`")
         return self

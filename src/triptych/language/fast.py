@@ -29,7 +29,8 @@ def attention(
 ) -> tuple[Tensor, None]:
     """Attention of transformers' interface: `[B, H, L, D]` in, `[B, L, H, D]` out."""
     length = query.shape[2]
-    plain = query.device.type == "cpu" and length <= LONGEST_ROW and length == key.shape[2] and not options.get("dropout")
+    plain = query.device.type == "cpu" and length <= LONGEST_ROW and not options.get("dropout")
+    plain = plain and length == key.shape[2] and query.shape[-1] == key.shape[-1] == value.shape[-1]
     if not plain or not torch.is_grad_enabled() or attention_mask is None or attention_mask.dtype == torch.bool:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
     scale = options.get("scaling") or query.shape[-1] ** -0.5
@@ -98,7 +99,7 @@ def accelerate(model: Any) -> None:
     """Switch a transformers model to this module's arithmetic, where it has the same."""
     AttentionInterface.register(NAME, attention)
     AttentionMaskInterface.register(NAME, sdpa_mask)
-    if not uses_windows(model.config):
+    if model._supports_sdpa and not uses_windows(model.config):  # those that do not cap their scores, for example
         model.set_attn_implementation(NAME)
     for module in model.modules():
         if type(module) in FASTER and getattr(getattr(module, "config", None), "hidden_act", "silu") == "silu":

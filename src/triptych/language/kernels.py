@@ -15,11 +15,12 @@ from torch.nn import functional
 
 
 class RMSNorm(torch.autograd.Function):
-    """x · w / sqrt(mean(x²) + ε) (Zhang and Sennrich, 2019); the mean is taken in float32."""
+    """x · w / sqrt(mean(x²) + ε) (Zhang and Sennrich, 2019); the mean is taken in float32 at least."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
-        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+        wide = torch.promote_types(x.dtype, torch.float32)
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=wide)
         inverse = norm.square_().mul_(1 / x.shape[-1]).add_(epsilon).rsqrt_().to(x.dtype)
         normalised = x * inverse
         ctx.save_for_backward(normalised, inverse, weight)
@@ -28,12 +29,13 @@ class RMSNorm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, None]:
         normalised, inverse, weight = ctx.saved_tensors
+        wide = torch.promote_types(gradient.dtype, torch.float32)
         to_weight = None
         if ctx.needs_input_grad[1]:
             product = gradient * normalised
-            to_weight = product.flatten(0, -2).sum(0, dtype=torch.float32).to(weight.dtype)
+            to_weight = product.flatten(0, -2).sum(0, dtype=wide).to(weight.dtype)
         to_normalised = gradient * weight
-        mean = (to_normalised * normalised).sum(-1, keepdim=True, dtype=torch.float32).mul_(1 / weight.shape[0])
+        mean = (to_normalised * normalised).sum(-1, keepdim=True, dtype=wide).mul_(1 / weight.shape[0])
         to_x = to_normalised.addcmul_(normalised, mean.to(gradient.dtype), value=-1).mul_(inverse)
         return to_x, to_weight, None
 

@@ -114,7 +114,7 @@ class ChatTemplate:
         return tuple(pieces[::2])
 
     def _end_of_turn(self) -> tuple[int, ...]:
-        """What ends an answer: the template's text behind it up to its first special token, or the end-of-text token."""
+        """What ends an answer: the template's text behind it to its first special token, or the end-of-text token."""
         behind = self._ids(self._glue(("user", "assistant"), False)[-1], True)
         special = set(self.tokenizer.all_special_ids) | set(getattr(self.tokenizer, "added_tokens_decoder", {}))
         for place, token in enumerate(behind):

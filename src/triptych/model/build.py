@@ -29,7 +29,9 @@ def build(recipe: Recipe) -> MultimodalModel:
     middle = build_language(recipe.model.language, base)
     limit = middle.max_positions
     if limit is not None and recipe.sequence.max_tokens > limit:
-        raise RecipeError(f"sequence.max_tokens: {recipe.sequence.max_tokens} is more than the language model's {limit}")
+        raise RecipeError(
+            f"sequence.max_tokens: {recipe.sequence.max_tokens} is more than the language model's {limit}"
+        )
     spread = float(middle.embedding.weight.detach().float().std())
     left, hinges = {}, {}
     for modality in recipe.model.modalities:
@@ -37,13 +39,18 @@ def build(recipe: Recipe) -> MultimodalModel:
         encoder.requires_grad_(False).eval()
         left[modality] = encoder
         hinges[modality] = build_adapter(
-            getattr(recipe.model.adapters, modality), encoder.dim, encoder.grid, middle.dim, spread
+            getattr(recipe.model.adapters, modality),
+            encoder.dim,
+            encoder.grid,
+            middle.dim,
+            spread,
+            middle.embed_text,
         )
     return MultimodalModel(middle, left, hinges, recipe.sequence)
 
 
 def save_weights(model: MultimodalModel, names: set[str], path: Path) -> None:
-    """Write the named parameters and all adapters: what the recipe's pretrained parts do not have."""
+    """Write what `new_weights` finds: what the recipe's pretrained parts do not have."""
     path.parent.mkdir(parents=True, exist_ok=True)
     work = path.with_name(f".{path.name}")
     save_file(new_weights(model, names), work)
@@ -51,26 +58,34 @@ def save_weights(model: MultimodalModel, names: set[str], path: Path) -> None:
 
 
 def new_weights(model: MultimodalModel, names: set[str]) -> dict[str, Tensor]:
-    """The named parameters and all adapters, by name."""
+    """The named parameters, the buffers beside them (running statistics), and all of the adapters, by name."""
+    beside = {name.rpartition(".")[0] for name in names}
+    buffers = {name for name in _buffers(model) if name.rpartition(".")[0] in beside}
     return {
-        name: parameter.detach().cpu().contiguous().clone()
-        for name, parameter in model.named_parameters()
-        if name in names or name.startswith("adapters.")
+        name: tensor.detach().cpu().contiguous().clone()
+        for name, tensor in (*model.named_parameters(), *_buffers(model).items())
+        if name in names or name in buffers or name.startswith("adapters.")
     }
 
 
+def _buffers(model: MultimodalModel) -> dict[str, Tensor]:
+    """The buffers that belong to the state of a model."""
+    state = model.state_dict()
+    return {name: buffer for name, buffer in model.named_buffers() if name in state}
+
+
 def load_weights(model: MultimodalModel, tensors: dict[str, Tensor], origin: Path) -> None:
-    """Put saved parameters in place.
+    """Put saved parameters and buffers in place.
 
     Raises:
         WeightsError: A name or a shape is not the model's.
     """
-    parameters = dict(model.named_parameters())
+    places = {**dict(model.named_parameters()), **_buffers(model)}
     with torch.no_grad():
         for name, tensor in tensors.items():
-            if name not in parameters or parameters[name].shape != tensor.shape:
+            if name not in places or places[name].shape != tensor.shape:
                 raise WeightsError(f"{origin}: {name} {tuple(tensor.shape)} does not belong to this recipe's model")
-            parameters[name].copy_(tensor)
+            places[name].copy_(tensor)
 
 
 def load_run(run: Path) -> tuple[MultimodalModel, Recipe]:
@@ -83,7 +98,9 @@ def load_run(run: Path) -> tuple[MultimodalModel, Recipe]:
     if not (run / "recipe.yaml").exists():
         raise WeightsError(f"{run}: not a run's folder (no recipe.yaml); train one with `triptych train RECIPE`")
     if not weights.exists():
-        raise WeightsError(f"{run}: training has not finished; continue it with `triptych train {run}/recipe.yaml --resume`")
+        raise WeightsError(
+            f"{run}: training has not finished; continue it with `triptych train {run}/recipe.yaml --resume`"
+        )
     recipe = load_recipe(run / "recipe.yaml")
     model = build(recipe)
     try:

@@ -66,7 +66,9 @@ def dump_recipe(recipe: Recipe) -> str:
 def _read(path: Path, extended_by: tuple[Path, ...]) -> dict[str, Any]:
     where = f" (extended by {extended_by[-1]})" if extended_by else ""
     if path.resolve() in [other.resolve() for other in extended_by]:
-        raise RecipeError(f"{path}: recipes extend each other in a circle: {' → '.join(map(str, (*extended_by, path)))}")
+        raise RecipeError(
+            f"{path}: recipes extend each other in a circle: {' → '.join(map(str, (*extended_by, path)))}"
+        )
     try:
         values = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except OSError as error:
@@ -83,7 +85,8 @@ def _read(path: Path, extended_by: tuple[Path, ...]) -> dict[str, Any]:
         raise RecipeError(f"{path}: extends: expected the path of a recipe, got {parent!r}")
     base = _read(path.parent / parent, (*extended_by, path))
     base.pop("name", None)
-    return _merge(base, values)
+    merged: dict[str, Any] = _merge(base, values)
+    return merged
 
 
 def _nearby(path: Path) -> str:
@@ -116,7 +119,9 @@ def _override(values: dict[str, Any], override: str) -> None:
         if isinstance(target, list):
             if not step.isdigit() or int(step) >= len(target):
                 name = ".".join([*parents, last][:done])
-                raise RecipeError(f"override {override!r}: {name} is a list of {len(target)}; use 0 to {len(target) - 1}")
+                raise RecipeError(
+                    f"override {override!r}: {name} is a list of {len(target)}; use 0 to {len(target) - 1}"
+                )
             key: Any = int(step)
         elif isinstance(target, dict):
             key = step

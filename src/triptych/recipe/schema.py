@@ -50,7 +50,8 @@ class ModelConfig(Config):
     @property
     def parts(self) -> list[str]:
         """Every name that a stage may train."""
-        parts = ["adapters", "encoders", "language"] if self.modalities else ["language"]
+        parts = ["language", "language.layers", "language.embeddings"]
+        parts += ["adapters", "encoders"] if self.modalities else []
         parts += [f"{panel}.{modality}" for panel in ("adapters", "encoders") for modality in self.modalities]
         return parts + (["language.lora"] if self.language.lora is not None else [])
 
@@ -79,7 +80,7 @@ class Recipe(Config):
 
     @model_validator(mode="after")
     def _names_exist(self) -> Recipe:
-        problems = []
+        problems: list[tuple[str, str, list[str] | None]] = []
         names = [stage.name for stage in self.stages]
         for i, stage in enumerate(self.stages):
             if stage.name in names[:i]:

@@ -41,10 +41,12 @@ def duration(seconds: float) -> str:
 
 
 def gibibytes(size: float) -> str:
-    """Bytes as `2.31 GiB` or `740 MiB`."""
+    """Bytes as `2.31 GiB`, `740 MiB` or `12 KiB`."""
     if size >= 2**30:
         return f"{significant(size / 2**30)} GiB"
-    return f"{significant(size / 2**20)} MiB"
+    if size >= 2**20:
+        return f"{significant(size / 2**20)} MiB"
+    return f"{size / 2**10:,.0f} KiB"
 
 
 def words(name: str) -> str:

@@ -1,7 +1,7 @@
-"""From conversations to rows of embeddings: plan, pack, splice."""
+"""From conversations to rows of embeddings. The modules are imported one by one, because `config` is light:
 
-from triptych.sequence.pack import Batch, Document, Placement, pack
-from triptych.sequence.plan import IGNORE, Layout, Refusal, Span, plan
-from triptych.sequence.splice import splice
-
-__all__ = ["IGNORE", "Batch", "Document", "Layout", "Placement", "Refusal", "Span", "pack", "plan", "splice"]
+config  what a recipe says about sequences
+plan    Conversation → Layout: ids, labels, media spans
+pack    layouts side by side → Batch
+splice  adapted features into the places that were planned for them
+"""

@@ -22,6 +22,7 @@ class SequenceConfig(Config):
     def _conversations_fit_into_rows(self) -> SequenceConfig:
         if self.row_tokens is not None and self.row_tokens < self.max_tokens:
             raise ValueError(
-                f"`row_tokens` ({self.row_tokens}) must hold the longest conversation: lower `max_tokens` ({self.max_tokens})"
+                f"`row_tokens` ({self.row_tokens}) must hold the longest conversation: "
+                f"lower `max_tokens` ({self.max_tokens})"
             )
         return self

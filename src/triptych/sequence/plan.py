@@ -134,12 +134,12 @@ def _write(
 
 
 def _drop_oldest_turn(messages: list[Message]) -> list[Message] | None:
-    """Without the oldest turn (a user's message and what answers it); None when only one turn is left."""
+    """Without the oldest turn (all up to the second message of the user); None when only one turn is left."""
     head = messages[:1] if messages[0].role == "system" else []
     starts = [i for i, message in enumerate(messages) if message.role == "user"]
     if len(starts) < 2:
         return None
-    first, second = starts[0], starts[1]
-    media = tuple(medium for message in messages[first:second] for medium in message.media)
+    second = starts[1]
+    media = tuple(medium for message in messages[len(head) : second] for medium in message.media)
     oldest = replace(messages[second], parts=media + messages[second].parts)
     return [*head, oldest, *messages[second + 1 :]]

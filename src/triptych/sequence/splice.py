@@ -22,7 +22,8 @@ def splice(embeddings_RLD: Tensor, placements: Sequence[Placement], features: Se
         `[R, L, D]`: a new tensor; gradients flow to both inputs.
 
     Raises:
-        ValueError: A medium's length differs from its placement's, a placement names no medium, or a medium is left over.
+        ValueError: A medium's length differs from its placement's, a placement names no medium or leaves its row, or
+            a medium is left over.
     """
     used = {place.medium for place in placements}
     if used != set(range(len(features))):
@@ -38,6 +39,10 @@ def splice(embeddings_RLD: Tensor, placements: Sequence[Placement], features: Se
             raise ValueError(
                 f"medium {place.medium} has {len(tokens)} positions, but {place.length} were planned for it "
                 f"(row {place.row}, from {place.start})"
+            )
+        if not 0 <= place.start <= length - place.length:
+            raise ValueError(
+                f"positions {place.start} to {place.start + place.length} are not all in a row of {length}"
             )
         first = place.row * length + place.start
         index.append(torch.arange(first, first + place.length, device=embeddings_RLD.device))

@@ -21,7 +21,9 @@ from triptych.recipe.messages import unknown_name
 from triptych.report import write_report
 
 
-def evaluate_run(run: Path, tasks: Sequence[str] | None = None, limit: int | None = None, restart: bool = False) -> Results:
+def evaluate_run(
+    run: Path, tasks: Sequence[str] | None = None, limit: int | None = None, restart: bool = False
+) -> Results:
     """Ask a run the questions of its recipe's tasks, write `results.json` and the report, print the scores.
 
     Args:
@@ -72,7 +74,7 @@ def pooled_features(model: Model, pictures: Sequence[Image]) -> np.ndarray[Any, 
     """Mean features of the image encoder, `[N, D_enc]`."""
     import torch
 
-    encoder = model.model.encoders["image"]
+    encoder = model.model.encoder()
     rows = []
     with torch.inference_mode():
         for start in range(0, len(pictures), 32):
@@ -102,5 +104,9 @@ def score_table(name: str, result: TaskResult) -> Table:
         )
     for baseline, measured in result.baselines.items():
         for metric, interval in measured.metrics.items():
-            table.add_row(f"[dim]baseline {baseline}: {metric}[/]", f"{interval.value:.3f}", f"{interval.low:.3f} – {interval.high:.3f}")
+            table.add_row(
+                f"[dim]baseline {baseline}: {metric}[/]",
+                f"{interval.value:.3f}",
+                f"{interval.low:.3f} – {interval.high:.3f}",
+            )
     return table

@@ -12,7 +12,7 @@ from triptych.data.sources import build as build_source
 from triptych.errors import DataError, RecipeError
 from triptych.recipe import Recipe
 from triptych.recipe.messages import unknown_name
-from triptych.sequence import IGNORE, Layout, Refusal, plan
+from triptych.sequence.plan import IGNORE, Layout, Refusal, plan
 from triptych.terminal.picture import as_blocks
 
 
@@ -42,6 +42,8 @@ def inspect(recipe: Recipe, sample: int, data: str | None, save: Path | None) ->
     template = ChatTemplate(tokenizer, language.chat_template, language.system)
     lengths: dict[str, int] = {}
     for medium in conversation.media:
+        if recipe.model.encoders.image is None or recipe.model.adapters.image is None:
+            raise RecipeError(f"{name} {conversation.id or sample} has images, but model.encoders.image is null")
         encoder = build_encoder(recipe.model.encoders.image, base)
         adapter = build_adapter(recipe.model.adapters.image, encoder.dim, encoder.grid, 8, 1.0)
         lengths[medium.content_hash] = adapter.output_tokens(encoder.tokens(medium))
@@ -62,8 +64,10 @@ def inspect(recipe: Recipe, sample: int, data: str | None, save: Path | None) ->
         return
     console.print(_table(layout, tokenizer))
     console.print(
-        f"{name} {conversation.id or sample}: {len(layout)} tokens, {sum(s.length for s in layout.spans)} of them media, "
-        f"[green]{layout.supervised} supervised[/]" + (f", {layout.dropped} messages left out" if layout.dropped else "")
+        f"{name} {conversation.id or sample}: {len(layout)} tokens, "
+        f"{sum(span.length for span in layout.spans)} of them media, "
+        f"[green]{layout.supervised} supervised[/]"
+        + (f", {layout.dropped} messages left out" if layout.dropped else "")
     )
 
 

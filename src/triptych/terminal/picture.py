@@ -24,5 +24,6 @@ def as_blocks(picture: PILImage, columns: int) -> Text:
 
 
 def _hex(pixel: object) -> str:
-    red, green, blue = pixel  # type: ignore[misc]
+    assert isinstance(pixel, tuple)
+    red, green, blue = pixel
     return f"#{red:02x}{green:02x}{blue:02x}"

@@ -59,12 +59,15 @@ class Checkpoint:
     optimiser: dict[str, Tensor]
 
 
-def save(folder: Path, progress: Progress, weights: Mapping[str, Tensor], optimiser: Mapping[str, Tensor], keep: int = 2) -> Path:
+def save(
+    folder: Path, progress: Progress, weights: Mapping[str, Tensor], optimiser: Mapping[str, Tensor], keep: int = 2
+) -> Path:
     """Write a checkpoint under `folder` and remove all but the newest `keep`."""
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{progress.total_steps:06d}"
+    for unfinished in folder.glob(".*"):
+        shutil.rmtree(unfinished, ignore_errors=True)
     work = folder / f".{target.name}.{os.getpid()}"
-    shutil.rmtree(work, ignore_errors=True)
     work.mkdir()
     _save(work / "weights.safetensors", weights)
     _save(work / "optimiser.safetensors", optimiser)
@@ -97,8 +100,10 @@ def latest(folder: Path) -> Checkpoint | None:
         progress = Progress(**json.loads((path / "state.json").read_text()))
         _restore_random(load_file(path / "random.safetensors"))
         return Checkpoint(progress, load_file(path / "weights.safetensors"), load_file(path / "optimiser.safetensors"))
-    except (OSError, ValueError, TypeError, SafetensorError) as error:
-        raise TrainingError(f"{path}: the checkpoint cannot be read ({error}); remove the folder to use the one before") from error
+    except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
+        raise TrainingError(
+            f"{path}: the checkpoint cannot be read ({error}); remove the folder to use the one before"
+        ) from error
 
 
 def _complete(folder: Path) -> list[Path]:

@@ -24,8 +24,13 @@ class PhraseAlignment(Config):
     """
 
     kind: Literal["phrase_alignment"] = "phrase_alignment"
-    temperature: float = Field(0.1, gt=0, description="of cosines, in the soft maximum over positions and in the contrast")
-    pull: float = Field(1.0, ge=0, description="weight of the cosine itself between a phrase and where it is found")
+    temperature: float = Field(
+        0.1, gt=0, description="of cosines, in the soft maximum over positions and in the contrast"
+    )
+    pull: float = Field(1.0, ge=0, description="weight of the cosine itself between a position and what it shows")
+    nothing: str | None = Field(
+        "nothing", description="what positions say that show no phrase of their picture; null lets them say anything"
+    )
 
 
 ObjectiveConfig = Annotated[NextToken | PhraseAlignment, Field(discriminator="kind")]

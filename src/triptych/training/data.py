@@ -61,6 +61,9 @@ def stage_data(model: MultimodalModel, recipe: Recipe, stage: StageConfig, conso
         validation_reader = make_reader(model, recipe, {recipe.validation: held_out}, order, size)
         _encode(model, validation_reader, 1, console)
         validation = [validation_reader(0)]
+        if validation[0].batch is None:
+            reason = validation[0].events[0].reason
+            raise DataError(f"validation: every record of {recipe.validation!r} was refused, for example: {reason}")
     _encode(model, reader, steps, console)
     return StageData(reader, steps, validation, time.perf_counter() - began)
 
@@ -69,9 +72,10 @@ def make_reader(
     model: MultimodalModel, recipe: Recipe, sources: dict[str, Source], mixture: Mixture, batch_size: int
 ) -> Reader:
     """The reader of a model's batches; it uses the feature cache where the encoder is frozen."""
-    encoder = model.encoders["image"] if "image" in model.encoders else None
-    frozen = encoder is not None and not any(p.requires_grad for p in encoder.parameters())
-    cache = FeatureCache.of(encoder.fingerprint) if frozen and recipe.loading.cache_features else None
+    encoder = model.encoder() if "image" in model.encoders else None
+    cache = None
+    if encoder is not None and recipe.loading.cache_features and not any(p.requires_grad for p in encoder.parameters()):
+        cache = FeatureCache.of(encoder.fingerprint)
     return Reader(
         sources=sources,
         mixture=mixture,
@@ -92,7 +96,7 @@ def _encode(model: MultimodalModel, reader: Reader, steps: int, console: Console
     with console.bar("encoding media once", 0, None) as bar:
         media = list(_media(reader, draws))
         bar.total(len(media))
-        encode_missing(media, model.encoders["image"], reader.cache, bar.advance)
+        encode_missing(media, model.encoder(), reader.cache, bar.advance)
 
 
 def _media(reader: Reader, draws: Iterable[tuple[str, int]]) -> Iterator[Image]:

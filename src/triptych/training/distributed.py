@@ -40,6 +40,21 @@ def share(items: Sequence[Item]) -> Sequence[Item]:
     return items[rank() :: world_size()]
 
 
+def wait() -> None:
+    """Wait until every process is here."""
+    if world_size() > 1:
+        dist.barrier()
+
+
+def any_rank(flag: bool, device: torch.device) -> bool:
+    """Whether the flag is set in any process: all of them get the same answer."""
+    if world_size() == 1:
+        return flag
+    flags = torch.tensor(float(flag), device=device)
+    dist.all_reduce(flags)
+    return bool(flags > 0)
+
+
 def sum_over_ranks(tensors: Iterable[Tensor]) -> None:
     """Replace each tensor by its sum over all processes, in place, so that all hold the same bits."""
     if world_size() == 1:

@@ -8,7 +8,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from triptych.model.composed import MultimodalModel
-from triptych.sequence import Batch
+from triptych.sequence.pack import Batch
 
 
 def write_batch(folder: Path, batch: Batch, model: MultimodalModel) -> Path:

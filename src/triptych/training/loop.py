@@ -1,8 +1,8 @@
 """The training loop.
 
-    for each stage:   freeze ─► encode media once ─► for each step:
-                          load ─► split into micro-batches ─► loss / global count ─► backward ─► sum over ranks ─► update
-                          └ metrics, validation, checkpoint, stop on request or on a loss that is not finite
+for each stage:   freeze ─► encode media once ─► for each step:
+                      load ─► split into micro-batches ─► loss / global count ─► backward ─► sum over ranks ─► update
+                      └ metrics, validation, checkpoint, stop on request or on a loss that is not finite
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
 import torch
 
 from triptych.data.ledger import Ledger
 from triptych.data.loader import load_steps
-from triptych.errors import TrainingError
+from triptych.errors import DataError, TrainingError
 from triptych.model.build import load_weights, new_weights, save_weights
 from triptych.model.composed import MultimodalModel
 from triptych.recipe import Recipe
-from triptych.sequence import Batch
+from triptych.sequence.pack import Batch
 from triptych.training import checkpoint, distributed
 from triptych.training.checkpoint import Progress
 from triptych.training.config import StageConfig
@@ -106,6 +107,8 @@ class Trainer:
         objective = build_objective(stage.objective)
         set_mode(self.model, trained, "train")
         self.ledger.rewind(stage.name, progress.step)
+        for event in (event for loaded in data.validation for event in loaded.events):
+            self.ledger.record(**vars(event), stage=stage.name)
         began = time.perf_counter() - progress.seconds
         steps = load_steps(data.reader, progress.step, data.steps, self.recipe.loading.workers)
         with self.console.bar(stage.name, progress.step, data.steps) as bar:
@@ -115,8 +118,11 @@ class Trainer:
                 self._check_ledger(stage, data, step)
                 loss, norm, rates = None, 0.0, {}
                 if loaded.batch is not None:
-                    loss = self._accumulate(loaded.batch, objective, stage, optimiser, progress)
-                    norm, rates = optimiser.step(step)
+                    loss = self._accumulate(loaded.batch, objective, stage, optimiser)
+                    norm = optimiser.clip()
+                    if not (math.isfinite(loss) and math.isfinite(norm)):
+                        self._stop_not_finite(stage, loaded.batch, progress, loss, norm)
+                    rates = optimiser.step(step)
                     progress = replace(
                         progress,
                         samples=progress.samples + len(loaded.batch.conversations),
@@ -135,21 +141,25 @@ class Trainer:
                     self.metrics.write(progress.total_steps, values)
                 if stage.validate_every and progress.step % stage.validate_every == 0:
                     self._validate(stage, data, progress, trained)
-                if self.stop_requested or (progress.step % stage.checkpoint_every == 0 and progress.step < data.steps):
+                stop = distributed.any_rank(self.stop_requested, self.model.device)
+                if stop or (progress.step % stage.checkpoint_every == 0 and progress.step < data.steps):
                     self._save(progress, optimiser)
-                if self.stop_requested:
+                if stop:
                     raise Interrupted(
                         f"stopped after step {progress.step} of stage {stage.name}, everything is saved; go on with "
                         f"`triptych train {self.run.path / 'recipe.yaml'} --output {self.run.path} --resume`"
                     )
-        self.run.record_stage(stage.name, self._stage_facts(stage, data, parts, progress))
+        if progress.samples == 0:
+            raise DataError(
+                f"stage {stage.name}: every record was refused, so nothing was trained; {self._complaints(stage)}"
+            )
+        if distributed.rank() == 0:
+            self.run.record_stage(stage.name, self._stage_facts(stage, data, parts, progress))
         progress = Progress(stage=index + 1, total_steps=progress.total_steps)
         self._save(progress, None)
         return progress
 
-    def _accumulate(
-        self, batch: Batch, objective: Objective, stage: StageConfig, optimiser: Optimiser, progress: Progress
-    ) -> float:
+    def _accumulate(self, batch: Batch, objective: Objective, stage: StageConfig, optimiser: Optimiser) -> float:
         """Gradients of one step, divided by the count over all micro-batches and ranks; returns the loss."""
         micro = batch.split(stage.micro_rows) if objective.splittable else [batch]
         count = sum(objective.count(part) for part in micro)
@@ -158,17 +168,29 @@ class Trainer:
         for part in mine:
             loss = objective(self.model, part)
             total += loss.total.detach()
-            (loss.total / count).backward()  # type: ignore[no-untyped-call]
-            optimiser.collect()
+            if loss.total.requires_grad:  # not where only adapters learn and these rows hold text alone
+                (loss.total / count).backward()  # type: ignore[no-untyped-call]
+                optimiser.collect()
         distributed.sum_over_ranks([total, *(optimiser.gradients() if distributed.world_size() > 1 else [])])
-        value = float(total) / count
-        if not math.isfinite(value):
-            path = write_batch(self.run.path / f"not-finite-{progress.total_steps:06d}", batch, self.model)
-            raise TrainingError(
-                f"stage {stage.name}, step {progress.step}: the loss is {value}. The batch was written to {path}; look at "
-                "its records, lower the learning rate, or clip harder (stages.N.clip)"
-            )
-        return value
+        return float(total) / count
+
+    def _stop_not_finite(
+        self, stage: StageConfig, batch: Batch, progress: Progress, loss: float, norm: float
+    ) -> NoReturn:
+        """Write the batch out for a person to look at, and stop before anything is updated."""
+        path = self.run.path / f"not-finite-{progress.total_steps:06d}"
+        if distributed.rank() == 0:
+            write_batch(path, batch, self.model)
+        raise TrainingError(
+            f"stage {stage.name}, step {progress.step + 1}: the loss is {loss} and the norm of its gradient {norm}. "
+            f"The batch was written to {path}; look at its records, lower the learning rate, or clip harder "
+            "(stages.N.clip)"
+        )
+
+    def _complaints(self, stage: StageConfig) -> str:
+        """The ledger's commonest reasons, in a line."""
+        counts = self.ledger.counts(stage.name)
+        return ", ".join(f"{count:,} × {dataset}: {kind}" for (dataset, _, kind), count in list(counts.items())[:3])
 
     def _check_ledger(self, stage: StageConfig, data: StageData, step: int) -> None:
         mixture = data.reader.mixture
@@ -235,7 +257,7 @@ class Trainer:
     def _stoppable(self) -> Iterator[None]:
         """Ctrl-C finishes the step under way and saves; a second one stops at once."""
 
-        def request(number: int, frame: FrameType | None) -> None:
+        def request(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of handlers
             if self.stop_requested:
                 raise KeyboardInterrupt
             self.stop_requested = True
@@ -288,7 +310,12 @@ def train(
         raise TrainingError("the recipe has no stages, so there is nothing to train")
     distributed.start()
     console = Console(quiet=quiet or distributed.rank() > 0)
-    run = RunFolder.start(output or Path("runs") / recipe.name, recipe, resume, overwrite)
+    folder = output or Path("runs") / recipe.name
+    if distributed.rank() == 0:
+        run = RunFolder.start(folder, recipe, resume, overwrite)
+    distributed.wait()
+    if distributed.rank() > 0:
+        run = RunFolder.start(folder, recipe, resume=True)
     if resume and run.facts.get("finished"):
         console.say(f"{run.path}: this run is already complete")
         return run.path

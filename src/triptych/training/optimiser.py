@@ -34,7 +34,7 @@ class Optimiser:
         for part, group in trained.items():
             peak = stage.learning_rates.get(part, stage.learning_rate)
             for decayed in (True, False):
-                members = [self.masters[name] for name, p in group.items() if (p.dim() >= 2) == decayed]
+                members = [self.masters[name] for name, p in group.items() if _is_matrix(name, p) == decayed]
                 if members:
                     decay = stage.weight_decay if decayed else 0.0
                     groups.append({"params": members, "lr": peak, "peak": peak, "part": part, "weight_decay": decay})
@@ -59,30 +59,35 @@ class Optimiser:
                 master.grad = torch.zeros_like(master)
         return [master.grad for master in self.masters.values() if master.grad is not None]
 
-    def step(self, step: int) -> tuple[float, dict[str, float]]:
-        """Clip, update, clear.
+    def clip(self) -> float:
+        """Scale the gradient down to the stage's largest norm; returns the norm that it had."""
+        gradients = self.gradients()
+        norm = float(torch.nn.utils.get_total_norm(gradients))
+        if self.stage.clip is not None and norm > self.stage.clip:
+            torch._foreach_mul_(gradients, self.stage.clip / norm)
+        return norm
+
+    def step(self, step: int) -> dict[str, float]:
+        """Update, clear.
 
         Args:
             step: The step within the stage, from zero; it sets the rates.
 
         Returns:
-            The norm of the gradient before clipping, and the rate of each part.
+            The rate of each part.
         """
         stage = self.stage
         factor = rate_factor(step, self.steps, stage.warmup, stage.schedule, stage.final_rate)
         for group in self.adamw.param_groups:
             group["lr"] = group["peak"] * factor
-        gradients = self.gradients()
-        norm = float(torch.nn.utils.get_total_norm(gradients))
-        if stage.clip is not None and norm > stage.clip:
-            torch._foreach_mul_(gradients, stage.clip / norm)
+        self.gradients()
         self.adamw.step()
         self.adamw.zero_grad(set_to_none=True)
         with torch.no_grad():
             for name, parameter in self.parameters.items():
                 if self.masters[name] is not parameter:
                     parameter.copy_(self.masters[name])
-        return norm, {group["part"]: group["lr"] for group in self.adamw.param_groups}
+        return {group["part"]: group["lr"] for group in self.adamw.param_groups}
 
     def state(self) -> dict[str, Tensor]:
         """Masters and moments by name, for a checkpoint."""
@@ -104,6 +109,12 @@ class Optimiser:
                 master.copy_(tensors[f"master/{name}"])
                 if (parameter := self.parameters[name]) is not master:
                     parameter.copy_(master)
-                moments = {k: tensors[f"{k}/{name}"].clone() for k in ("step", "exp_avg", "exp_avg_sq") if f"{k}/{name}" in tensors}
+                saved = {key: tensors.get(f"{key}/{name}") for key in ("step", "exp_avg", "exp_avg_sq")}
+                moments = {key: value.to(master.device, copy=True) for key, value in saved.items() if value is not None}
                 if moments:
                     self.adamw.state[master] = moments
+
+
+def _is_matrix(name: str, parameter: Tensor) -> bool:
+    """Whether weight decay applies: to matrices of layers and tables of embeddings, but not to learned positions."""
+    return name.endswith(".weight") and parameter.dim() >= 2

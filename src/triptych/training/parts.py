@@ -48,7 +48,7 @@ def freeze(model: MultimodalModel, stage: StageConfig) -> dict[str, dict[str, nn
 def describe_parts(model: MultimodalModel) -> list[PartState]:
     """Every part of the model with its size, whether it is trained now, and its precision."""
     names = [f"encoders.{m}" for m in model.encoders] + [f"adapters.{m}" for m in model.adapters] + ["language"]
-    if next(model.language.lora_parameters(), None) is not None:
+    if next(model.language.part("lora"), None) is not None:
         names.append("language.lora")
     states = []
     for name in names:
@@ -74,12 +74,18 @@ Mode = Literal["train", "eval"]
 
 
 def set_mode(model: MultimodalModel, trained: dict[str, dict[str, nn.Parameter]], mode: Mode) -> None:
-    """Training behaviour (dropout, batch statistics) only for modules that are trained, and only while training."""
+    """Training behaviour (dropout, batch statistics) only for modules that are trained, and only while training.
+
+    A module without parameters, such as LoRA's dropout, goes with the one that holds it.
+    """
     model.eval()
     if mode == "eval":
         return
     parameters = {id(parameter) for group in trained.values() for parameter in group.values()}
     for module in model.modules():
-        own = list(module.parameters())
-        if own and all(id(parameter) in parameters for parameter in own):
+        learns = [id(parameter) in parameters for parameter in module.parameters()]
+        if learns and all(learns):
             module.train()
+        elif any(learns):
+            for child in module.children():
+                child.train(child.training or next(child.parameters(), None) is None)

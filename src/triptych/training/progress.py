@@ -53,7 +53,9 @@ class Console:
 
     def stage(self, index: int, stages: int, stage: StageConfig, steps: int, parts: Sequence[PartState]) -> None:
         """What a stage trains, as a table."""
-        title = f"stage {index + 1} of {stages}: {stage.name} — {steps} steps of {stage.batch_size}, {stage.objective.kind}"
+        title = (
+            f"stage {index + 1} of {stages}: {stage.name} — {steps} steps of {stage.batch_size}, {stage.objective.kind}"
+        )
         table = Table(title=title, title_justify="left")
         table.add_column("part")
         table.add_column("parameters", justify="right")
@@ -67,6 +69,11 @@ class Console:
     @contextmanager
     def bar(self, name: str, done: int, total: int | None) -> Iterator[Bar]:
         """A progress bar with time left."""
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[figures]}"))
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[figures]}"),
+        )
         with Progress(*columns, TimeRemainingColumn(), console=self.rich, refresh_per_second=2) as progress:
             yield Bar(progress, progress.add_task(name, total=total, completed=done, figures=""))

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +37,13 @@ class RunFolder:
             )
         if saved.exists() and resume:
             _same_recipe(load_recipe(saved), recipe, path)
-            facts = json.loads((path / "run.json").read_text()) if (path / "run.json").exists() else {}
+            facts = json.loads((path / "run.json").read_text()) if (path / "run.json").exists() else _facts(recipe)
             return cls(path, facts)
         path.mkdir(parents=True, exist_ok=True)
         if overwrite:
             _clear(path)
         write_atomically(saved, dump_recipe(recipe))
-        run = cls(path, {"name": recipe.name, **describe(), "started": _now(), "finished": None, "stages": []})
+        run = cls(path, _facts(recipe))
         run.save_facts()
         return run
 
@@ -118,8 +118,12 @@ def stage_facts(parts: list[Any], **facts: Any) -> dict[str, Any]:
     return {**facts, "parts": [asdict(part) for part in parts]}
 
 
+def _facts(recipe: Recipe) -> dict[str, Any]:
+    return {"name": recipe.name, **describe(), "started": _now(), "finished": None, "stages": []}
+
+
 def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _clear(path: Path) -> None:
@@ -138,11 +142,13 @@ def _same_recipe(saved: Recipe, now: Recipe, path: Path) -> None:
     differing = [
         f"  {key}: {old.get(key)!r} in the run, {new.get(key)!r} now"
         for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key) and key.split(".")[-1] not in {"checkpoint_every", "log_every", "validate_every"}
+        if old.get(key) != new.get(key)
+        and key.split(".")[-1] not in {"checkpoint_every", "log_every", "validate_every"}
     ]
     if differing:
         raise TrainingError(
-            f"{path}: the run was made with another recipe, so it cannot be resumed with this one:\n" + "\n".join(differing)
+            f"{path}: the run was made with another recipe, so it cannot be resumed with this one:\n"
+            + "\n".join(differing)
         )
 
 

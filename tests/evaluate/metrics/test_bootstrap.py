@@ -31,10 +31,10 @@ def test_the_interval_of_a_mean_is_that_of_statistics() -> None:
 def test_about_95_of_100_intervals_hold_the_truth() -> None:
     generator = np.random.default_rng(1)
     held = 0
-    for trial in range(300):
-        found = intervals(tally(generator.binomial(1, 0.7, (100, 1)).astype(float)), resamples=400, seed=trial)["mean"]
+    for trial in range(200):
+        found = intervals(tally(generator.binomial(1, 0.7, (100, 1)).astype(float)), resamples=300, seed=trial)["mean"]
         held += found.low <= 0.7 <= found.high
-    assert 0.91 <= held / 300 <= 0.99
+    assert 0.91 <= held / 200 <= 0.99
 
 
 def test_resamples_are_made_of_whole_pictures() -> None:

@@ -16,10 +16,12 @@ from triptych.evaluate.metrics.cider import Cider
 from triptych.evaluate.metrics.rouge import rouge_l
 
 Words = list[str]
-VOCABULARY = "a the dog cat man woman red blue runs sits on in grass beach ball with two and of playing small".split()
+VOCABULARY = ("a", "the", "dog", "cat", "man", "red", "blue", "runs", "sits", "on", "in", "grass", "beach", "with")
 
 captions = st.lists(st.sampled_from(VOCABULARY[:6]), max_size=8)
-corpora = st.lists(st.tuples(captions, st.lists(captions, min_size=1, max_size=4)), min_size=1, max_size=5)
+corpora = st.lists(st.tuples(captions, st.lists(captions, min_size=1, max_size=4)), min_size=1, max_size=5).filter(
+    lambda pairs: any(words for _, truths in pairs for words in truths)  # the official code breaks without any word
+)
 
 
 def corpus(pictures: int = 1200, seed: int = 0) -> tuple[list[Words], list[list[Words]]]:
@@ -33,7 +35,9 @@ def corpus(pictures: int = 1200, seed: int = 0) -> tuple[list[Words], list[list[
     references = [[sentence() for _ in range(chance.randint(1, 5))] for _ in range(pictures)]
     predictions = []
     for truths in references:
-        degenerate = chance.choice([[], ["dog"], ["a"] * 60, ["unheard-of"], truths[0], truths[0][::-1], truths[-1] * 3])
+        degenerate = chance.choice(
+            [[], ["dog"], ["a"] * 60, ["unheard-of"], truths[0], truths[0][::-1], truths[-1] * 3]
+        )
         edited = [chance.choice(VOCABULARY) if chance.random() < 0.3 else word for word in chance.choice(truths)]
         predictions.append(degenerate if chance.random() < 0.2 else edited if chance.random() < 0.8 else sentence())
     return predictions, references

@@ -44,7 +44,13 @@ def test_an_unparsed_answer_is_wrong_and_is_not_no() -> None:
 
 def test_always_yes_and_never_answering() -> None:
     always_yes = scores([(True, True), (False, True)])
-    assert always_yes == {"accuracy": 0.5, "precision": 0.5, "recall": 1.0, "f1": pytest.approx(2 / 3), "yes_ratio": 1.0}
+    assert always_yes == {
+        "accuracy": 0.5,
+        "precision": 0.5,
+        "recall": 1.0,
+        "f1": pytest.approx(2 / 3),
+        "yes_ratio": 1.0,
+    }
     silent = scores([(True, None), (False, None)])
     assert silent == {"accuracy": 0.0, "precision": 0.0, "recall": 0.0, "f1": 0.0, "yes_ratio": 0.0}
 

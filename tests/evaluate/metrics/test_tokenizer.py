@@ -54,12 +54,10 @@ def test_any_text_is_cut_into_words_without_white_space(text: str) -> None:
         assert word == word.lower()
 
 
-@given(st.lists(st.from_regex("[a-z]{2,8}", fullmatch=True)).map(" ".join))
-def test_plain_words_stay_as_they_are(text: str) -> None:
-    split = {"cannot", "gonna", "wanna", "gotta", "gimme", "lemme"}
-    assert [w for w in tokenize(text) if w not in split] == [w for w in text.split() if w not in split] or split & set(
-        text.split()
-    )
+@given(st.lists(st.from_regex("[a-z]{2,8}", fullmatch=True)))
+def test_plain_words_stay_as_they_are(words: list[str]) -> None:
+    words = [word for word in words if word not in ("cannot", "gonna", "wanna", "gotta", "gimme", "lemme")]
+    assert tokenize(" ".join(words)) == words
 
 
 @pytest.mark.parametrize("text", ["1" * 20000 + "x", "a." * 10000, "-." * 10000, "x" + "'s" * 10000, "1-" * 10000])
@@ -79,6 +77,8 @@ def test_real_captions_agree_with_the_java_program() -> None:
     official = importlib.import_module("pycocoevalcap.tokenizer.ptbtokenizer").PTBTokenizer()
     captions = [a["caption"] for file in files for a in json.loads(file.read_text(encoding="utf-8"))["annotations"]]
     theirs = official.tokenize({i: [{"caption": caption}] for i, caption in enumerate(captions)})
-    different = [(c, theirs[i][0].split(), tokenize(c)) for i, c in enumerate(captions) if theirs[i][0].split() != tokenize(c)]
+    different = [
+        (c, theirs[i][0].split(), tokenize(c)) for i, c in enumerate(captions) if theirs[i][0].split() != tokenize(c)
+    ]
     assert len(captions) > 4000
     assert len(different) <= 0.001 * len(captions), different[:5]

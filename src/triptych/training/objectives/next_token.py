@@ -11,7 +11,8 @@ from torch.utils.checkpoint import checkpoint
 
 from triptych.language.backbone import LanguageModel
 from triptych.model.composed import MultimodalModel
-from triptych.sequence import IGNORE, Batch
+from triptych.sequence.pack import Batch
+from triptych.sequence.plan import IGNORE
 from triptych.training.objectives.objective import Loss
 
 CHUNK = 2048

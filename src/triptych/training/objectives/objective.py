@@ -8,7 +8,7 @@ from typing import ClassVar, Protocol
 from torch import Tensor
 
 from triptych.model.composed import MultimodalModel
-from triptych.sequence import Batch
+from triptych.sequence.pack import Batch
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
     features ──► adapter ──► ẑ [B, T, D]                      p̂ [V, D] ◄── mean token embedding ◄── phrases
                                 └──── cosines c [B, T, V] ────┘
-                                          └► soft maximum over positions s [B, V] ──► contrast both ways
+                                          ├► soft maximum over positions s [B, V] ──► contrast both ways
+                                          └► each position shows a phrase of its own picture, or nothing
 
 The late interaction is that of FILIP (Yao et al., 2021) and ColBERT (Khattab and Zaharia, 2020), with a soft maximum.
 """
@@ -18,7 +19,7 @@ from torch.nn import functional
 from triptych.errors import DataError
 from triptych.language.backbone import LanguageModel
 from triptych.model.composed import MultimodalModel
-from triptych.sequence import Batch
+from triptych.sequence.pack import Batch
 from triptych.training.config import PhraseAlignment
 from triptych.training.objectives.objective import Loss
 
@@ -48,7 +49,9 @@ class PhraseAlignmentObjective:
         positive = torch.zeros(len(phrases), len(vocabulary), dtype=torch.bool, device=model.device)
         for picture, own in enumerate(phrases):
             positive[picture, [number[phrase] for phrase in own]] = True
-        loss = contrast(model.adapt(batch), embed_phrases(model.language, vocabulary), positive, self.config)
+        loss = contrast(
+            model.adapt(batch, content=True), embed_phrases(model.language, vocabulary), positive, self.config
+        )
         return Loss(loss * int(positive.sum()), int(positive.sum()))
 
 
@@ -63,11 +66,7 @@ def phrases_of(batch: Batch) -> list[list[str]]:
 
 def embed_phrases(language: LanguageModel, phrases: list[str]) -> Tensor:
     """Mean token embedding `[V, D]` of each phrase, written as it stands inside a sentence. Not trained here."""
-    rows = []
-    for phrase in phrases:
-        ids = language.tokenizer(f" {phrase}", add_special_tokens=False)["input_ids"]
-        rows.append(language.embed(torch.tensor(ids, device=language.embedding.weight.device)).mean(dim=0))
-    return torch.stack(rows).detach().float()
+    return torch.stack([language.embed_text(f" {phrase}").mean(dim=0) for phrase in phrases]).detach().float()
 
 
 def contrast(adapted: list[Tensor], phrases_VD: Tensor, positive_BV: Tensor, config: PhraseAlignment) -> Tensor:
@@ -75,19 +74,33 @@ def contrast(adapted: list[Tensor], phrases_VD: Tensor, positive_BV: Tensor, con
 
     Args:
         adapted: Per picture `[T, D]`; all of one length.
-        phrases_VD: `[V, D]`.
+        phrases_VD: `[V, D]`, and one row more for `nothing` where the configuration has it.
         positive_BV: Whether a phrase is one of a picture's.
-        config: Temperature and pull.
+        config: Temperature, pull, nothing.
     """
     z = functional.normalize(torch.stack(adapted).float(), dim=-1)
     p = functional.normalize(phrases_VD, dim=-1)
     cosines = z @ p.T / config.temperature
-    found = cosines.logsumexp(dim=1)
+    named = cosines[..., : positive_BV.shape[1]]
+    found = named.logsumexp(dim=1)
     loss = _rank(found, positive_BV) + _rank(found.T, positive_BV.T)
     if config.pull:
-        where = cosines.softmax(dim=1)
-        cosine = (where * cosines).sum(dim=1) * config.temperature
+        cosine = (named.softmax(dim=1) * named).sum(dim=1) * config.temperature
         loss = loss + config.pull * (1 - cosine)[positive_BV].mean()
+    if config.nothing is not None:
+        loss = loss + _explain(cosines, positive_BV, config)
+    return loss
+
+
+def _explain(cosines_BTV: Tensor, positive_BV: Tensor, config: PhraseAlignment) -> Tensor:
+    """Each position must look like a phrase of its own picture or like nothing, and not like what is elsewhere."""
+    own = functional.pad(positive_BV, (0, 1), value=True)[:, None]
+    explained = cosines_BTV.masked_fill(~own, float("-inf"))
+    loss = (cosines_BTV.logsumexp(dim=-1) - explained.logsumexp(dim=-1)).mean()
+    if config.pull:
+        shares = explained.softmax(dim=-1)
+        cosine = (shares * cosines_BTV).sum(dim=-1) * config.temperature
+        loss = loss + config.pull * (1 - cosine).mean()
     return loss
 
 

@@ -1,0 +1,76 @@
+"""Result files: JSON with every figure and where it came from, and a page to read."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from triptych.environment import describe
+
+FOLDER = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the command line said.
+
+    Args:
+        runs: Rounds of alternating runs.
+        quick: Only see whether everything works: one round, little data; results go to `results/quick/`.
+        folder: Where results go.
+        command: The command, for the page.
+    """
+
+    runs: int
+    quick: bool
+    folder: Path
+    command: str
+
+    def say(self, text: str) -> None:
+        """One line of progress."""
+        print(text, flush=True)
+
+
+def write(name: str, values: dict[str, Any], page: Callable[[dict[str, Any]], str], settings: Settings) -> None:
+    """Write `NAME.json` and `NAME.md`, each whole or not at all."""
+    values = {"benchmark": name, "command": settings.command, "runs": settings.runs, **describe("cpu"), **values}
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    text = page(values).rstrip() + "\n\n" + _origin(values) + "\n"
+    for path, content in (
+        (settings.folder / f"{name}.json", json.dumps(values, indent=1) + "\n"),
+        (settings.folder / f"{name}.md", text),
+    ):
+        work = path.with_name(f".{path.name}.{os.getpid()}")
+        work.write_text(content, encoding="utf-8")
+        work.replace(path)
+    settings.say(text)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; figures to the right."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def short(figure: dict[str, Any], digits: int = 2) -> str:
+    """Median and, in brackets, the extremes."""
+    return f"{figure['median']:.{digits}f} ({figure['low']:.{digits}f}–{figure['high']:.{digits}f})"
+
+
+def gibibytes(figure: dict[str, Any]) -> str:
+    """Bytes as GiB: median and extremes."""
+    return short({key: figure[key] / 2**30 for key in ("median", "low", "high")})
+
+
+def _origin(values: dict[str, Any]) -> str:
+    hardware, versions = values["hardware"], values["versions"]
+    packages = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return (
+        f"`{values['command']}` · {hardware['cpu']}, {hardware['cores']} cores, {hardware['memory_gib']} GiB, "
+        f"{hardware['device']} · Triptych {values['triptych']}, commit {(values['commit'] or 'unknown')[:12]}"
+        f"{'+changes' if (values['commit'] or '').endswith('+changes') else ''} · {packages} · {values['date']}"
+    )

@@ -1,0 +1,143 @@
+"""What a forward pass keeps for the backward pass, measured by running the model's own code on the meta device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from triptych.conversation import Image
+from triptych.encoders.encoder import Encoder
+from triptych.language import fast
+from triptych.language.backbone import LanguageModel
+
+WORKING = 4
+"""Results that are alive at the same time in an encoder that keeps nothing: input, widened, activated, output."""
+
+
+class _Fused(torch.autograd.Function):
+    """What fused attention keeps: queries, keys, values, mask, output, and one float32 per query and head."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+        # Fused kernels lay their output out as [B, L, H, D], so that putting the heads together copies nothing.
+        out = query.new_empty(query.shape[0], query.shape[2], query.shape[1], value.shape[-1]).transpose(1, 2)
+        sums = query.new_empty(query.shape[:-1], dtype=torch.float32)
+        ctx.save_for_backward(query, key, value, mask, out, sums)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        raise NotImplementedError  # on the meta device nothing is ever differentiated
+
+
+class _FusedAttention(TorchFunctionMode):
+    """Attention as a GPU computes it; the meta device would spell out the scores that a fused kernel never stores."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is functional.scaled_dot_product_attention:
+            query, key, value = args[:3]
+            mask = args[3] if len(args) > 3 else (kwargs or {}).get("attn_mask")
+            if mask is not None and mask.dtype == torch.bool:
+                mask = mask.to(query.dtype)  # what kernels add to the scores, made anew in every layer
+            return _Fused.apply(query, key, value, mask)  # type: ignore[no-untyped-call]
+        return func(*args, **(kwargs or {}))
+
+
+def kept_bytes(run: Callable[[], Tensor], parameters: Iterable[nn.Parameter]) -> int:
+    """Bytes that autograd keeps during `run` besides the parameters; every storage counts once."""
+    known = {parameter.untyped_storage()._cdata for parameter in parameters}
+    kept: dict[int, tuple[Any, int]] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in known:
+            kept[storage._cdata] = storage, storage.nbytes()  # held, so that its place is not used again
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        result = run()
+    total = sum(size for _, size in kept.values())
+    del result
+    return total
+
+
+def language_bytes(language: LanguageModel, rows: int, length: int, learning_below: bool) -> int:
+    """Activations of `rows` rows of `length` tokens; what learns is said by the parameters' `requires_grad`.
+
+    Args:
+        language: On the meta device.
+        rows: Rows in one forward pass.
+        length: Of a row.
+        learning_below: Whether the embeddings carry a gradient.
+    """
+    embeddings = torch.empty(rows, length, language.dim, dtype=language.embedding.weight.dtype, device="meta")
+    embeddings.requires_grad_(learning_below)
+    numbers = torch.zeros(rows, length, dtype=torch.long, device="meta")
+    # Transformers looks for packed documents in the positions, which have no values here: give it a mask.
+    packs_itself = language.config._attn_implementation == fast.NAME
+    mask = None if packs_itself else torch.ones(rows, 1, length, length, dtype=torch.bool, device="meta")
+
+    def run() -> Tensor:
+        hidden: Tensor = language(embeddings, numbers, numbers if packs_itself else None, mask)
+        return hidden
+
+    with _FusedAttention():
+        return kept_bytes(run, language.parameters())
+
+
+def spelled_out_bytes(language: LanguageModel, rows: int, length: int) -> int:
+    """What the CPU's attention for short rows keeps on top: the weights of every pair of positions."""
+    config = language.config
+    if config._attn_implementation != fast.NAME or length > fast.LONGEST_ROW:
+        return 0
+    width = language.embedding.weight.element_size()
+    return int(rows * config.num_attention_heads * length**2 * width * config.num_hidden_layers)
+
+
+def adapter_bytes(adapter: nn.Module, encoder: Encoder, pictures: int) -> int:
+    """Activations of an adapter that learns."""
+    features = torch.empty(pictures, encoder.tokens(Image(b"")), encoder.dim, device="meta")
+    return kept_bytes(lambda: adapter(features), adapter.parameters())
+
+
+def encoder_bytes(encoder: Encoder, pictures: int) -> int:
+    """Activations of an encoder that learns."""
+    with _FusedAttention():
+        return kept_bytes(lambda: encoder(_pixels(encoder, pictures)), encoder.parameters())
+
+
+def encoder_working_bytes(encoder: Encoder) -> int:
+    """What a frozen encoder needs while it works: a few times the largest result among its modules, for one chunk."""
+    largest = 0
+
+    def look(_module: nn.Module, _inputs: Any, output: Any) -> None:
+        nonlocal largest
+        if isinstance(output, Tensor):
+            largest = max(largest, output.numel() * output.element_size())
+
+    hooks = [module.register_forward_hook(look) for module in encoder.modules()]
+    try:
+        with _FusedAttention(), torch.no_grad():
+            encoder(_pixels(encoder, 1))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return WORKING * largest * encoder.chunk
+
+
+def encoder_flops(encoder: Encoder) -> int:
+    """FLOPs of encoding one picture, counted by PyTorch."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        encoder(_pixels(encoder, 1))
+    return int(counter.get_total_flops())
+
+
+def _pixels(encoder: Encoder, pictures: int) -> Tensor:
+    size = encoder.preparation.size
+    return torch.empty(pictures, 3, size, size, dtype=torch.uint8, device="meta")

@@ -1,0 +1,128 @@
+"""From weights to the architecture behind them, without the weights: a plan needs shapes only.
+
+Looked for in the recipe itself, in a list shipped with Triptych (`architectures.json`), in files at hand, and last in
+the model's `config.json` on the hub (a few kilobytes).
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from triptych.encoders.config import HuggingFaceConfig
+from triptych.errors import RecipeError, TriptychError
+from triptych.language.config import LanguageConfig
+from triptych.weights import SMOLLM2, FileSource, HubSource, PyPISource, RunSource, cache_folder, fetch, parse
+from triptych.weights.cache import offline
+
+SMOLLM2_REPOSITORY = "HuggingFaceTB/SmolLM2-135M-Instruct"
+"""What the embedded default's language model is called on the hub."""
+
+
+def language_architecture(config: LanguageConfig, base: Path | None = None) -> Any:
+    """The transformers configuration of a recipe's language model.
+
+    Raises:
+        RecipeError: It cannot be found without downloading weights.
+        WeightsError: A file that the recipe names is not there.
+    """
+    from triptych.language.build import architecture
+
+    if config.weights is None:
+        return architecture(config)
+    source = parse(config.weights)
+    match source:
+        case HubSource():
+            values = shipped("language", source.repo)
+            return _made(values) if values else _from_hub(source)
+        case PyPISource() if source.member == parse(SMOLLM2).member:  # type: ignore[union-attr]
+            return _made(shipped("language", SMOLLM2_REPOSITORY) or {})
+        case RunSource():
+            from triptych.recipe import load_recipe
+
+            return language_architecture(load_recipe(fetch(config.weights, base=base) / "recipe.yaml").model.language)
+        case PyPISource() | FileSource():
+            return _from_files(fetch(config.weights, base=base))
+
+
+def vision_architecture(config: HuggingFaceConfig, base: Path | None = None) -> dict[str, Any]:
+    """The transformers configuration of a vision tower, as the values of `architecture` in a recipe.
+
+    Raises:
+        RecipeError: It cannot be found without downloading weights.
+        WeightsError: A file that the recipe names is not there.
+    """
+    if config.architecture is not None:
+        return config.architecture
+    assert config.weights is not None  # the configuration makes sure of it
+    source = parse(config.weights)
+    if isinstance(source, HubSource):
+        values = shipped("vision", source.repo)
+        if values:
+            return values
+        whole = _from_hub(source)
+    else:
+        whole = _from_files(fetch(config.weights, base=base))
+    tower: dict[str, Any] = getattr(whole, "vision_config", whole).to_dict()
+    return tower
+
+
+def shipped(kind: str, repository: str) -> dict[str, Any] | None:
+    """The architecture of a repository on the hub from the list that Triptych ships, if it is there."""
+    known = _known()
+    found: dict[str, Any] | None = known[kind].get(known["same_as"].get(repository, repository))
+    return found
+
+
+@functools.cache
+def _known() -> dict[str, dict[str, Any]]:
+    text = resources.files("triptych.planner").joinpath("architectures.json").read_text(encoding="utf-8")
+    known: dict[str, dict[str, Any]] = json.loads(text)
+    return known
+
+
+def _made(values: dict[str, Any]) -> Any:
+    from transformers import AutoConfig
+
+    return AutoConfig.for_model(values["model_type"], **{k: v for k, v in values.items() if k != "model_type"})
+
+
+def _from_files(path: Path) -> Any:
+    from transformers import AutoConfig
+
+    try:
+        if path.suffix == ".gguf":
+            return AutoConfig.from_pretrained(path.parent, gguf_file=path.name)
+        return AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise RecipeError(f"{path}: holds no configuration that transformers knows ({error})") from error
+
+
+def _from_hub(source: HubSource) -> Any:
+    """From a hub cache on this machine, or from the hub itself: the configuration alone."""
+    from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
+
+    for root in (cache_folder() / "hub", Path(constants.HF_HUB_CACHE)):
+        found = try_to_load_from_cache(source.repo, "config.json", cache_dir=root, revision=source.revision)
+        if isinstance(found, str):
+            return _from_files(Path(found).parent)
+    reason = "the network is forbidden (TRIPTYCH_OFFLINE or HF_HUB_OFFLINE)"
+    if not offline():
+        try:
+            path = hf_hub_download(
+                source.repo, "config.json", revision=source.revision, cache_dir=cache_folder() / "hub"
+            )
+            return _from_files(Path(path).parent)
+        except TriptychError:
+            raise
+        except Exception as error:  # requests', httpx's and the hub's own kinds, by version
+            reason = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
+    known = _known()
+    raise RecipeError(
+        f"{source.uri}: its architecture is not known here, and the hub did not tell it ({reason}). Give "
+        "`architecture` instead of `weights` for the plan, or use one of those that Triptych knows: "
+        + ", ".join([*known["language"], *known["vision"], *known["same_as"]])
+    )

@@ -1,0 +1,132 @@
+"""How much there is to read: records, media and tokens of a recipe's datasets, as far as that can be told cheaply."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from triptych.conversation import Conversation
+from triptych.custom import CustomConfig
+from triptych.data.config import CocoCaptionsConfig, DataConfig, Expected, LlavaConfig
+from triptych.data.sources import build as build_source
+from triptych.errors import DataError, RecipeError
+from triptych.recipe import Recipe
+from triptych.scenes.config import ScenesConfig
+
+SAMPLE = 64
+"""Records that are read to estimate the others."""
+
+CHARACTERS_PER_TOKEN = 3.6
+"""Of English questions and answers, by SmolLM2's tokenizer on scenes; others differ by about a fifth."""
+
+TURN_TOKENS, SYSTEM_TOKENS = 5, 20
+"""What a chat template writes around a message and in front of a conversation, roughly."""
+
+SCENE_TURN = (20.0, 2.2)
+"""Tokens of a question about a scene with its answer, and how many of them are supervised (SmolLM2's tokenizer)."""
+
+SCENE_TURNS = 0.65
+"""Questions that are asked per question allowed: earlier turns answer the others."""
+
+SCENE_CAPTION = (31.0, 13.8)
+"""The same of a caption."""
+
+UNKNOWN_TEXT = (100.0, 40.0)
+"""Assumed where nothing is known."""
+
+
+@dataclass(frozen=True)
+class DatasetSize:
+    """What a plan knows of a dataset; media and tokens are means per record.
+
+    Args:
+        records: How many there are; None where nobody says.
+        media: Pictures.
+        text_tokens: Tokens that are not media, the template's included.
+        supervised: Tokens that are predicted.
+        origin: Where this comes from.
+    """
+
+    name: str
+    records: int | None
+    media: float
+    text_tokens: float
+    supervised: float
+    origin: str
+
+
+def dataset_sizes(recipe: Recipe) -> dict[str, DatasetSize]:
+    """The sizes of all datasets that stages draw from.
+
+    Raises:
+        RecipeError: A dataset that is not at hand does not say how many records to expect, and a stage's length
+            depends on it.
+    """
+    used = dict.fromkeys(name for stage in recipe.stages for name in stage.mixture)
+    sizes = {name: _size(name, recipe.data[name], Path(recipe.base)) for name in used}
+    for i, stage in enumerate(recipe.stages):
+        unknown = [name for name in stage.mixture if sizes[name].records is None]
+        if stage.epochs is not None and unknown:
+            raise RecipeError(
+                f"stages.{i}.epochs: the plan needs the number of records of {unknown[0]!r}, which is not at hand "
+                f"({sizes[unknown[0]].origin}); say data.{unknown[0]}.expected.records=NUMBER, or give `steps`"
+            )
+    return sizes
+
+
+def _size(name: str, config: DataConfig, base: Path) -> DatasetSize:
+    if isinstance(config, ScenesConfig):
+        return _scenes(name, config)
+    try:
+        source = build_source(config, base)
+    except DataError as error:
+        return _expected(name, config, str(error))
+    step = max(1, len(source) // SAMPLE)
+    read: list[Conversation] = []
+    for index in range(0, len(source), step):
+        try:
+            read.append(source[index])
+        except DataError:  # training will write it into the ledger
+            continue
+    if not read:
+        return _expected(name, config, "none of its records could be read")
+    texts = [len(message.text) for conversation in read for message in conversation.messages]
+    answers = [len(m.text) for conversation in read for m in conversation.messages if m.role == "assistant"]
+    return DatasetSize(
+        name,
+        len(source),
+        media=sum(len(list(conversation.media)) for conversation in read) / len(read),
+        text_tokens=SYSTEM_TOKENS + (sum(texts) / CHARACTERS_PER_TOKEN + TURN_TOKENS * len(texts)) / len(read),
+        supervised=(sum(answers) / CHARACTERS_PER_TOKEN + len(answers)) / len(read),
+        origin=f"{len(read)} of its records were read; {CHARACTERS_PER_TOKEN} characters a token",
+    )
+
+
+def _scenes(name: str, config: ScenesConfig) -> DatasetSize:
+    turns = max(1.0, SCENE_TURNS * config.questions)
+    questions = (turns * SCENE_TURN[0], turns * SCENE_TURN[1])
+    text, supervised = {
+        "questions": questions,
+        "caption": SCENE_CAPTION,
+        "mixed": ((questions[0] + SCENE_CAPTION[0]) / 2, (questions[1] + SCENE_CAPTION[1]) / 2),
+    }[config.style]
+    return DatasetSize(name, config.count, 1.0, SYSTEM_TOKENS + text, supervised, "drawn on demand; typical lengths")
+
+
+def _expected(name: str, config: LlavaConfig | CocoCaptionsConfig | CustomConfig, reason: str) -> DatasetSize:
+    expected = None if isinstance(config, CustomConfig) else config.expected
+    text, supervised = UNKNOWN_TEXT
+    if expected is None:
+        return DatasetSize(name, None, 1.0, text, supervised, f"not at hand ({reason}); lengths are assumed")
+    return DatasetSize(
+        name,
+        _limited(expected, None if isinstance(config, CustomConfig) else config.limit),
+        expected.media,
+        text if expected.text_tokens is None else expected.text_tokens,
+        supervised if expected.supervised_tokens is None else expected.supervised_tokens,
+        "not at hand; the recipe's `expected`",
+    )
+
+
+def _limited(expected: Expected, limit: int | None) -> int:
+    return expected.records if limit is None else min(limit, expected.records)

@@ -1,0 +1,125 @@
+"""Memory of one device in one stage, item by item."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from triptych.encoders.encoder import Encoder
+from triptych.model.composed import MultimodalModel
+from triptych.planner import activations
+from triptych.planner.devices import DeviceSpec
+from triptych.planner.flops import learning
+from triptych.training.config import NextToken, StageConfig
+from triptych.training.objectives.next_token import CHUNK
+
+LOGIT_BYTES = 14
+"""Per logit at the peak: bfloat16, its float32 copy, the log-softmax that is kept, and the gradient of the copy."""
+
+FRAGMENTATION = 1.05
+"""What an allocator takes over what is asked of it."""
+
+
+@dataclass(frozen=True)
+class MemoryItem:
+    """Bytes of one kind on each device: with a whole copy of the model on each, and sharded over all of them."""
+
+    name: str
+    whole: float
+    sharded: float
+
+
+@dataclass(frozen=True)
+class Load:
+    """What passes through a model at one time: `rows` rows of `row` tokens with `pictures` pictures in them."""
+
+    rows: int
+    row: int
+    pictures: int
+    supervised: float
+    live: bool
+    """Whether pictures are encoded in the step itself rather than read from the feature cache."""
+
+
+def stage_memory(
+    model: MultimodalModel,
+    stage: StageConfig,
+    trained: Mapping[str, Mapping[str, nn.Parameter]],
+    load: Load,
+    device: DeviceSpec,
+    count: int,
+) -> list[MemoryItem]:
+    """Where the memory of a stage goes.
+
+    Sharding is that of FSDP: parameters, gradients, masters and moments are cut evenly, a layer is gathered at a time.
+
+    Args:
+        model: On the meta device, frozen as the stage says.
+        stage: Which stage.
+        trained: Part → name → parameter.
+        load: What one forward pass holds.
+        device: What it runs on.
+        count: How many devices share the parameters.
+    """
+    learned = [parameter for group in trained.values() for parameter in group.values()]
+    low = [parameter for parameter in learned if parameter.dtype != torch.float32]
+    numbers, low_numbers = _count(learned), _count(low)
+    layer = max((_bytes(list(block.parameters())) for block in _layers(model)), default=0)
+    weights = _bytes(list(model.parameters()))
+
+    def spread(name: str, size: float, gathered: float = 0.0) -> MemoryItem:
+        return MemoryItem(name, size, size / count + (gathered if count > 1 else 0.0))
+
+    items = [
+        spread("weights", weights, gathered=2 * layer),
+        spread("gradients (float32)", 4 * numbers),
+        spread("gradients of one micro-batch", _bytes(low), gathered=layer if low else 0.0),
+        spread("float32 masters", 4 * low_numbers),
+        spread("moments of AdamW", 8 * numbers),
+    ]
+    items += [MemoryItem(name, size, size) for name, size in _passing(model, stage, load, device)]
+    return items
+
+
+def _passing(model: MultimodalModel, stage: StageConfig, load: Load, device: DeviceSpec) -> list[tuple[str, float]]:
+    """What is there only while a micro-batch passes through."""
+    found: list[tuple[str, float]] = []
+    if isinstance(stage.objective, NextToken):
+        learns = learning(model)
+        kept = 0.0
+        if learns.backward:
+            kept = activations.language_bytes(model.language, load.rows, load.row, learns.below)
+            kept += activations.spelled_out_bytes(model.language, load.rows, load.row) if device.is_cpu else 0
+        head = model.language.model.get_output_embeddings().weight
+        found.append(("activations of the language model", kept))
+        found.append(("logits, a chunk at a time", min(load.supervised, CHUNK) * head.shape[0] * LOGIT_BYTES))
+    pictures = load.pictures
+    for modality, encoder in model.encoders.items():
+        assert isinstance(encoder, Encoder)
+        learns_encoder = any(parameter.requires_grad for parameter in encoder.parameters())
+        if learns_encoder:
+            found.append((f"activations of encoders.{modality}", activations.encoder_bytes(encoder, pictures)))
+        elif load.live:
+            found.append((f"working memory of encoders.{modality}", activations.encoder_working_bytes(encoder)))
+        adapter = model.adapters[modality]
+        if learns_encoder or any(parameter.requires_grad for parameter in adapter.parameters()):
+            found.append((f"activations of adapters.{modality}", activations.adapter_bytes(adapter, encoder, pictures)))
+    total = sum(size for _, size in found)
+    return [*found, ("fragmentation", (FRAGMENTATION - 1) * total), ("driver and libraries", device.reserved)]
+
+
+def _layers(model: MultimodalModel) -> list[nn.Module]:
+    decoder: Any = model.language.model.get_decoder()
+    return list(getattr(decoder, "layers", None) or [])
+
+
+def _count(parameters: list[nn.Parameter]) -> int:
+    return sum(parameter.numel() for parameter in parameters)
+
+
+def _bytes(parameters: list[nn.Parameter]) -> int:
+    return sum(parameter.numel() * parameter.element_size() for parameter in parameters)

@@ -1,0 +1,126 @@
+"""A recipe's model on the meta device: every shape is real, no number is stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from triptych.adapters.adapter import Adapter
+from triptych.adapters.build import build as build_adapter
+from triptych.adapters.config import GridOptions
+from triptych.custom import CustomConfig
+from triptych.encoders.build import build as build_encoder
+from triptych.encoders.config import EfficientNetConfig, EncoderConfig, HuggingFaceConfig
+from triptych.encoders.encoder import Encoder
+from triptych.language.backbone import LanguageModel
+from triptych.language.build import _insert_lora
+from triptych.language.fast import accelerate
+from triptych.model.composed import MultimodalModel
+from triptych.planner.architectures import language_architecture, vision_architecture
+from triptych.recipe import Recipe
+from triptych.training.parts import describe_parts
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the model.
+
+    Args:
+        name: `encoders.image`, `adapters.image`, `language`, `language.lora`.
+        parameters: How many it has.
+        precision: Of its parameters.
+        bytes: That they take.
+        whole: Parameters of the published tower where layers of it are cut off; else None.
+    """
+
+    name: str
+    parameters: int
+    precision: str
+    bytes: int
+    whole: int | None
+
+
+def build(recipe: Recipe, bfloat16_encoder: bool) -> MultimodalModel:
+    """The model of a recipe on the meta device. No weights are read or downloaded.
+
+    Args:
+        recipe: What to build.
+        bfloat16_encoder: Whether an encoder of `precision: auto` computes in bfloat16 on the device in question.
+
+    Raises:
+        RecipeError: An architecture is not known here.
+    """
+    base = Path(recipe.base)
+    language = _language(recipe, base)
+    encoders: dict[str, Encoder] = {}
+    adapters: dict[str, Adapter] = {}
+    for modality in recipe.model.modalities:
+        encoder = _encoder(getattr(recipe.model.encoders, modality), base, bfloat16_encoder)
+        encoders[modality] = encoder
+        adapters[modality] = _adapter(getattr(recipe.model.adapters, modality), encoder, language.dim)
+    return MultimodalModel(language, encoders, adapters, recipe.sequence)
+
+
+def parts_of(model: MultimodalModel, recipe: Recipe) -> list[Part]:
+    """The parts of a model, in the order of the table that training prints."""
+    found = []
+    for state in describe_parts(model):
+        parameters = [parameter for _, parameter in model.part(state.part)]
+        size = sum(parameter.numel() * parameter.element_size() for parameter in parameters)
+        panel, _, modality = state.part.partition(".")
+        whole = _whole(getattr(recipe.model.encoders, modality), Path(recipe.base)) if panel == "encoders" else None
+        precision = ", ".join(sorted({str(p.dtype).removeprefix("torch.") for p in parameters}))
+        found.append(Part(state.part, state.parameters, precision, size, whole if whole != state.parameters else None))
+    return found
+
+
+def _language(recipe: Recipe, base: Path) -> LanguageModel:
+    from transformers import AutoModelForCausalLM
+
+    config = recipe.model.language
+    architecture = language_architecture(config, base)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(
+            architecture, dtype=getattr(torch, config.precision), attn_implementation="sdpa"
+        )
+        model.config.use_cache = False
+        accelerate(model)
+        if config.lora is not None:
+            model = _insert_lora(model, config.lora)
+    tokenizer: Any = None  # a plan reads no text
+    return LanguageModel(model, tokenizer, tokenizer)
+
+
+def _encoder(config: EncoderConfig, base: Path, bfloat16: bool) -> Encoder:
+    precision = "bfloat16" if bfloat16 else "float32"
+    match config:
+        case EfficientNetConfig():
+            chosen = precision if config.precision == "auto" else config.precision
+            config = config.model_copy(update={"weights": None, "precision": chosen})
+        case HuggingFaceConfig():
+            chosen = precision if config.precision == "auto" else config.precision
+            architecture = vision_architecture(config, base)
+            config = config.model_copy(update={"weights": None, "architecture": architecture, "precision": chosen})
+        case CustomConfig():
+            pass
+    with torch.device("meta"):
+        return build_encoder(config, base)
+
+
+def _whole(config: EncoderConfig, base: Path) -> int | None:
+    """Parameters of the whole tower where a recipe takes the features from a layer inside it."""
+    if not isinstance(config, HuggingFaceConfig) or config.layer == "output":
+        return None
+    whole = _encoder(config.model_copy(update={"layer": "output"}), base, False)
+    return sum(parameter.numel() for parameter in whole.parameters())
+
+
+def _adapter(config: Any, encoder: Encoder, language_dim: int) -> Adapter:
+    if isinstance(config, GridOptions):
+        # The scale is measured on real numbers, and it is one number: leave it out.
+        config = config.model_copy(update={"output_scale": None})
+    with torch.device("meta"):
+        return build_adapter(config, encoder.dim, encoder.grid, language_dim, 1.0)

@@ -1,0 +1,280 @@
+"""`plan`: from a recipe and a device to what it costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from triptych.encoders.encoder import Encoder
+from triptych.encoders.precision import resolve
+from triptych.errors import RecipeError
+from triptych.model.composed import MultimodalModel
+from triptych.planner import activations, parts
+from triptych.planner.datasets import DatasetSize, dataset_sizes
+from triptych.planner.devices import DeviceSpec
+from triptych.planner.devices import device as find_device
+from triptych.planner.flops import LanguageShape, backward_flops, forward_flops, language_shape, learning
+from triptych.planner.memory import Load, MemoryItem, stage_memory
+from triptych.planner.parts import Part
+from triptych.recipe import Recipe
+from triptych.training.config import NextToken, StageConfig
+from triptych.training.parts import describe_parts, freeze
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """What a stage costs.
+
+    Args:
+        name: Of the stage.
+        trained: The parts that learn.
+        learned: Parameters that learn.
+        steps: Optimiser steps.
+        samples: Conversations seen.
+        tokens: Positions read, media included.
+        supervised: Tokens predicted.
+        encoded: Media that pass through an encoder.
+        row: Tokens in a packed row, on average.
+        micro_batches: Forward passes per step, over all devices.
+        busy: Share of the time in which the devices all have a micro-batch to compute.
+        flops: By what they are spent on.
+        seconds: By the same, on all devices together.
+        memory: Item by item, per device.
+        cache_bytes: What the feature cache grows by, on disk.
+    """
+
+    name: str
+    trained: list[str]
+    learned: int
+    steps: int
+    samples: int
+    tokens: float
+    supervised: float
+    encoded: float
+    row: float
+    micro_batches: int
+    busy: float
+    flops: Mapping[str, float]
+    seconds: Mapping[str, float]
+    memory: list[MemoryItem]
+    cache_bytes: float
+
+    @property
+    def total_flops(self) -> float:
+        """Over the whole stage."""
+        return sum(self.flops.values())
+
+    @property
+    def total_seconds(self) -> float:
+        """Wall clock."""
+        return sum(self.seconds.values())
+
+    @property
+    def whole_bytes(self) -> float:
+        """Memory of a device that holds a whole copy of the model."""
+        return sum(item.whole for item in self.memory)
+
+    @property
+    def sharded_bytes(self) -> float:
+        """Memory of a device when the model is sharded over all of them."""
+        return sum(item.sharded for item in self.memory)
+
+
+@dataclass(frozen=True)
+class GenerationCost:
+    """What answering costs on one device: bytes for weights, per token in the cache, and for a full batch."""
+
+    weights: float
+    kv_per_token: float
+    requests: int
+    total: float
+
+
+@dataclass(frozen=True)
+class CostPlan:
+    """What a recipe costs."""
+
+    name: str
+    device: DeviceSpec
+    count: int
+    parts: list[Part]
+    media_tokens: Mapping[str, int]
+    datasets: Mapping[str, DatasetSize]
+    stages: list[StageCost]
+    generation: GenerationCost
+    flops_per_token: float
+    """Forward, of the language model, without attention."""
+    suggestions: list[str] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """Wall clock of all stages."""
+        return sum(stage.total_seconds for stage in self.stages)
+
+    @property
+    def parameters(self) -> int:
+        """Of all parts."""
+        return sum(part.parameters for part in self.parts)
+
+
+def plan(recipe: Recipe, device: DeviceSpec | str = "cpu", count: int = 1) -> CostPlan:
+    """What a recipe costs on `count` devices. No weights are read; datasets are read only where they are at hand.
+
+    Raises:
+        RecipeError: The device or an architecture is not known, or the size of a dataset.
+    """
+    from triptych.planner.suggestions import suggest
+
+    if count < 1:
+        raise RecipeError(f"--count {count}: at least one device is needed")
+    spec = find_device(device) if isinstance(device, str) else device
+    model = parts.build(recipe, bfloat16_encoder=not spec.is_cpu or str(resolve("auto")) == "torch.bfloat16")
+    shape = language_shape(model.language)
+    sizes = dataset_sizes(recipe)
+    described = parts.parts_of(model, recipe)
+    known: set[str] = set()
+    stages = [_stage(recipe, stage, model, shape, sizes, spec, count, known) for stage in recipe.stages]
+    weights = sum(part.bytes for part in described)
+    requests = 16
+    found = CostPlan(
+        name=recipe.name,
+        device=spec,
+        count=count,
+        parts=described,
+        media_tokens={modality: media_tokens(model, modality) for modality in recipe.model.modalities},
+        datasets=sizes,
+        stages=stages,
+        generation=GenerationCost(
+            weights, shape.kv_bytes, requests, weights + requests * recipe.sequence.max_tokens * shape.kv_bytes
+        ),
+        flops_per_token=2 * (shape.trunk + shape.lora + shape.head),
+    )
+    found.suggestions.extend(suggest(recipe, found))
+    return found
+
+
+def media_tokens(model: MultimodalModel, modality: str) -> int:
+    """Positions that one medium takes in the sequence."""
+    from triptych.conversation import Image
+
+    tokens: int = model.adapters[modality].output_tokens(model.encoders[modality].tokens(Image(b"")))  # type: ignore[operator]
+    return tokens
+
+
+def _stage(
+    recipe: Recipe,
+    stage: StageConfig,
+    model: MultimodalModel,
+    shape: LanguageShape,
+    sizes: Mapping[str, DatasetSize],
+    device: DeviceSpec,
+    count: int,
+    known: set[str],
+) -> StageCost:
+    """Plan one stage; `known` holds the datasets whose features are cached already, and is added to."""
+    trained = freeze(model, stage)
+    shares = {name: weight / sum(stage.mixture.values()) for name, weight in stage.mixture.items()}
+    records = sum(sizes[name].records or 0 for name in stage.mixture)
+    steps = stage.steps or max(1, math.ceil((stage.epochs or 1) * records / stage.batch_size))
+    samples = steps * stage.batch_size
+    per_medium = sum(media_tokens(model, modality) for modality in recipe.model.modalities)
+    media = sum(share * sizes[name].media for name, share in shares.items())
+    supervised = sum(share * sizes[name].supervised for name, share in shares.items())
+    longest = recipe.sequence.max_tokens
+    text = sum(share * sizes[name].text_tokens for name, share in shares.items())
+    length = min(longest, text + media * per_medium)
+
+    row_limit = recipe.sequence.row_tokens or longest
+    documents = max(1, int(row_limit // length))
+    rows = math.ceil(stage.batch_size / documents)
+    micro_batches = math.ceil(rows / stage.micro_rows)
+    busy = micro_batches / (math.ceil(micro_batches / count) * count)
+
+    cached = recipe.loading.cache_features and not _learns(model, "encoders")
+    encoded = samples * media
+    if cached:
+        fresh = {name: share for name, share in shares.items() if name not in known}
+        encoded = sum(_distinct(sizes[name], samples * share) * sizes[name].media for name, share in fresh.items())
+        known.update(fresh)
+    flops = _flops(stage, model, shape, samples, length, supervised, documents * length, media, encoded)
+    speed = device.utilisation * count
+    language = device.bfloat16 if recipe.model.language.precision == "bfloat16" else device.float32
+    seconds = {name: size / (speed * busy * language) for name, size in flops.items() if name != "encoder"}
+    if "encoder" in flops:
+        low = all(p.dtype.itemsize == 2 for p in model.encoders.parameters())
+        seconds["encoder"] = flops["encoder"] / (speed * (device.bfloat16 if low else device.float32))
+
+    held = min(stage.micro_rows, rows)
+    load = Load(
+        rows=held,
+        row=min(row_limit, math.ceil(documents * length)),
+        pictures=max(1, round(held * documents * media)),
+        supervised=held * documents * supervised,
+        live=not cached,
+    )
+    return StageCost(
+        name=stage.name,
+        trained=[state.part for state in describe_parts(model) if state.trained],
+        learned=sum(parameter.numel() for group in trained.values() for parameter in group.values()),
+        steps=steps,
+        samples=samples,
+        tokens=samples * length,
+        supervised=samples * supervised,
+        encoded=encoded,
+        row=documents * length,
+        micro_batches=micro_batches,
+        busy=busy,
+        flops=flops,
+        seconds=seconds,
+        memory=stage_memory(model, stage, trained, load, device, count),
+        cache_bytes=encoded * sum(_feature_bytes(encoder) for encoder in model.encoders.values()) if cached else 0.0,
+    )
+
+
+def _flops(
+    stage: StageConfig,
+    model: MultimodalModel,
+    shape: LanguageShape,
+    samples: int,
+    length: float,
+    supervised: float,
+    row: float,
+    media: float,
+    encoded: float,
+) -> dict[str, float]:
+    found: dict[str, float] = {}
+    if isinstance(stage.objective, NextToken):
+        found["language model, forward"] = forward_flops(shape, samples * length, samples * supervised, row)
+        found["language model, backward"] = backward_flops(
+            shape, samples * length, samples * supervised, row, learning(model)
+        )
+    learns_encoder = _learns(model, "encoders")
+    passes = 3 if _learns(model, "adapters") else 2 if learns_encoder else 1
+    for modality, adapter in model.adapters.items():
+        matrices = sum(p.numel() for name, p in adapter.named_parameters() if p.dim() >= 2 and name.endswith("weight"))
+        found["adapter"] = (
+            found.get("adapter", 0) + 2 * matrices * samples * media * media_tokens(model, modality) * passes
+        )
+        encoder = model.encoders[modality]
+        assert isinstance(encoder, Encoder)
+        one = activations.encoder_flops(encoder) * (3 if learns_encoder else 1)
+        found["encoder"] = found.get("encoder", 0) + one * encoded
+    return {name: size for name, size in found.items() if size}
+
+
+def _distinct(size: DatasetSize, draws: float) -> float:
+    """Distinct records among so many draws, which go through a dataset in rounds."""
+    return draws if size.records is None else min(draws, size.records)
+
+
+def _learns(model: MultimodalModel, panel: str) -> bool:
+    return any(parameter.requires_grad for _, parameter in model.part(panel))
+
+
+def _feature_bytes(encoder: object) -> float:
+    """Of one picture in the feature cache."""
+    from triptych.conversation import Image
+
+    assert isinstance(encoder, Encoder)
+    return encoder.tokens(Image(b"")) * encoder.dim * encoder.dtype.itemsize
