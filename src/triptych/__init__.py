@@ -1,10 +1,10 @@
 """Triptych: compose, train, question and measure multimodal large language models.
 
-    from triptych import Image, Recipe, load, load_recipe, train, user
+from triptych import Image, Recipe, load, load_recipe, train, user
 
-    run = train(load_recipe("recipes/quickstart.yaml"))
-    model = load(run)
-    model.ask(Image("picture.png"), "What is at the top left?")
+run = train(load_recipe("recipes/quickstart.yaml"))
+model = load(run)
+model.ask(Image("picture.png"), "What is at the top left?")
 """
 
 from __future__ import annotations

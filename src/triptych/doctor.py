@@ -201,7 +201,7 @@ def _accelerators() -> Iterator[Check]:
             "GPU",
             "warn",
             f"there is an NVIDIA driver, but torch {torch.__version__} does not use it",
-            "install the CUDA build of torch (pytorch.org tells which), or update the driver",
+            "install the CUDA build of torch, or update the driver",
         )
     elif torch.backends.mps.is_available():
         yield Check("GPU", "info", "Apple's GPU is there; training runs on the CPU")

@@ -63,6 +63,20 @@ def test_attention_is_pytorchs() -> None:
     torch.testing.assert_close(kernels.Attention.apply(query, key, value, bias, 0.7), expected)
 
 
+@pytest.mark.parametrize("length", [3, 8, 11])
+def test_blocks_of_queries_change_nothing(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "BLOCK", 4)
+    documents = torch.tensor([[0] * length, [1] * (length - 2) + [2, -1]])
+    bias = packed_bias(documents, torch.float64)
+    inputs = (double(2, 4, length, 3), double(2, 2, length, 3), double(2, 2, length, 3))
+    whole, blocks = (kernels.Attention.apply(*inputs, bias, 0.7, causal) for causal in (False, True))
+    torch.testing.assert_close(blocks, whole)
+    weight = double(*whole.shape, grad=False)
+    gradients = (torch.autograd.grad((out * weight).sum(), inputs) for out in (whole, blocks))
+    for a, b in zip(*gradients, strict=True):
+        torch.testing.assert_close(b, a)
+
+
 def both(original: torch.nn.Module, faster: type[torch.nn.Module], x: torch.Tensor) -> None:
     """Values and gradients of a transformers module and its faster subclass, in float32."""
     results = []

@@ -93,6 +93,18 @@ def test_scores_stand_where_their_value_is() -> None:
     ]
 
 
+def test_scores_of_one_kind_stand_together_and_the_mean_comes_first() -> None:
+    names = ["naming_accuracy", "existence_accuracy", "place_accuracy", "existence_f1", "macro_accuracy"]
+    (task,) = task_scores({"tasks": {"t": {"metrics": {name: {"value": 0.5} for name in names}}}})
+    assert [row.name for row in task.groups[0].rows] == [
+        "macro accuracy",
+        "naming accuracy",
+        "existence accuracy",
+        "existence F1",
+        "place accuracy",
+    ]
+
+
 def test_mistakes_are_counted_as_by_hand() -> None:
     records = fake_run.records()
     for kind in mistakes_by_kind(records):

@@ -76,7 +76,7 @@ def wait_for_steps(process: BaseProcess, output: Path, steps: int) -> None:
     until = time.monotonic() + 120
     while process.is_alive() and lines(output / "metrics.jsonl") < steps:
         assert time.monotonic() < until, "training stands still"
-        time.sleep(0.001)
+        time.sleep(0.005)
 
 
 def killed_and_resumed(recipe: Recipe, output: Path, kills: int, steps: int, seed: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import forked
@@ -77,6 +78,21 @@ def test_the_loss_is_the_mean_over_supervised_tokens(world: World, model: Multim
             supervised = int((labels[0, 1:] != -100).sum())
             total, count = total + float(out.loss) * supervised, count + supervised
     assert loss == pytest.approx(total / count, abs=1e-5)
+
+
+def test_micro_rows_do_not_change_what_is_trained(train_tiny: Callable[..., Path]) -> None:
+    """The same through the whole loop: losses, norms of the gradients, and the weights in the end."""
+    found = []
+    for rows in (64, 3, 1):
+        run = train_tiny({"stages.0.micro_rows": rows, "stages.1.micro_rows": rows}, f"rows {rows}")
+        steps = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+        found.append((steps, load_file(run / "weights" / "model.safetensors")))
+    (whole, expected), *others = found
+    for steps, weights in others:
+        for key in ("loss", "gradient_norm"):
+            assert [step[key] for step in steps] == pytest.approx([step[key] for step in whole], rel=1e-4)
+        for name, tensor in expected.items():
+            torch.testing.assert_close(weights[name], tensor, atol=1e-4, rtol=1e-3, msg=lambda m, n=name: f"{n}: {m}")
 
 
 def test_logits_in_chunks_are_the_same_loss(model: MultimodalModel) -> None:

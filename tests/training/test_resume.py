@@ -165,7 +165,7 @@ def test_killed_ten_times_over_the_command_line(world: World, tiny_cache: Path, 
         begun = forked.lines(tmp_path / "killed" / "metrics.jsonl")
         target = draw.randint(begun, min(23, begun + 5))
         while process.poll() is None and forked.lines(tmp_path / "killed" / "metrics.jsonl") < target:
-            time.sleep(0.001)
+            time.sleep(0.005)
         time.sleep(draw.uniform(0, 0.05))
         process.kill()
         hits += process.wait(60) == -signal.SIGKILL

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from triptych.errors import DataError
-from triptych.weights.cache import written_atomically
+from triptych.files import write_atomically
 
 Outcome: TypeAlias = Literal["refused", "shortened"]
 
@@ -171,8 +171,7 @@ class Ledger:
 
     def _write(self) -> None:
         if self.path is not None:
-            with written_atomically(self.path) as part:
-                part.write_text("".join(_line(entry) for entry in self._entries.values()), encoding="utf-8")
+            write_atomically(self.path, "".join(_line(entry) for entry in self._entries.values()))
 
 
 def _key(entry: Entry) -> tuple[str, str, str, str]:

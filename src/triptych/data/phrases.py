@@ -14,7 +14,7 @@ FUNCTION_WORDS = frozenset(
     many me more most much my near next no nor not of off on one only onto or other our out outside over own past
     several she side so some something such than that the their them then there these they this those through to
     together too toward towards two under until up upon us very was way we were what when where which while who whom
-    with within without you your""".split()
+    with within without you your""".split()  # noqa: SIM905 (a list of quoted words would be unreadable)
 )
 """English words that point at nothing in a picture."""
 

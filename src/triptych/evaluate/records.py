@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from triptych.errors import EvaluationError
-from triptych.evaluate.results import write_atomically
 from triptych.evaluate.tasks.question import Question, Record
+from triptych.files import write_atomically
 
 
 def read_records(path: Path) -> dict[str, Record]:
@@ -92,7 +92,7 @@ def check_settings(path: Path, settings: Mapping[str, Any]) -> None:
         EvaluationError: The records were made with other settings; the message names each.
     """
     if not path.exists():
-        write_atomically(path, (json.dumps(settings, indent=2, ensure_ascii=False) + "\n").encode())
+        write_atomically(path, (json.dumps(settings, indent=2, ensure_ascii=False) + "\n"))
         return
     try:
         before = json.loads(path.read_bytes())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from triptych.errors import EvaluationError
+from triptych.files import write_atomically
 
 RESULTS_FILE = "results.json"
 
@@ -109,8 +109,7 @@ def load_results(path: Path) -> Results:
 def save_results(results: Results, path: Path) -> Path:
     """Write `results.json` into a run folder (or to that very path), atomically; returns the path."""
     path = path / RESULTS_FILE if path.is_dir() else path
-    content = json.dumps(results.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
-    write_atomically(path, content.encode("utf-8", errors="backslashreplace"))
+    write_atomically(path, json.dumps(results.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n")
     return path
 
 
@@ -139,17 +138,3 @@ def record_results(run: Path, tasks: Mapping[str, TaskResult], model: Mapping[st
     )
     save_results(results, run)
     return results
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a whole file or nothing: to a temporary file beside it, then rename."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -54,9 +54,7 @@ class Generator:
         self._features: OrderedDict[str, Tensor] = OrderedDict()
 
     @torch.inference_mode()
-    def respond(
-        self, conversations: Sequence[Conversation], settings: GenerationSettings | None = None
-    ) -> list[Reply]:
+    def respond(self, conversations: Sequence[Conversation], settings: GenerationSettings | None = None) -> list[Reply]:
         """One reply per conversation, in order. Prompts of like length are answered together.
 
         Raises:
@@ -120,7 +118,9 @@ class Generator:
         try:
             layout = self.model.plan(conversation, reply=True)
         except Refusal as refusal:
-            raise GenerationError(f"{conversation.id or 'the conversation'} cannot be answered: {refusal.detail}") from None
+            raise GenerationError(
+                f"{conversation.id or 'the conversation'} cannot be answered: {refusal.detail}"
+            ) from None
         limit = self.model.language.max_positions
         if limit is not None and len(layout) + settings.max_new_tokens > limit:
             raise GenerationError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -69,20 +69,19 @@ class LanguageModel(nn.Module):
             KeyError: There is no such part.
         """
         outer = {id(self.embedding.weight)} | {id(p) for p in self.model.get_output_embeddings().parameters()}
-        wanted: Callable[[bool, bool], bool] = {
-            "": lambda lora, embedding: not lora,
-            "layers": lambda lora, embedding: not lora and not embedding,
-            "embeddings": lambda lora, embedding: embedding,
-            "lora": lambda lora, embedding: lora,
-        }[name]
+        kinds = {"": {"layers", "embeddings"}, "layers": {"layers"}, "embeddings": {"embeddings"}, "lora": {"lora"}}[name]
         for key, parameter in self.named_parameters():
-            lora = any(step.startswith("lora_") for step in key.split("."))  # how peft names what it inserts
-            if wanted(lora, id(parameter) in outer):
+            if any(step.startswith("lora_") for step in key.split(".")):  # how peft names what it inserts
+                kind = "lora"
+            else:
+                kind = "embeddings" if id(parameter) in outer else "layers"
+            if kind in kinds:
                 yield key, parameter
 
     def embed(self, ids: Tensor) -> Tensor:
         """Token embeddings `[..., D]` of ids `[...]`."""
-        return self.embedding(ids)
+        embedded: Tensor = self.embedding(ids)
+        return embedded
 
     def embed_text(self, text: str) -> Tensor:
         """Token embeddings `[L, D]` of a text as it stands, without special tokens."""
@@ -111,18 +110,18 @@ class LanguageModel(nn.Module):
         if documents is not None and self.model.config._attn_implementation == fast.NAME:
             attention = fast.packed_bias(documents, embeddings_RLD.dtype)
         # Elsewhere transformers tells packed documents apart by their positions starting again.
-        output = self.model.get_decoder()(
+        hidden: Tensor = self.model.get_decoder()(
             inputs_embeds=embeddings_RLD,
             position_ids=positions_RL,
             attention_mask=attention,
             past_key_values=cache,
             use_cache=cache is not None,
-        )
-        return output.last_hidden_state
+        ).last_hidden_state
+        return hidden
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits `[..., V]` of hidden states `[..., D]`, scaled and capped as the model's configuration says."""
-        logits = self.model.get_output_embeddings()(hidden)
+        logits: Tensor = self.model.get_output_embeddings()(hidden)
         if (scale := getattr(self.config, "logit_scale", None)) is not None:  # Cohere
             logits = logits * scale
         if (scaling := getattr(self.config, "logits_scaling", None)) is not None:  # Granite

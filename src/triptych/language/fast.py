@@ -32,13 +32,15 @@ def attention(
     plain = query.device.type == "cpu" and length <= LONGEST_ROW and not options.get("dropout")
     plain = plain and length == key.shape[2] and query.shape[-1] == key.shape[-1] == value.shape[-1]
     if not plain or not torch.is_grad_enabled() or attention_mask is None or attention_mask.dtype == torch.bool:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+        fused: Tensor = sdpa_attention_forward(module, query, key, value, attention_mask, **options)[0]
+        return fused, None
     scale = options.get("scaling") or query.shape[-1] ** -0.5
-    out: Tensor = kernels.Attention.apply(query, key, value, attention_mask, scale)  # type: ignore[no-untyped-call]
+    # A mask of numbers comes from `packed_bias` alone, and is causal.
+    out: Tensor = kernels.Attention.apply(query, key, value, attention_mask, scale, True)  # type: ignore[no-untyped-call]
     return out.transpose(1, 2), None
 
 
-class FastRMSNorm(LlamaRMSNorm):
+class FastRMSNorm(LlamaRMSNorm):  # type: ignore[misc]
     """LLaMA's norm with a hand-written derivative."""
 
     def forward(self, hidden_states: Tensor) -> Tensor:
@@ -47,7 +49,7 @@ class FastRMSNorm(LlamaRMSNorm):
         return out
 
 
-class FastMLP(LlamaMLP):
+class FastMLP(LlamaMLP):  # type: ignore[misc]
     """LLaMA's gated layer with a hand-written derivative."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -57,7 +59,7 @@ class FastMLP(LlamaMLP):
         return out
 
 
-class FastAttention(LlamaAttention):
+class FastAttention(LlamaAttention):  # type: ignore[misc]
     """LLaMA's attention with rotary positions applied in place of four passes."""
 
     def forward(
@@ -73,7 +75,8 @@ class FastAttention(LlamaAttention):
         shape = hidden_states.shape[:-1]
         cos, sin = (angle[:, :, None, : self.head_dim // 2] for angle in position_embeddings)
         query, key, value = (
-            project(hidden_states).view(*shape, -1, self.head_dim) for project in (self.q_proj, self.k_proj, self.v_proj)
+            project(hidden_states).view(*shape, -1, self.head_dim)
+            for project in (self.q_proj, self.k_proj, self.v_proj)
         )
         query = kernels.Rotary.apply(query, cos, sin).transpose(1, 2)  # type: ignore[no-untyped-call]
         key = kernels.Rotary.apply(key, cos, sin).transpose(1, 2)  # type: ignore[no-untyped-call]
@@ -81,9 +84,7 @@ class FastAttention(LlamaAttention):
         if past_key_values is not None:
             key, value = past_key_values.update(key, value, self.layer_idx)
         dropout = self.attention_dropout if self.training else 0.0
-        out, _ = attention(
-            self, query, key, value, attention_mask, dropout=dropout, scaling=self.scaling, **options
-        )
+        out, _ = attention(self, query, key, value, attention_mask, dropout=dropout, scaling=self.scaling, **options)
         return self.o_proj(out.reshape(*shape, -1)), None
 
 

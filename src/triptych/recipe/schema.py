@@ -8,7 +8,7 @@ from triptych.adapters.config import AdapterConfig, MLPConfig
 from triptych.config import Config
 from triptych.data.config import DataConfig
 from triptych.encoders.config import EfficientNetConfig, EncoderConfig
-from triptych.evaluate.config import TaskConfig
+from triptych.evaluate.config import CaptionsTaskConfig, TaskConfig
 from triptych.language.config import LanguageConfig
 from triptych.sequence.config import SequenceConfig
 from triptych.training.config import StageConfig
@@ -92,7 +92,10 @@ class Recipe(Config):
                 raise ValueError(f"`stages.{i}.validate_every` needs a dataset in `validation`")
         if self.validation is not None:
             problems.append(("validation", self.validation, list(self.data)))
-        problems += [(f"evaluation.{name}.data", task.data, list(self.data)) for name, task in self.evaluation.items()]
+        for name, task in self.evaluation.items():
+            problems.append((f"evaluation.{name}.data", task.data, list(self.data)))
+            if isinstance(task, CaptionsTaskConfig) and task.train_data is not None:
+                problems.append((f"evaluation.{name}.train_data", task.train_data, list(self.data)))
         for path, name, allowed in problems:
             if allowed is None:
                 raise ValueError(f"`{path}`: there are two stages named {name!r}")

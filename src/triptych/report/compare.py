@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triptych.errors import TriptychError
+from triptych.files import write_atomically
 from triptych.report.numbers import count, duration, gibibytes, score_name
 from triptych.report.scores import Estimate, ScoreGroup, ScoreRow, axis_of
-from triptych.report.write import page, write_atomically
+from triptych.report.write import page
 
 if TYPE_CHECKING:
     from rich.table import Table

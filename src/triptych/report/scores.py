@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,8 +82,9 @@ def task_scores(results: Mapping[str, Any]) -> list[TaskScores]:
 def _task(name: str, task: Mapping[str, Any]) -> TaskScores:
     control, chance = task.get("control") or {}, task.get("chance") or {}
     rows = []
-    for metric, values in (task.get("metrics") or {}).items():
-        score = estimate(values)
+    metrics = task.get("metrics") or {}
+    for metric in sorted(metrics, key=_families(metrics)):
+        score = estimate(metrics[metric])
         if score is not None:
             rows.append(ScoreRow(score_name(metric), score, estimate(control.get(metric)), _chance(chance.get(metric))))
             rows += _baselines(metric, task.get("baselines") or {})
@@ -100,6 +101,14 @@ def _task(name: str, task: Mapping[str, Any]) -> TaskScores:
         groups=_groups(rows),
         unparsed="" if share is None else f"{int(unparsed.get('count', 0)):,} ({share:.1%})",
     )
+
+
+def _families(metrics: Iterable[str]) -> Callable[[str], int]:
+    """A sort key that puts the mean over kinds first and the scores of one kind side by side, else keeps the order."""
+    first = {"macro": -1}
+    for place, metric in enumerate(metrics):
+        first.setdefault(metric.split("_")[0], place)
+    return lambda metric: first[metric.split("_")[0]]
 
 
 def _baselines(metric: str, baselines: Mapping[str, Any]) -> list[ScoreRow]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from triptych.files import write_atomically
 from triptych.report.accounts import accounts, outcomes
 from triptych.report.folder import RunFolder, read_run
 from triptych.report.gallery import Card, OpenPicture, gallery
@@ -76,20 +75,6 @@ def page(template: str, **values: Any) -> str:
     )
     style = resources.files("triptych.report").joinpath("templates/style.css").read_text(encoding="utf-8")
     return environment.get_template(template).render(style=Markup(style), **values)
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file that appears whole or not at all."""
-    data = content.encode("utf-8", errors="replace") if isinstance(content, str) else content
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _galleries(run: RunFolder, open_picture: OpenPicture) -> dict[str, list[Card]]:

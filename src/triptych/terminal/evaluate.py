@@ -43,7 +43,6 @@ def evaluate_run(
     names = list(recipe.evaluation) if tasks is None else list(tasks)
     if not names:
         raise RecipeError(f"{run}: the recipe has no tasks under `evaluation`")
-    done: dict[str, TaskResult] = {}
     for name in names:
         if name not in recipe.evaluation:
             raise RecipeError(f"--tasks: {unknown_name(name, recipe.evaluation)}")
@@ -52,7 +51,7 @@ def evaluate_run(
             task = task.model_copy(update={"limit": limit})
         captions = isinstance(task, CaptionsTaskConfig) and task.train_data is not None
         train_source = build_source(recipe.data[task.train_data], base) if captions else None  # type: ignore[union-attr, index]
-        done[name] = evaluate(
+        done = evaluate(
             model,
             build_source(recipe.data[task.data], base),
             task,
@@ -63,9 +62,8 @@ def evaluate_run(
             fingerprint=model.fingerprint,
             fresh=restart,
         )
-    results = record_results(run, done, {"fingerprint": model.fingerprint, "name": recipe.name})
-    for name, result in done.items():
-        console.print(score_table(name, result))
+        results = record_results(run, {name: done}, {"fingerprint": model.fingerprint, "name": recipe.name})
+        console.print(score_table(name, done))
     console.print(f"results: {run / 'results.json'}; report: {write_report(run)}", highlight=False)
     return results
 

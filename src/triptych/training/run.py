@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from typing import Any
 
 from triptych.environment import describe
 from triptych.errors import TrainingError
+from triptych.files import write_atomically
 from triptych.recipe import Recipe, dump_recipe, load_recipe
 
 
@@ -104,13 +104,6 @@ class MetricsLog:
             except ValueError:  # the half line of a killed process
                 break
         write_atomically(self.path, "".join(line + "\n" for line in kept))
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file so that readers see the old or the new content, never a part."""
-    work = path.with_name(f".{path.name}.{os.getpid()}")
-    work.write_text(text, encoding="utf-8")
-    work.replace(path)
 
 
 def stage_facts(parts: list[Any], **facts: Any) -> dict[str, Any]:

@@ -6,11 +6,11 @@ import hashlib
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from triptych import files
 from triptych.errors import WeightsError
 
 
@@ -39,18 +39,8 @@ def offline() -> bool:
 def written_atomically(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place when the block ends well, and is gone when not."""
     make_folder(path.parent)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.", suffix=".part")
-    os.close(handle)
-    part = Path(name)
-    try:
+    with files.written_atomically(path) as part:
         yield part
-        # mkstemp makes files for the owner alone; a cache may be shared, so follow the user's umask instead.
-        umask = os.umask(0)
-        os.umask(umask)
-        part.chmod(0o666 & ~umask)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 @contextmanager

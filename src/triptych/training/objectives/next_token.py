@@ -44,6 +44,6 @@ def cross_entropy(language: LanguageModel, hidden_ND: Tensor, targets_N: Tensor,
     if len(targets_N) <= chunk:
         return part(hidden_ND, targets_N)
     total = hidden_ND.new_zeros((), dtype=torch.float32)
-    for hidden, targets in zip(hidden_ND.split(chunk), targets_N.split(chunk), strict=True):
+    for hidden, targets in zip(torch.split(hidden_ND, chunk), torch.split(targets_N, chunk), strict=True):
         total = total + checkpoint(part, hidden, targets, use_reentrant=False)
     return total

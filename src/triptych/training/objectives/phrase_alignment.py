@@ -49,9 +49,9 @@ class PhraseAlignmentObjective:
         positive = torch.zeros(len(phrases), len(vocabulary), dtype=torch.bool, device=model.device)
         for picture, own in enumerate(phrases):
             positive[picture, [number[phrase] for phrase in own]] = True
-        loss = contrast(
-            model.adapt(batch, content=True), embed_phrases(model.language, vocabulary), positive, self.config
-        )
+        nothing = [self.config.nothing] if self.config.nothing is not None else []
+        phrases_VD = embed_phrases(model.language, vocabulary + nothing)
+        loss = contrast(model.adapt(batch, content=True), phrases_VD, positive, self.config)
         return Loss(loss * int(positive.sum()), int(positive.sum()))
 
 
