@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "triptych"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "config"),
-    ("custom", "environment"),
+    ("custom", "environment", "files"),
     ("conversation", "weights"),
     ("encoders", "adapters", "language", "scenes"),
     ("recipe",),

@@ -111,7 +111,7 @@ def inspect(
     overrides: Overrides = None,
     sample: Annotated[int, typer.Option("--sample", "-s", help="Which record.")] = 0,
     data: Annotated[
-        Optional[str], typer.Option("--data", "-d", help="Which dataset; the first stage's by default.")
+        Optional[str], typer.Option("--data", "-d", help="Which dataset; the last stage's first by default.")
     ] = None,
     save: Annotated[Optional[Path], typer.Option("--save", help="Write the picture to this file.")] = None,
 ) -> None:

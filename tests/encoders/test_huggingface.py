@@ -90,7 +90,7 @@ def test_any_layer_equals_the_hidden_state_of_transformers(
     with torch.inference_mode():
         output = model(encoder.normalise(pixels, torch.float32), output_hidden_states=True)
         expected = output.last_hidden_state if layer == "output" else output.hidden_states[layer]
-        assert torch.equal(encoder(pixels), expected[:, PREFIX[name] :])
+        torch.testing.assert_close(encoder(pixels), expected[:, PREFIX[name] :])
 
 
 @pytest.mark.parametrize("name", TOWERS)
@@ -127,7 +127,7 @@ def test_another_resolution_interpolates_positions_as_transformers_does(
     with torch.inference_mode():
         options = {"interpolate_pos_encoding": True, "output_hidden_states": True}
         expected = model(encoder.normalise(pixels, torch.float32), **options).hidden_states[-1]
-        assert torch.equal(encoder(pixels), expected[:, PREFIX[name] :])
+        torch.testing.assert_close(encoder(pixels), expected[:, PREFIX[name] :])
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_the_tower_is_taken_out_of_a_model_with_two(picture: Picture, whole: Pre
     with torch.inference_mode():
         vision: Any = whole.vision_model
         hidden = vision(encoder.normalise(pixels, torch.float32), output_hidden_states=True).hidden_states[-2]
-        assert torch.equal(encoder(pixels), hidden[:, -16:])
+        torch.testing.assert_close(encoder(pixels), hidden[:, -16:])
 
 
 def test_pixels_are_those_of_the_models_own_processor(picture: Picture, tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_pickled_weights_load_without_being_executed(tmp_path: Path) -> None:
     with torch.inference_mode():
         encoder = load(f"file:{tmp_path}", layer="output")
         expected = model(encoder.normalise(pixels, torch.float32)).last_hidden_state[:, 1:]
-        assert torch.equal(encoder(pixels), expected)
+        torch.testing.assert_close(encoder(pixels), expected)
 
 
 def test_random_towers_need_an_architecture_only_and_are_the_same_everywhere() -> None:

@@ -12,15 +12,22 @@ import torch
 from rich.console import Console
 from torch.utils.flop_counter import FlopCounterMode
 
+from triptych.data.sources import build as build_source
 from triptych.errors import RecipeError
 from triptych.language import fast
+from triptych.language.build import load_tokenizer
+from triptych.language.config import LanguageConfig
+from triptych.language.template import ChatTemplate
 from triptych.model.composed import MultimodalModel
 from triptych.planner import DEVICES, CostPlan, activations, architectures, plan, render
 from triptych.planner import parts as planner_parts
 from triptych.planner.devices import device, matmul_rate
 from triptych.planner.flops import backward_flops, forward_flops, language_shape, learning
+from triptych.planner.tokens import at_hand
 from triptych.recipe import Recipe, load_recipe, parse_recipe
+from triptych.sequence.plan import plan as sequence_plan
 from triptych.training.parts import freeze
+from triptych.weights import OPENMOJI_FONT, SMOLLM2, cache_folder
 
 LLAVA = Path(__file__).parents[2] / "recipes" / "llava-7b.yaml"
 
@@ -119,8 +126,6 @@ class TestPublishedCounts:
         assert chosen.whole == parameters and chosen.parameters < parameters  # its last layer is not needed
 
     def test_the_embedded_default(self) -> None:
-        from triptych.weights import SMOLLM2
-
         chosen = parse_recipe({"name": "x", "model": {"language": {"weights": SMOLLM2}}})
         sizes = {part.name: part.parameters for part in plan(chosen, DEVICES["rtx4090"]).parts}
         assert sizes["language"] == 134_515_008
@@ -284,7 +289,7 @@ class TestMemory:
         measured = activations.kept_bytes(
             lambda: model.language(embeddings, positions, torch.zeros_like(positions)), model.language.parameters()
         )
-        assert predicted == pytest.approx(measured, rel=0.1)
+        assert 0.95 * measured < predicted < 1.25 * measured  # what is on top is estimated, and not too low
 
     def test_gradients_masters_and_moments_are_those_of_the_optimiser(self) -> None:
         """Bytes of tensors that a real optimiser holds after a step, trained in bfloat16."""
@@ -365,10 +370,36 @@ class TestTimeAndData:
         (planned,) = plan(recipe(["adapters"], data=data, stage=stage), DEVICES["a100"]).stages
         assert planned.steps == 10 and planned.tokens == 80 * 64  # four positions for a picture of 64 px
 
-    def test_scenes_have_the_lengths_that_the_tokenizer_gives_them(self) -> None:
+    def test_scenes_have_typical_lengths_where_no_tokenizer_is_at_hand(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Means over 200 scenes by SmolLM2's tokenizer, at most six questions each: 98.2 tokens, 8.6 supervised."""
+        monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path))
         found = plan(recipe(["adapters"]), DEVICES["a100"]).datasets["scenes"]
         assert found.text_tokens == pytest.approx(98.2, rel=0.05) and found.supervised == pytest.approx(8.6, rel=0.05)
+
+    def test_with_the_tokenizer_at_hand_lengths_are_those_of_training(self) -> None:
+        if not (
+            at_hand(SMOLLM2, Path()) and at_hand(OPENMOJI_FONT, Path()) and (cache_folder() / "converted").is_dir()
+        ):
+            pytest.skip("the embedded weights are not in the cache: `triptych weights fetch`")
+        chosen = recipe(["adapters"])
+        language = LanguageConfig(weights=SMOLLM2)
+        chosen = chosen.model_copy(update={"model": chosen.model.model_copy(update={"language": language})})
+        found = plan(chosen, DEVICES["a100"]).datasets["scenes"]
+
+        source = build_source(chosen.data["scenes"])
+        template = ChatTemplate(load_tokenizer(language))
+        layouts = [sequence_plan(source[i], template, lambda _: 0, 128) for i in range(len(source))]
+        assert found.text_tokens == sum(map(len, layouts)) / len(layouts)
+        assert found.supervised == sum(layout.supervised for layout in layouts) / len(layouts)
+
+    def test_markers_in_front_of_cells_count(self) -> None:
+        """Nine cells behind the words for their places: four of two words in the corners, five of one."""
+        values = recipe(["adapters"]).model_dump(mode="json")
+        values["model"]["encoders"]["image"]["resolution"] = 96
+        values["model"]["adapters"]["image"]["markers"] = "places"
+        assert plan(parse_recipe(values), DEVICES["a100"]).media_tokens == {"image": 9 + 4 * 2 + 5}
 
     def test_longer_conversations_than_allowed_are_cut(self) -> None:
         data = {"talk": {"kind": "llava", "path": "x.json", "expected": {"records": 80, "text_tokens": 5000}}}

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from triptych.conversation import Image
+from triptych.encoders.attention import accelerate
 from triptych.encoders.config import HuggingFaceConfig
 from triptych.encoders.encoder import Encoder, Normalisation
 from triptych.encoders.precision import resolve
@@ -115,6 +116,7 @@ class HuggingFaceEncoder(Encoder):
             },
         )
         self.normalise = Normalisation(mean, std)
+        accelerate(model)
         self.model = model
         self._prefix = family.cls + getattr(tower, "num_register_tokens", 0)
         self._kept = 0 if config.drop_cls else family.cls

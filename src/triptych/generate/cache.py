@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from torch import Tensor
-from transformers import DynamicCache
+from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 ROOM = 64
@@ -48,7 +48,7 @@ def _longer(tensor: Tensor, used: int, length: int) -> Tensor:
     return out
 
 
-def roomy_cache(config: Any) -> DynamicCache:
+def roomy_cache(config: Any) -> Cache:
     """A dynamic cache for a model of this configuration; layers that see only a window stay as transformers made them."""
     cache = DynamicCache(config=config)
     cache.layers = [RoomyLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]

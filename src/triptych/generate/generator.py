@@ -14,10 +14,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
+from transformers import Cache
 
 from triptych.conversation import Conversation, Image
 from triptych.errors import GenerationError
+from triptych.generate.cache import roomy_cache
 from triptych.generate.config import GenerationSettings, Reply
 from triptych.generate.sampling import choose
 from triptych.model.composed import MultimodalModel
@@ -154,9 +155,9 @@ class Generator:
             embedded = self.model.language.embed(token[:, None])
             hidden = self.model.language(embedded, positions[:, None], mask=mask, cache=cache)[:, -1]
 
-    def _prefill(self, prompts: Sequence[_Prompt]) -> tuple[Tensor, DynamicCache, Tensor, Tensor]:
+    def _prefill(self, prompts: Sequence[_Prompt]) -> tuple[Tensor, Cache, Tensor, Tensor]:
         """Last hidden state `[B, D]`, cache, mask `[B, L]` and last position `[B]` of the prompts."""
-        cache = DynamicCache(config=self.model.language.config)
+        cache = roomy_cache(self.model.language.config)
         groups: dict[tuple[object, ...], int] = {}
         members = [groups.setdefault(prompt.prefix, len(groups)) for prompt in prompts]
         first = {group: prompts[members.index(group)] for group in groups.values()}
@@ -173,7 +174,7 @@ class Generator:
         return hidden, cache, mask, positions
 
     def _read(
-        self, pieces: Sequence[Tensor], starts: Sequence[int], mask: Tensor, cache: DynamicCache
+        self, pieces: Sequence[Tensor], starts: Sequence[int], mask: Tensor, cache: Cache
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Read pieces `[L_i, D]` that continue what the cache holds, padded on the left to one length."""
         length = max(map(len, pieces))

@@ -69,7 +69,9 @@ class LanguageModel(nn.Module):
             KeyError: There is no such part.
         """
         outer = {id(self.embedding.weight)} | {id(p) for p in self.model.get_output_embeddings().parameters()}
-        kinds = {"": {"layers", "embeddings"}, "layers": {"layers"}, "embeddings": {"embeddings"}, "lora": {"lora"}}[name]
+        kinds = {"": {"layers", "embeddings"}, "layers": {"layers"}, "embeddings": {"embeddings"}, "lora": {"lora"}}[
+            name
+        ]
         for key, parameter in self.named_parameters():
             if any(step.startswith("lora_") for step in key.split(".")):  # how peft names what it inserts
                 kind = "lora"
@@ -107,8 +109,11 @@ class LanguageModel(nn.Module):
             cache: Keys and values of what was read before; extended in place.
         """
         attention = mask
-        if documents is not None and self.model.config._attn_implementation == fast.NAME:
-            attention = fast.packed_bias(documents, embeddings_RLD.dtype)
+        if self.model.config._attn_implementation == fast.NAME:
+            if documents is not None:
+                attention = fast.packed_bias(documents, embeddings_RLD.dtype)
+            elif mask is not None:
+                attention = fast.padded_bias(mask, embeddings_RLD.shape[1], embeddings_RLD.dtype)
         # Elsewhere transformers tells packed documents apart by their positions starting again.
         hidden: Tensor = self.model.get_decoder()(
             inputs_embeds=embeddings_RLD,

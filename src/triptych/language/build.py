@@ -12,6 +12,7 @@ from triptych.language.backbone import LanguageModel
 from triptych.language.config import LanguageConfig, LoRAConfig
 from triptych.language.convert import convert_gguf
 from triptych.language.fast import accelerate
+from triptych.language.quiet import quiet
 from triptych.language.template import ChatTemplate
 from triptych.weights import cache_folder, fetch
 
@@ -30,7 +31,8 @@ def build(config: LanguageConfig, base: Path | None = None) -> LanguageModel:
     if config.weights is not None:
         folder = _folder(config.weights, base)
         try:
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+            with quiet():
+                model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
         except (OSError, ValueError) as error:
             raise WeightsError(
                 f"{config.weights}: transformers finds no causal language model there: {error}"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 from pathlib import Path
 
 from triptych.errors import WeightsError
+from triptych.language.quiet import quiet
+from triptych.weights import file_sha256
 
 
 def convert_gguf(path: Path, cache: Path) -> Path:
@@ -18,21 +19,17 @@ def convert_gguf(path: Path, cache: Path) -> Path:
     Raises:
         WeightsError: transformers cannot read the file.
     """
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    folder = cache / "converted" / digest[:24]
+    folder = cache / "converted" / file_sha256(path)[:24]
     if folder.exists():
         return folder
     from transformers import AutoModelForCausalLM, AutoTokenizer
-    from transformers.utils import logging
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
-    bar = logging.is_progress_bar_enabled()
     try:
-        logging.disable_progress_bar()
-        tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-        model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name)
+        with quiet():
+            tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
+            model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name)
         values = {key: value for key, value in model.config.to_dict().items() if key != "quantization_config"}
         plain = type(model)(type(model.config)(**values))  # transformers saves no model that it knows as quantised
         plain.load_state_dict(model.state_dict())
@@ -46,6 +43,4 @@ def convert_gguf(path: Path, cache: Path) -> Path:
         raise WeightsError(f"{path}: transformers cannot read this GGUF file: {error}") from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
-        if bar:
-            logging.enable_progress_bar()
     return folder

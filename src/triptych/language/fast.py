@@ -28,14 +28,14 @@ def attention(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
 ) -> tuple[Tensor, None]:
     """Attention of transformers' interface: `[B, H, L, D]` in, `[B, L, H, D]` out."""
-    length = query.shape[2]
-    plain = query.device.type == "cpu" and length <= LONGEST_ROW and not options.get("dropout")
-    plain = plain and length == key.shape[2] and query.shape[-1] == key.shape[-1] == value.shape[-1]
-    if not plain or not torch.is_grad_enabled() or attention_mask is None or attention_mask.dtype == torch.bool:
+    length, keys = query.shape[2], key.shape[2]
+    plain = query.device.type == "cpu" and 1 < length and keys <= LONGEST_ROW and not options.get("dropout")
+    plain = plain and query.shape[-1] == key.shape[-1] == value.shape[-1]
+    if not plain or attention_mask is None or attention_mask.dtype == torch.bool:
         fused: Tensor = sdpa_attention_forward(module, query, key, value, attention_mask, **options)[0]
         return fused, None
     scale = options.get("scaling") or query.shape[-1] ** -0.5
-    # A mask of numbers comes from `packed_bias` alone, and is causal.
+    # Masks of numbers come from `packed_bias` and `padded_bias` alone, and are causal.
     out: Tensor = kernels.Attention.apply(query, key, value, attention_mask, scale, True)  # type: ignore[no-untyped-call]
     return out.transpose(1, 2), None
 
@@ -123,3 +123,21 @@ def packed_bias(documents_RL: Tensor, dtype: torch.dtype) -> Tensor:
     same = documents_RL[:, :, None] == documents_RL[:, None, :]
     bias = torch.zeros(same.shape, dtype=dtype, device=same.device)
     return bias.masked_fill_(~same.tril_(), float("-inf"))[:, None]
+
+
+def padded_bias(mask_RK: Tensor, length: int, dtype: torch.dtype) -> Tensor:
+    """What is added to the scores of the last `length` of K tokens, `[R, 1, length, K]`: 0 where one sees another, else -inf.
+
+    Args:
+        mask_RK: One where there is a token, zero for padding (which sees itself: no row of scores is empty).
+        length: Number of queries; the keys before them were read earlier.
+        dtype: Of the scores.
+    """
+    rows, keys = mask_RK.shape
+    seen = mask_RK.bool()[:, None, :]
+    if length > 1:
+        place = torch.arange(keys, device=mask_RK.device)
+        query = place[keys - length :, None]
+        seen = (seen & (place <= query)) | (place == query)
+    bias = torch.zeros(rows, length, keys, dtype=dtype, device=mask_RK.device)
+    return bias.masked_fill_(~seen, float("-inf"))[:, None]

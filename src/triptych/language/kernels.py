@@ -87,7 +87,7 @@ class Attention(torch.autograd.Function):
     For rows of a few hundred tokens this takes a third of the time of PyTorch's fused CPU kernel, whose
     backward pass is made for long rows; it holds the scores in memory. Where every query is known to see only
     the keys up to its own place (`causal`; the bias says so too), queries are taken in blocks, and what lies
-    behind a block is neither computed nor kept.
+    behind a block is neither computed nor kept. Keys may begin before the queries do: what was read earlier.
     """
 
     @staticmethod
@@ -96,12 +96,13 @@ class Attention(torch.autograd.Function):
     ) -> Tensor:
         batch, heads, length, width = query.shape
         shared = key.shape[1]
-        k = key.reshape(batch * shared, length, width)
-        v = value.reshape(batch * shared, length, width)
+        keys = key.shape[2]
+        k = key.reshape(batch * shared, keys, width)
+        v = value.reshape(batch * shared, keys, width)
         out = query.new_empty(batch, length, heads, width).transpose(1, 2)
         saved: list[Tensor] = []
         for start, end in _blocks(length, causal):
-            seen = end if causal else length
+            seen = keys - length + end if causal else keys
             q = query[:, :, start:end].reshape(batch * shared, -1, width) * scale
             scores = torch.bmm(q, k[:, :seen].transpose(1, 2)).view(batch, heads, end - start, seen)
             if bias is not None:
@@ -119,7 +120,9 @@ class Attention(torch.autograd.Function):
         batch, heads, length, width = ctx.shape
         to_q = gradient.new_empty(batch, length, heads, width).transpose(1, 2)
         # The gradients of keys are sums over the blocks: kept in float32, so that their number does not show.
-        to_k, to_v = (torch.zeros(k.shape, dtype=torch.promote_types(k.dtype, torch.float32), device=k.device) for _ in "kv")
+        to_k, to_v = (
+            torch.zeros(k.shape, dtype=torch.promote_types(k.dtype, torch.float32), device=k.device) for _ in "kv"
+        )
         for (start, end), q, weights in zip(_blocks(length, ctx.causal), saved[::2], saved[1::2], strict=True):
             seen = weights.shape[-1]
             to_out = gradient[:, :, start:end].reshape(batch * ctx.shared, -1, width)
@@ -127,9 +130,11 @@ class Attention(torch.autograd.Function):
             to_weights = torch.bmm(to_out, v[:, :seen].transpose(1, 2))
             to_scores = torch.ops.aten._softmax_backward_data(to_weights, weights, -1, weights.dtype)
             to_k[:, :seen] += torch.bmm(to_scores.transpose(1, 2), q)
-            to_q[:, :, start:end] = torch.bmm(to_scores, k[:, :seen]).mul_(ctx.scale).view(batch, heads, end - start, width)
-        keys = (batch, ctx.shared, length, width)
-        return to_q, to_k.to(k.dtype).view(keys), to_v.to(v.dtype).view(keys), None, None, None
+            to_q[:, :, start:end] = (
+                torch.bmm(to_scores, k[:, :seen]).mul_(ctx.scale).view(batch, heads, end - start, width)
+            )
+        to_k, to_v = (to.to(k.dtype).view(batch, ctx.shared, -1, width) for to in (to_k, to_v))
+        return to_q, to_k, to_v, None, None, None
 
 
 BLOCK = 64

@@ -106,6 +106,18 @@ def adapter_bytes(adapter: nn.Module, encoder: Encoder, pictures: int) -> int:
     return kept_bytes(lambda: adapter(features), adapter.parameters())
 
 
+def adapter_flops(adapter: nn.Module, encoder: Encoder) -> int:
+    """FLOPs of adapting one picture, forward and as far backward as something learns, counted by PyTorch."""
+    tokens = encoder.tokens(Image(b""))
+    features = torch.empty(1, tokens, encoder.dim, device="meta", requires_grad=_learns(encoder))
+    with FlopCounterMode(display=False) as counter:
+        adapted: Tensor = adapter(features)
+        if adapted.requires_grad:
+            adapted.sum().backward()  # type: ignore[no-untyped-call]
+    adapter.zero_grad()
+    return int(counter.get_total_flops())
+
+
 def encoder_bytes(encoder: Encoder, pictures: int) -> int:
     """Activations of an encoder that learns."""
     with _FusedAttention():
@@ -136,6 +148,10 @@ def encoder_flops(encoder: Encoder) -> int:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         encoder(_pixels(encoder, 1))
     return int(counter.get_total_flops())
+
+
+def _learns(module: nn.Module) -> bool:
+    return any(parameter.requires_grad for parameter in module.parameters())
 
 
 def _pixels(encoder: Encoder, pictures: int) -> Tensor:

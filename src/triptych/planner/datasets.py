@@ -1,19 +1,28 @@
-"""How much there is to read: records, media and tokens of a recipe's datasets, as far as that can be told cheaply."""
+"""How much there is to read: records, media and tokens of a recipe's datasets, as far as that can be told cheaply.
+
+Best are records that are read and planned with the model's own tokenizer, where both are at hand. Next come characters
+of records, then what the recipe expects, then typical lengths. Nothing is downloaded.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from triptych.conversation import Conversation
 from triptych.custom import CustomConfig
-from triptych.data.config import CocoCaptionsConfig, DataConfig, Expected, LlavaConfig
+from triptych.data.config import CocoCaptionsConfig, DataConfig, LlavaConfig
+from triptych.data.sources import Source
 from triptych.data.sources import build as build_source
 from triptych.errors import DataError, RecipeError
+from triptych.language.template import ChatTemplate
+from triptych.planner.tokens import at_hand
 from triptych.recipe import Recipe
 from triptych.scenes.config import ScenesConfig
+from triptych.sequence.plan import Refusal, plan
 
-SAMPLE = 64
+SAMPLE = 256
 """Records that are read to estimate the others."""
 
 CHARACTERS_PER_TOKEN = 3.6
@@ -26,7 +35,7 @@ SCENE_TURN = (20.0, 2.2)
 """Tokens of a question about a scene with its answer, and how many of them are supervised (SmolLM2's tokenizer)."""
 
 SCENE_TURNS = 0.65
-"""Questions that are asked per question allowed: earlier turns answer the others."""
+"""Questions that are asked per question allowed: there is not always more to ask."""
 
 SCENE_CAPTION = (31.0, 13.8)
 """The same of a caption."""
@@ -55,15 +64,21 @@ class DatasetSize:
     origin: str
 
 
-def dataset_sizes(recipe: Recipe) -> dict[str, DatasetSize]:
+def dataset_sizes(recipe: Recipe, tokenizer: Any | None = None) -> dict[str, DatasetSize]:
     """The sizes of all datasets that stages draw from.
+
+    Args:
+        recipe: Whose datasets.
+        tokenizer: The language model's, where it is at hand.
 
     Raises:
         RecipeError: A dataset that is not at hand does not say how many records to expect, and a stage's length
             depends on it.
     """
     used = dict.fromkeys(name for stage in recipe.stages for name in stage.mixture)
-    sizes = {name: _size(name, recipe.data[name], Path(recipe.base)) for name in used}
+    config = recipe.model.language
+    template = None if tokenizer is None else ChatTemplate(tokenizer, config.chat_template, config.system)
+    sizes = {name: _size(name, recipe, template) for name in used}
     for i, stage in enumerate(recipe.stages):
         unknown = [name for name in stage.mixture if sizes[name].records is None]
         if stage.epochs is not None and unknown:
@@ -74,35 +89,73 @@ def dataset_sizes(recipe: Recipe) -> dict[str, DatasetSize]:
     return sizes
 
 
-def _size(name: str, config: DataConfig, base: Path) -> DatasetSize:
-    if isinstance(config, ScenesConfig):
-        return _scenes(name, config)
+def _size(name: str, recipe: Recipe, template: ChatTemplate | None) -> DatasetSize:
+    config: DataConfig = recipe.data[name]
+    base = Path(recipe.base)
+    if isinstance(config, ScenesConfig) and not at_hand(config.font, base):
+        return _typical_scenes(name, config)
     try:
         source = build_source(config, base)
     except DataError as error:
         return _expected(name, config, str(error))
-    step = max(1, len(source) // SAMPLE)
-    read: list[Conversation] = []
-    for index in range(0, len(source), step):
-        try:
-            read.append(source[index])
-        except DataError:  # training will write it into the ledger
-            continue
+    read = _read(source)
     if not read:
         return _expected(name, config, "none of its records could be read")
+    if template is not None:
+        planned = _planned(name, source, read, recipe, template)
+        if planned is not None:
+            return planned
     texts = [len(message.text) for conversation in read for message in conversation.messages]
     answers = [len(m.text) for conversation in read for m in conversation.messages if m.role == "assistant"]
     return DatasetSize(
         name,
         len(source),
-        media=sum(len(list(conversation.media)) for conversation in read) / len(read),
+        media=_media(read),
         text_tokens=SYSTEM_TOKENS + (sum(texts) / CHARACTERS_PER_TOKEN + TURN_TOKENS * len(texts)) / len(read),
         supervised=(sum(answers) / CHARACTERS_PER_TOKEN + len(answers)) / len(read),
-        origin=f"{len(read)} of its records were read; {CHARACTERS_PER_TOKEN} characters a token",
+        origin=f"by {len(read)} of its records, at {CHARACTERS_PER_TOKEN} characters a token",
     )
 
 
-def _scenes(name: str, config: ScenesConfig) -> DatasetSize:
+def _read(source: Source) -> list[Conversation]:
+    """Some records at even distances; those that cannot be read are the ledger's matter."""
+    found = []
+    for index in range(0, len(source), max(1, len(source) // SAMPLE)):
+        try:
+            found.append(source[index])
+        except DataError:
+            continue
+    return found
+
+
+def _planned(
+    name: str, source: Source, read: list[Conversation], recipe: Recipe, template: ChatTemplate
+) -> DatasetSize | None:
+    """By the planner that training uses; media count separately. None where it refuses everything."""
+    layouts = []
+    for conversation in read:
+        try:
+            limits = recipe.sequence.max_tokens, recipe.sequence.overflow
+            layouts.append(plan(conversation, template, lambda _: 0, *limits))
+        except Refusal:
+            continue
+    if not layouts:
+        return None
+    return DatasetSize(
+        name,
+        len(source),
+        media=_media(read),
+        text_tokens=sum(map(len, layouts)) / len(layouts),
+        supervised=sum(layout.supervised for layout in layouts) / len(layouts),
+        origin=f"by {len(layouts)} of its records and the model's tokenizer",
+    )
+
+
+def _media(read: list[Conversation]) -> float:
+    return sum(len(list(conversation.media)) for conversation in read) / len(read)
+
+
+def _typical_scenes(name: str, config: ScenesConfig) -> DatasetSize:
     turns = max(1.0, SCENE_TURNS * config.questions)
     questions = (turns * SCENE_TURN[0], turns * SCENE_TURN[1])
     text, supervised = {
@@ -113,20 +166,19 @@ def _scenes(name: str, config: ScenesConfig) -> DatasetSize:
     return DatasetSize(name, config.count, 1.0, SYSTEM_TOKENS + text, supervised, "drawn on demand; typical lengths")
 
 
-def _expected(name: str, config: LlavaConfig | CocoCaptionsConfig | CustomConfig, reason: str) -> DatasetSize:
-    expected = None if isinstance(config, CustomConfig) else config.expected
+def _expected(name: str, config: DataConfig, reason: str) -> DatasetSize:
+    """What the recipe expects of a dataset that cannot be read."""
     text, supervised = UNKNOWN_TEXT
+    expected = config.expected if isinstance(config, LlavaConfig | CocoCaptionsConfig) else None
     if expected is None:
-        return DatasetSize(name, None, 1.0, text, supervised, f"not at hand ({reason}); lengths are assumed")
+        count = config.count if isinstance(config, ScenesConfig) else None
+        return DatasetSize(name, count, 1.0, text, supervised, f"not at hand ({reason}); lengths are assumed")
+    limit = None if isinstance(config, CustomConfig | ScenesConfig) else config.limit
     return DatasetSize(
         name,
-        _limited(expected, None if isinstance(config, CustomConfig) else config.limit),
+        expected.records if limit is None else min(limit, expected.records),
         expected.media,
         text if expected.text_tokens is None else expected.text_tokens,
         supervised if expected.supervised_tokens is None else expected.supervised_tokens,
         "not at hand; the recipe's `expected`",
     )
-
-
-def _limited(expected: Expected, limit: int | None) -> int:
-    return expected.records if limit is None else min(limit, expected.records)

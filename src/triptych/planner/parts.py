@@ -20,6 +20,7 @@ from triptych.language.build import _insert_lora
 from triptych.language.fast import accelerate
 from triptych.model.composed import MultimodalModel
 from triptych.planner.architectures import language_architecture, vision_architecture
+from triptych.planner.tokens import length
 from triptych.recipe import Recipe
 from triptych.training.parts import describe_parts
 
@@ -43,12 +44,13 @@ class Part:
     whole: int | None
 
 
-def build(recipe: Recipe, bfloat16_encoder: bool) -> MultimodalModel:
+def build(recipe: Recipe, bfloat16_encoder: bool, tokenizer: Any | None = None) -> MultimodalModel:
     """The model of a recipe on the meta device. No weights are read or downloaded.
 
     Args:
         recipe: What to build.
         bfloat16_encoder: Whether an encoder of `precision: auto` computes in bfloat16 on the device in question.
+        tokenizer: The language model's, where it is at hand.
 
     Raises:
         RecipeError: An architecture is not known here.
@@ -60,7 +62,7 @@ def build(recipe: Recipe, bfloat16_encoder: bool) -> MultimodalModel:
     for modality in recipe.model.modalities:
         encoder = _encoder(getattr(recipe.model.encoders, modality), base, bfloat16_encoder)
         encoders[modality] = encoder
-        adapters[modality] = _adapter(getattr(recipe.model.adapters, modality), encoder, language.dim)
+        adapters[modality] = _adapter(getattr(recipe.model.adapters, modality), encoder, language.dim, tokenizer)
     return MultimodalModel(language, encoders, adapters, recipe.sequence)
 
 
@@ -118,9 +120,13 @@ def _whole(config: EncoderConfig, base: Path) -> int | None:
     return sum(parameter.numel() for parameter in whole.parameters())
 
 
-def _adapter(config: Any, encoder: Encoder, language_dim: int) -> Adapter:
+def _adapter(config: Any, encoder: Encoder, language_dim: int, tokenizer: Any | None) -> Adapter:
     if isinstance(config, GridOptions):
         # The scale is measured on real numbers, and it is one number: leave it out.
         config = config.model_copy(update={"output_scale": None})
+
+    def embed_text(text: str) -> torch.Tensor:
+        return torch.empty(length(text, tokenizer), language_dim, device="meta")
+
     with torch.device("meta"):
-        return build_adapter(config, encoder.dim, encoder.grid, language_dim, 1.0)
+        return build_adapter(config, encoder.dim, encoder.grid, language_dim, 1.0, embed_text)

@@ -17,6 +17,7 @@ from triptych.planner.devices import device as find_device
 from triptych.planner.flops import LanguageShape, backward_flops, forward_flops, language_shape, learning
 from triptych.planner.memory import Load, MemoryItem, stage_memory
 from triptych.planner.parts import Part
+from triptych.planner.tokens import tokenizer_at_hand
 from triptych.recipe import Recipe
 from triptych.training.config import NextToken, StageConfig
 from triptych.training.parts import describe_parts, freeze
@@ -129,9 +130,10 @@ def plan(recipe: Recipe, device: DeviceSpec | str = "cpu", count: int = 1) -> Co
     if count < 1:
         raise RecipeError(f"--count {count}: at least one device is needed")
     spec = find_device(device) if isinstance(device, str) else device
-    model = parts.build(recipe, bfloat16_encoder=not spec.is_cpu or str(resolve("auto")) == "torch.bfloat16")
+    tokenizer = tokenizer_at_hand(recipe)
+    model = parts.build(recipe, not spec.is_cpu or str(resolve("auto")) == "torch.bfloat16", tokenizer)
     shape = language_shape(model.language)
-    sizes = dataset_sizes(recipe)
+    sizes = dataset_sizes(recipe, tokenizer)
     described = parts.parts_of(model, recipe)
     known: set[str] = set()
     stages = [_stage(recipe, stage, model, shape, sizes, spec, count, known) for stage in recipe.stages]
@@ -198,12 +200,10 @@ def _stage(
         encoded = sum(_distinct(sizes[name], samples * share) * sizes[name].media for name, share in fresh.items())
         known.update(fresh)
     flops = _flops(stage, model, shape, samples, length, supervised, documents * length, media, encoded)
-    speed = device.utilisation * count
-    language = device.bfloat16 if recipe.model.language.precision == "bfloat16" else device.float32
-    seconds = {name: size / (speed * busy * language) for name, size in flops.items() if name != "encoder"}
-    if "encoder" in flops:
-        low = all(p.dtype.itemsize == 2 for p in model.encoders.parameters())
-        seconds["encoder"] = flops["encoder"] / (speed * (device.bfloat16 if low else device.float32))
+    seconds = {
+        name: size / (device.utilisation * count * _rate(model, name, device) * (1.0 if name == "encoder" else busy))
+        for name, size in flops.items()
+    }
 
     held = min(stage.micro_rows, rows)
     load = Load(
@@ -249,18 +249,21 @@ def _flops(
         found["language model, backward"] = backward_flops(
             shape, samples * length, samples * supervised, row, learning(model)
         )
-    learns_encoder = _learns(model, "encoders")
-    passes = 3 if _learns(model, "adapters") else 2 if learns_encoder else 1
     for modality, adapter in model.adapters.items():
-        matrices = sum(p.numel() for name, p in adapter.named_parameters() if p.dim() >= 2 and name.endswith("weight"))
-        found["adapter"] = (
-            found.get("adapter", 0) + 2 * matrices * samples * media * media_tokens(model, modality) * passes
-        )
         encoder = model.encoders[modality]
         assert isinstance(encoder, Encoder)
-        one = activations.encoder_flops(encoder) * (3 if learns_encoder else 1)
-        found["encoder"] = found.get("encoder", 0) + one * encoded
+        adapting = activations.adapter_flops(adapter, encoder) * samples * media
+        found["adapter"] = found.get("adapter", 0.0) + adapting
+        encoding = activations.encoder_flops(encoder) * (3 if _learns(model, "encoders") else 1) * encoded
+        found["encoder"] = found.get("encoder", 0.0) + encoding
     return {name: size for name, size in found.items() if size}
+
+
+def _rate(model: MultimodalModel, work: str, device: DeviceSpec) -> float:
+    """FLOP/s in the precision that a part computes in: that of its largest parameter."""
+    part = {"encoder": model.encoders, "adapter": model.adapters}.get(work, model.language)
+    largest = max(part.parameters(), key=lambda parameter: parameter.numel())
+    return device.bfloat16 if largest.dtype.itemsize == 2 else device.float32
 
 
 def _distinct(size: DatasetSize, draws: float) -> float:

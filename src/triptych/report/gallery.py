@@ -60,7 +60,7 @@ class Card:
         return sum(answer.state == "wrong" for answer in self.answers)
 
 
-def gallery(records: Sequence[Record], open_picture: OpenPicture, most: int = 24, questions: int = 6) -> list[Card]:
+def gallery(records: Sequence[Record], open_picture: OpenPicture, most: int = 24, questions: int = 8) -> list[Card]:
     """Cards for at most `most` pictures, about half of them with a mistake where there are as many.
 
     The choice is a pure function of the records: pictures are taken at even distances in the order of the file;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -15,6 +16,12 @@ from triptych.recipe.messages import unknown_name
 from triptych.sequence.plan import IGNORE, Layout, Refusal, plan
 from triptych.terminal.picture import as_blocks
 
+if TYPE_CHECKING:
+    import torch
+
+WIDTH = 8
+"""Lengths do not depend on the language model's width, so its weights need not be loaded."""
+
 
 def inspect(recipe: Recipe, sample: int, data: str | None, save: Path | None) -> None:
     """Print the layout of one record of a recipe's data, without loading the language model's weights.
@@ -23,12 +30,14 @@ def inspect(recipe: Recipe, sample: int, data: str | None, save: Path | None) ->
         RecipeError: There is no such dataset.
         DataError: There is no such record, or it cannot be read.
     """
+    import torch
+
     from triptych.adapters.build import build as build_adapter
     from triptych.encoders.build import build as build_encoder
     from triptych.language.build import load_tokenizer
     from triptych.language.template import ChatTemplate
 
-    name = data or (next(iter(recipe.stages[0].mixture)) if recipe.stages else next(iter(recipe.data), ""))
+    name = data or (next(iter(recipe.stages[-1].mixture)) if recipe.stages else next(iter(recipe.data), ""))
     if name not in recipe.data:
         raise RecipeError(f"--data {unknown_name(name, recipe.data)}")
     base = Path(recipe.base)
@@ -41,14 +50,19 @@ def inspect(recipe: Recipe, sample: int, data: str | None, save: Path | None) ->
     tokenizer = load_tokenizer(language, base)
     template = ChatTemplate(tokenizer, language.chat_template, language.system)
     lengths: dict[str, int] = {}
+
+    def embed_text(text: str) -> torch.Tensor:
+        return torch.zeros(len(tokenizer(text, add_special_tokens=False)["input_ids"]), WIDTH)
+
     for medium in conversation.media:
         if recipe.model.encoders.image is None or recipe.model.adapters.image is None:
             raise RecipeError(f"{name} {conversation.id or sample} has images, but model.encoders.image is null")
         encoder = build_encoder(recipe.model.encoders.image, base)
-        adapter = build_adapter(recipe.model.adapters.image, encoder.dim, encoder.grid, 8, 1.0)
+        adapter = build_adapter(recipe.model.adapters.image, encoder.dim, encoder.grid, WIDTH, 1.0, embed_text)
         lengths[medium.content_hash] = adapter.output_tokens(encoder.tokens(medium))
         picture = medium.open()
-        console.print(as_blocks(picture, min(64, console.width)))
+        if console.is_terminal:
+            console.print(as_blocks(picture, min(64, console.width)))
         if save is not None:
             picture.save(save)
     try:

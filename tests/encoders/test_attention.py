@@ -1,0 +1,28 @@
+"""The towers' own attention against PyTorch's."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from triptych.encoders import attention
+
+
+@pytest.mark.parametrize("scores", [1, 100, 10_000])
+def test_is_pytorchs(scores: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "SCORES", scores)
+    query, key, value = torch.randn(3, 2, 4, 7, 5, dtype=torch.float64).unbind()
+    found, _ = attention.attention(nn.Module(), query, key, value, None, scaling=0.3)
+    expected = functional.scaled_dot_product_attention(query, key, value, scale=0.3)
+    torch.testing.assert_close(found, expected.transpose(1, 2))
+
+
+def test_a_tower_that_learns_has_gradients() -> None:
+    query, key, value = (x.requires_grad_() for x in torch.randn(3, 1, 2, 4, 3).unbind())
+    module = nn.Module()
+    module.is_causal = False  # type: ignore[assignment]
+    attention.attention(module, query, key, value, None, scaling=0.3)[0].sum().backward()
+    assert query.grad is not None
+    assert query.grad.abs().sum() > 0
