@@ -21,7 +21,7 @@ TARGETS = {"align": 3.0, "instruct": 2.0, "memory": 0.6}
 
 def run(settings: Settings) -> None:
     """Measure both stages and write `training.json` and `training.md`."""
-    pictures, epochs, batch_size = (4, 2, 4) if settings.quick else (12, 3, 8)
+    pictures, epochs, batch_size = (4, 2, 4) if settings.quick else (12, 2, 8)
     size = {"pictures": pictures, "epochs": epochs, "batch_size": batch_size}
     with tempfile.TemporaryDirectory(prefix="triptych-benchmark-") as temporary:
         folder = Path(temporary)
@@ -36,7 +36,7 @@ def run(settings: Settings) -> None:
             settings.say(stage)
             arguments = {"folder": str(folder / "full"), "stage": stage}
             sides = {"triptych": Side("benchmarks.training:ours", arguments)}
-            for precision in ("mixed", "pure"):
+            for precision in ("pure",):  # the faster one; "mixed" keeps float32 weights under autocast
                 sides[f"transformers, {precision}"] = Side("benchmarks.training:theirs", {**arguments, "precision": precision})
             caches = iter(folder / f"cache-{stage}-{i}" for i in range(1000))
             measured[stage] = alternate(sides, settings.runs, lambda *_: fresh_cache(next(caches)), settings.say)

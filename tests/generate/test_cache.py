@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import DynamicCache, LlamaConfig, MistralConfig
 
-from triptych.generate.cache import ROOM, RoomyLayer, roomy_cache
+from triptych.generate.cache import ROOM, RoomyLayer, divisible, joined, roomy_cache, rows_of
 
 CONFIG = LlamaConfig(num_hidden_layers=2, hidden_size=8, num_attention_heads=2, num_key_value_heads=1)
 
@@ -43,7 +43,26 @@ def test_a_token_is_written_into_its_place() -> None:
     assert second.data_ptr() == first.data_ptr()
 
 
+def test_rows_are_taken_apart_and_joined_aligned_at_their_ends() -> None:
+    keys, values = torch.randn(2, 3, 1, 5, 4)
+    cache = roomy_cache(CONFIG)
+    for layer in range(2):
+        cache.update(keys, values, layer)
+    top, bottom = rows_of(cache, 0, 1), rows_of(cache, 1, 3)
+    more = torch.randn(1, 1, 2, 4)
+    for layer in range(2):
+        top.update(more, more, layer)
+    assert cache.get_seq_length() == bottom.get_seq_length() == 5
+    whole = joined([top, bottom])
+    assert whole.get_seq_length() == top.get_seq_length() == 7
+    for layer in whole.layers:
+        assert torch.equal(layer.keys[:1], torch.cat([keys[:1], more], dim=2))
+        assert torch.equal(layer.keys[1:, :, 2:], keys[1:])
+        assert not layer.keys[1:, :, :2].any()
+
+
 def test_layers_that_see_a_window_stay_as_they_are() -> None:
-    layers = roomy_cache(MistralConfig(num_hidden_layers=2, sliding_window=4)).layers
-    assert layers
-    assert not any(isinstance(layer, RoomyLayer) for layer in layers)
+    cache = roomy_cache(MistralConfig(num_hidden_layers=2, sliding_window=4))
+    assert cache.layers
+    assert not any(isinstance(layer, RoomyLayer) for layer in cache.layers)
+    assert not divisible(cache)

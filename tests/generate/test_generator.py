@@ -12,7 +12,7 @@ from tiny_world import World, talk, tokenizer
 from triptych.conversation import Conversation, Image, assistant, system, user
 from triptych.errors import DataError, GenerationError
 from triptych.generate.config import GenerationSettings, Reply, Responder
-from triptych.generate.generator import Generator
+from triptych.generate.generator import PREFILL_TOKENS, Generator, portions
 from triptych.model.build import build
 from triptych.model.composed import MultimodalModel
 
@@ -88,6 +88,21 @@ def test_a_batch_answers_what_each_prompt_is_answered_alone(
     alone = [recorded(generator, [conversation], SETTINGS)[0] for conversation in conversations]
     assert together == alone
     assert len(set(alone)) > 5  # the model says different things
+
+
+def test_prompts_that_are_read_in_portions_get_the_same_answers(
+    world: World, generator: Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conversations = prompts(world, 24, seed=3)
+    together = recorded(generator, conversations, SETTINGS)
+    for budget in (1, 100):  # each alone; a few together
+        monkeypatch.setitem(PREFILL_TOKENS, "cpu", budget)
+        assert recorded(generator, conversations, SETTINGS) == together
+
+
+def test_portions_are_neighbours_that_fit() -> None:
+    assert portions([3, 3, 4, 10, 2], 9) == [(0, 2), (2, 3), (3, 4), (4, 5)]
+    assert portions([5], 1) == [(0, 1)]
 
 
 def test_batches_of_text_alone_of_one_picture_and_of_many(world: World, generator: Generator) -> None:

@@ -6,6 +6,7 @@ into its place, and what was read stays where it is until the room is used up.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
@@ -38,8 +39,21 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
         """Keep only these rows, or repeat them."""
         if end := self.get_seq_length():
             keys, values = (whole.index_select(0, indices) for whole in self.whole)
-            self.whole = (keys, values)
-            self.keys, self.values = keys[..., :end, :], values[..., :end, :]
+            self.hold(keys, values, end)
+
+
+    def rows(self, start: int, end: int) -> RoomyLayer:
+        """Some of the rows as a layer of their own; what is appended to it does not show here."""
+        layer = RoomyLayer()
+        if length := self.get_seq_length():
+            layer.hold(self.whole[0][start:end], self.whole[1][start:end], length)
+        return layer
+
+    def hold(self, keys: Tensor, values: Tensor, length: int) -> None:
+        """Take tensors whose first `length` positions are in use."""
+        self.lazy_initialization(keys, values)
+        self.whole = (keys, values)
+        self.keys, self.values = keys[..., :length, :], values[..., :length, :]
 
 
 def _longer(tensor: Tensor, used: int, length: int) -> Tensor:
@@ -53,3 +67,40 @@ def roomy_cache(config: Any) -> Cache:
     cache = DynamicCache(config=config)
     cache.layers = [RoomyLayer() if type(layer) is DynamicLayer else layer for layer in cache.layers]
     return cache
+
+
+def divisible(cache: Cache) -> bool:
+    """Whether the cache can be taken apart into rows and put together again."""
+    return all(isinstance(layer, RoomyLayer) for layer in cache.layers)
+
+
+def rows_of(cache: Cache, start: int, end: int) -> Cache:
+    """Some rows of a divisible cache as a cache of their own."""
+    return Cache(layers=[layer.rows(start, end) for layer in cache.layers])
+
+
+def joined(caches: Sequence[Cache]) -> Cache:
+    """The rows of divisible caches one under another, aligned at their ends, zeros in front of the shorter ones."""
+    if len(caches) == 1:
+        return caches[0]
+    layers = []
+    for parts in zip(*(cache.layers for cache in caches), strict=True):
+        layer = RoomyLayer()
+        layer.hold(_aligned([p.keys for p in parts]), _aligned([p.values for p in parts]), _longest(parts))
+        layers.append(layer)
+    return Cache(layers=layers)
+
+
+def _longest(parts: Sequence[RoomyLayer]) -> int:
+    return max(part.get_seq_length() for part in parts)
+
+
+def _aligned(tensors: Sequence[Tensor]) -> Tensor:
+    length = max(tensor.shape[-2] for tensor in tensors)
+    rows, heads, width = sum(map(len, tensors)), tensors[0].shape[1], tensors[0].shape[-1]
+    out = tensors[0].new_zeros(rows, heads, length + ROOM, width)
+    start = 0
+    for tensor in tensors:
+        out[start : start + len(tensor), :, length - tensor.shape[-2] : length] = tensor
+        start += len(tensor)
+    return out

@@ -14,17 +14,24 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from transformers import Cache
 
 from triptych.conversation import Conversation, Image
 from triptych.errors import GenerationError
-from triptych.generate.cache import roomy_cache
+from triptych.generate.cache import divisible, joined, roomy_cache, rows_of
 from triptych.generate.config import GenerationSettings, Reply
 from triptych.generate.sampling import choose
 from triptych.model.composed import MultimodalModel
 from triptych.sequence.pack import Placement
 from triptych.sequence.plan import Layout, Refusal
 from triptych.sequence.splice import splice
+
+PREFILL_TOKENS = {"cpu": 2048, "accelerator": 65536}
+"""Tokens that are read in one pass: what keeps the device busy, without padding short prompts to the longest."""
+
+KEPT_SHARE = 0.75
+"""Rows that are done leave the batch once no more than this share still speaks: to leave costs a copy of the cache."""
 
 REMEMBERED_MEDIA = 256
 """Adapted features of this many recent media are kept, so that a follow-up question does not encode again."""
@@ -138,18 +145,19 @@ class Generator:
         generators = [torch.Generator().manual_seed((settings.seed * 1_000_003 + n) % 2**63) for n in numbers]
         end = self.model.language.template.end[-1]
         rows = list(range(len(prompts)))
+        speaking = set(rows)
         for _ in range(settings.max_new_tokens):
             token = choose(self.model.language.logits(hidden), settings, [generators[row] for row in rows])
-            values = token.tolist()
-            speaking = [place for place, value in enumerate(values) if value != end]
-            yield [(rows[place], values[place]) for place in range(len(rows))]
+            said = list(zip(rows, token.tolist(), strict=True))
+            yield [(row, value) for row, value in said if row in speaking]
+            speaking -= {row for row, value in said if value == end}
             if not speaking:
                 return
-            if len(speaking) < len(rows):
-                keep = torch.tensor(speaking, device=token.device)
+            if len(speaking) <= KEPT_SHARE * len(rows):
+                keep = torch.tensor([place for place, row in enumerate(rows) if row in speaking], device=token.device)
                 cache.batch_select_indices(keep)
                 token, mask, positions = token[keep], mask[keep], positions[keep]
-                rows = [rows[place] for place in speaking]
+                rows = [row for row in rows if row in speaking]
             positions = positions + 1
             mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
             embedded = self.model.language.embed(token[:, None])
@@ -157,6 +165,8 @@ class Generator:
 
     def _prefill(self, prompts: Sequence[_Prompt]) -> tuple[Tensor, Cache, Tensor, Tensor]:
         """Last hidden state `[B, D]`, cache, mask `[B, L]` and last position `[B]` of the prompts."""
+        if media := [span.medium for prompt in prompts for span in prompt.layout.spans]:
+            self.features(media)  # encoded all at once, for `_embed` to find
         cache = roomy_cache(self.model.language.config)
         groups: dict[tuple[object, ...], int] = {}
         members = [groups.setdefault(prompt.prefix, len(groups)) for prompt in prompts]
@@ -165,20 +175,35 @@ class Generator:
         done = [0] * len(prompts)
         if len(groups) < len(prompts) and any(prompt.shared for prompt in prompts):
             heads = [self._embed(first[group], 0, first[group].shared) for group in range(len(groups))]
-            _, head_mask, _ = self._read(heads, [0] * len(heads), mask[: len(heads)], cache)
+            _, cache, head_mask, _ = self._read(heads, [0] * len(heads), mask[: len(heads)], cache)
             index = torch.tensor(members, device=self.model.device)
             cache.batch_select_indices(index)
             mask, done = head_mask[index], [prompt.shared for prompt in prompts]
         tails = [self._embed(prompt, start, len(prompt.layout)) for prompt, start in zip(prompts, done, strict=True)]
-        hidden, mask, positions = self._read(tails, done, mask, cache)
-        return hidden, cache, mask, positions
+        return self._read(tails, done, mask, cache)
 
     def _read(
         self, pieces: Sequence[Tensor], starts: Sequence[int], mask: Tensor, cache: Cache
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Read pieces `[L_i, D]` that continue what the cache holds, padded on the left to one length."""
+    ) -> tuple[Tensor, Cache, Tensor, Tensor]:
+        """Read pieces `[L_i, D]` that continue what the cache holds, neighbours of like length together."""
+        if not divisible(cache):
+            return self._read_together(pieces, starts, mask, cache)
+        budget = PREFILL_TOKENS["cpu" if self.model.device.type == "cpu" else "accelerator"]
+        parts = [
+            self._read_together(pieces[a:b], starts[a:b], mask[a:b], rows_of(cache, a, b))
+            for a, b in portions([len(piece) for piece in pieces], budget)
+        ]
+        hidden, caches, masks, positions = zip(*parts, strict=True)
+        longest = max(part.shape[1] for part in masks)
+        mask = torch.cat([pad(part, (longest - part.shape[1], 0)) for part in masks])
+        return torch.cat(hidden), joined(caches), mask, torch.cat(positions)
+
+    def _read_together(
+        self, pieces: Sequence[Tensor], starts: Sequence[int], mask: Tensor, cache: Cache
+    ) -> tuple[Tensor, Cache, Tensor, Tensor]:
+        """Read pieces in one pass, padded on the left to one length."""
         length = max(map(len, pieces))
-        embeddings = torch.stack([torch.nn.functional.pad(piece, (0, 0, length - len(piece), 0)) for piece in pieces])
+        embeddings = torch.stack([pad(piece, (0, 0, length - len(piece), 0)) for piece in pieces])
         places = torch.arange(length, device=embeddings.device)
         lengths = torch.tensor([len(piece) for piece in pieces], device=embeddings.device)
         start = torch.tensor(starts, device=embeddings.device)
@@ -186,7 +211,7 @@ class Generator:
         new = (places >= (length - lengths)[:, None]).long()
         mask = torch.cat([mask, new], dim=1)
         hidden = self.model.language(embeddings, positions, mask=mask, cache=cache)
-        return hidden[:, -1], mask, positions[:, -1]
+        return hidden[:, -1], cache, mask, positions[:, -1]
 
     def _embed(self, prompt: _Prompt, start: int, end: int) -> Tensor:
         """Embeddings `[end - start, D]` of a part of a prompt that cuts no medium."""
@@ -209,3 +234,15 @@ class Generator:
             spoken, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
         return Reply(text.strip(), len(tokens), "stop" if finished else "length")
+
+
+def portions(lengths: Sequence[int], budget: int) -> list[tuple[int, int]]:
+    """Neighbours that together, padded to the longest of them, have at most `budget` tokens: start and end of each portion."""
+    found: list[tuple[int, int]] = []
+    start, longest = 0, 0
+    for place, length in enumerate(lengths):
+        longest = max(longest, length)
+        if place > start and longest * (place - start + 1) > budget:
+            found.append((start, place))
+            start, longest = place, length
+    return [*found, (start, len(lengths))]

@@ -42,7 +42,7 @@ def build(config: LanguageConfig, base: Path | None = None) -> LanguageModel:
     model.config.use_cache = False
     accelerate(model)
     if config.lora is not None:
-        model = _insert_lora(model, config.lora)
+        model = insert_lora(model, config.lora)
     model.requires_grad_(False).eval()
     return LanguageModel(model, tokenizer, ChatTemplate(tokenizer, config.chat_template, config.system))
 
@@ -86,7 +86,12 @@ def _folder(uri: str, base: Path | None) -> Path:
     return convert_gguf(path, cache_folder()) if path.suffix == ".gguf" else path
 
 
-def _insert_lora(model: Any, config: LoRAConfig) -> Any:
+def insert_lora(model: Any, config: LoRAConfig) -> Any:
+    """The model with low-rank adapters inserted, silent until they are trained.
+
+    Raises:
+        RecipeError: peft is not installed, or no layer has one of the targets' names.
+    """
     try:
         from peft import LoraConfig as PeftConfig
         from peft import inject_adapter_in_model

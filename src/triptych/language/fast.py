@@ -15,7 +15,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 from transformers.models.llama.modeling_llama import LlamaAttention, LlamaMLP, LlamaRMSNorm
 
-from triptych.language import kernels
+from triptych.language import kernels, packed
 
 NAME = "triptych"
 """The attention implementation's name in a transformers configuration."""
@@ -105,6 +105,7 @@ def accelerate(model: Any) -> None:
     for module in model.modules():
         if type(module) in FASTER and getattr(getattr(module, "config", None), "hidden_act", "silu") == "silu":
             module.__class__ = FASTER[type(module)]
+    packed.pack(model)
 
 
 def uses_windows(config: Any) -> bool:

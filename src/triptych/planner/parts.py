@@ -16,7 +16,7 @@ from triptych.encoders.build import build as build_encoder
 from triptych.encoders.config import EfficientNetConfig, EncoderConfig, HuggingFaceConfig
 from triptych.encoders.encoder import Encoder
 from triptych.language.backbone import LanguageModel
-from triptych.language.build import _insert_lora
+from triptych.language.build import insert_lora
 from triptych.language.fast import accelerate
 from triptych.model.composed import MultimodalModel
 from triptych.planner.architectures import language_architecture, vision_architecture
@@ -91,7 +91,7 @@ def _language(recipe: Recipe, base: Path) -> LanguageModel:
         model.config.use_cache = False
         accelerate(model)
         if config.lora is not None:
-            model = _insert_lora(model, config.lora)
+            model = insert_lora(model, config.lora)
     tokenizer: Any = None  # a plan reads no text
     return LanguageModel(model, tokenizer, tokenizer)
 
