@@ -19,7 +19,9 @@ def losses(folder: str, count: int) -> dict[str, Any]:
     from triptych.training.parts import freeze
     from triptych.training.progress import Console
 
-    recipe = load_recipe(Path(folder) / "recipe.yaml", ["stages.0.steps=1", "stages.0.epochs=null", f"stages.0.batch_size={count}"])
+    recipe = load_recipe(
+        Path(folder) / "recipe.yaml", ["stages.0.steps=1", "stages.0.epochs=null", f"stages.0.batch_size={count}"]
+    )
     model = build(recipe)
     freeze(model, recipe.stages[1])
     batch = stage_data(model, recipe, recipe.stages[0], Console(quiet=True)).reader(0).batch

@@ -30,7 +30,12 @@ def run(settings: Settings) -> None:
         settings.say("the same answers? (float32, small tower)")
         for name, small in (("small", True), ("full", False)):
             run_side(Side("benchmarks.setting:prepare", {"folder": str(folder / name), "small": small, **size}))
-        small_arguments = {"folder": str(folder / "small"), "requests": REQUESTS, "new_tokens": 32, "variants": list(VARIANTS)}
+        small_arguments = {
+            "folder": str(folder / "small"),
+            "requests": REQUESTS,
+            "new_tokens": 32,
+            "variants": list(VARIANTS),
+        }
         mine = run_side(Side("benchmarks.generation:ours", small_arguments)).values
         other = run_side(Side("benchmarks.generation:theirs", {**small_arguments, "precision": "float32"})).values
         for variant in VARIANTS:
@@ -189,14 +194,14 @@ def _page(values: dict[str, Any]) -> str:
     memory = compared["peak_memory_bytes"]
     return f"""# Generation, side by side
 
-{setting['requests']} requests of unequal length at once, greedy, answers of up to {setting['new_tokens']} tokens that stop at the end of
+{setting["requests"]} requests of unequal length at once, greedy, answers of up to {setting["new_tokens"]} tokens that stop at the end of
 the turn; CLIP ViT-L/14 (random weights) and SmolLM2-135M in bfloat16 on both sides. Medians (and extremes) of processes that take
 turns; ratios pair by pair; wanted: {TARGET:.0f} ×.
 
 {table(head, rows)}
 
-Peak memory of the process, all variants: Triptych {gibibytes(memory['triptych'])} GiB, transformers
-{gibibytes(memory['transformers'])} GiB: **{short(compared['memory_ratio'])} ×**.
+Peak memory of the process, all variants: Triptych {gibibytes(memory["triptych"])} GiB, transformers
+{gibibytes(memory["transformers"])} GiB: **{short(compared["memory_ratio"])} ×**.
 
 Seconds hold everything from the requests to the texts. Triptych draws and prepares the pictures, plans the tokens and decodes the
 texts inside of them; the other side is handed padded ids and pixel values. Both encode the pictures within the time, except that

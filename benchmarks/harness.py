@@ -1,6 +1,6 @@
 """Measurements in processes of their own, sides taking turns.
 
-    measure(sides, runs):   A B A B … ──► one Measurement each: what the process returned, its peak memory, its time
+measure(sides, runs):   A B A B … ──► one Measurement each: what the process returned, its peak memory, its time
 """
 
 from __future__ import annotations
@@ -53,8 +53,20 @@ def run_side(side: Side, environment: Mapping[str, str] | None = None) -> Measur
     """Call a function in a fresh process."""
     with tempfile.TemporaryDirectory(prefix="triptych-benchmark-") as folder:
         answer, said = Path(folder) / "answer.json", Path(folder) / "said.txt"
-        command = [sys.executable, "-m", "benchmarks.child", side.function, json.dumps(dict(side.arguments)), str(answer)]
-        variables = {**os.environ, "PYTHONPATH": _python_path(), "TOKENIZERS_PARALLELISM": "false", **(environment or {})}
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.child",
+            side.function,
+            json.dumps(dict(side.arguments)),
+            str(answer),
+        ]
+        variables = {
+            **os.environ,
+            "PYTHONPATH": _python_path(),
+            "TOKENIZERS_PARALLELISM": "false",
+            **(environment or {}),
+        }
         load = os.getloadavg()[0]
         with said.open("wb") as output:
             began = time.perf_counter()

@@ -36,7 +36,10 @@ def load(folder: Path, precision: str) -> tuple[Any, Any]:
     model = LlavaForConditionalGeneration.from_pretrained(folder, dtype=dtype)
     if precision != "pure":
         states = load_file(folder / PROJECTOR)
-        for number, layer in ((1, model.model.multi_modal_projector.linear_1), (2, model.model.multi_modal_projector.linear_2)):
+        for number, layer in (
+            (1, model.model.multi_modal_projector.linear_1),
+            (2, model.model.multi_modal_projector.linear_2),
+        ):
             layer.float().load_state_dict({key[2:]: value for key, value in states.items() if key[0] == str(number)})
     return model, AutoTokenizer.from_pretrained(folder)
 

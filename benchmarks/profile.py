@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,9 @@ def run(settings: Settings) -> None:
     with tempfile.TemporaryDirectory(prefix="triptych-benchmark-") as temporary:
         folder = Path(temporary)
         size = {"pictures": 8, "epochs": 3, "batch_size": 4 if settings.quick else 8}
-        made = run_side(Side("benchmarks.setting:prepare", {"folder": str(folder / "full"), "small": False, **size})).values
+        made = run_side(
+            Side("benchmarks.setting:prepare", {"folder": str(folder / "full"), "small": False, **size})
+        ).values
         environment = fresh_cache(folder / "cache")
         stages = {}
         for stage in STAGES:
@@ -166,7 +168,11 @@ def _floor(model: Any, stage: str, tokens: float, supervised: float, pictures: f
     Attention, norms and the optimiser count as nothing: that is what makes it a floor.
     """
     head = model.language.embedding.weight.numel()
-    body = sum(p.numel() for n, p in model.language.named_parameters() if p.dim() == 2 and "embed" not in n and "lm_head" not in n)
+    body = sum(
+        p.numel()
+        for n, p in model.language.named_parameters()
+        if p.dim() == 2 and "embed" not in n and "lm_head" not in n
+    )
     adapter = sum(p.numel() for p in model.adapters.parameters() if p.dim() == 2)
     passes = 6 if stage == "instruct" else 4
     positions = model.encoders["image"].grid[0] ** 2
@@ -209,7 +215,8 @@ def _page(values: dict[str, Any]) -> str:
     for stage, entry in values["stages"].items():
         total = sum(entry["group_seconds"].values())
         rows = [
-            [name, f"{seconds:.3f}", f"{100 * seconds / total:.0f} %"] for name, seconds in entry["group_seconds"].items()
+            [name, f"{seconds:.3f}", f"{100 * seconds / total:.0f} %"]
+            for name, seconds in entry["group_seconds"].items()
         ]
         parts.append(
             f"## {stage}\n\nA step takes {entry['step_seconds']:.2f} s ({entry['tokens']:.0f} tokens, "

@@ -10,7 +10,6 @@ class token (256 positions); the projector is LLaVA-1.5's, two linear layers wit
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +131,10 @@ def _save_llava(model: Any, tower: Any, dtype: Any, folder: Path) -> None:
     llava.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     # The projector is trained in float32 on both sides: saved apart, so that it is not rounded on the way.
-    save_file({f"{i}.{k}": v for i, part in ((1, first), (2, second)) for k, v in part.state_dict().items()}, folder / PROJECTOR)
+    save_file(
+        {f"{i}.{k}": v for i, part in ((1, first), (2, second)) for k, v in part.state_dict().items()},
+        folder / PROJECTOR,
+    )
 
 
 def _plain(config: Any) -> dict[str, Any]:
@@ -149,7 +151,7 @@ def fresh_cache(folder: Path) -> dict[str, str]:
     real = cache_folder()
     for name in ("pypi", "converted", "hashes", "hub"):
         if (real / name).exists():
-            os.symlink(real / name, folder / name)
+            (folder / name).symlink_to(real / name)
     return {"TRIPTYCH_CACHE": str(folder)}
 
 

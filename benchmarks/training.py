@@ -30,16 +30,22 @@ def run(settings: Settings) -> None:
         run_side(Side("benchmarks.setting:prepare", small))
         equal = run_side(Side("benchmarks.equality:losses", {"folder": str(folder / "small"), "count": 4})).values
         settings.say(f"  largest relative difference of the loss: {equal['largest_difference']:.1e}")
-        made = run_side(Side("benchmarks.setting:prepare", {"folder": str(folder / "full"), "small": False, **size})).values
+        made = run_side(
+            Side("benchmarks.setting:prepare", {"folder": str(folder / "full"), "small": False, **size})
+        ).values
         measured = {}
         for stage in STAGES:
             settings.say(stage)
             arguments = {"folder": str(folder / "full"), "stage": stage}
             sides = {"triptych": Side("benchmarks.training:ours", arguments)}
             for precision in ("pure",):  # the faster one; "mixed" keeps float32 weights under autocast
-                sides[f"transformers, {precision}"] = Side("benchmarks.training:theirs", {**arguments, "precision": precision})
+                sides[f"transformers, {precision}"] = Side(
+                    "benchmarks.training:theirs", {**arguments, "precision": precision}
+                )
             caches = iter(folder / f"cache-{stage}-{i}" for i in range(1000))
-            measured[stage] = alternate(sides, settings.runs, lambda *_: fresh_cache(next(caches)), settings.say)
+            measured[stage] = alternate(
+                sides, settings.runs, lambda *_, places=caches: fresh_cache(next(places)), settings.say
+            )
     write("training", {"setting": {**size, **made}, "equality": equal, "stages": _compared(measured)}, _page, settings)
 
 
@@ -75,7 +81,10 @@ def ours(folder: str, stage: str) -> dict[str, Any]:
         began = time.perf_counter()
         Trainer(model, recipe, run_folder, Watching(quiet=True)).train()
         facts = json.loads((Path(place) / "run.json").read_text())["stages"][0]
-    return _timed(began, times, losses, recipe) | {"tokens": facts["tokens"], "feature_seconds": facts["feature_seconds"]}
+    return _timed(began, times, losses, recipe) | {
+        "tokens": facts["tokens"],
+        "feature_seconds": facts["feature_seconds"],
+    }
 
 
 def theirs(folder: str, stage: str, precision: str) -> dict[str, Any]:
@@ -192,7 +201,12 @@ def _page(values: dict[str, Any]) -> str:
             for name, side in entry["sides"].items()
         ]
         rows += [
-            [f"**ratio** to {name}", *(f"**{short(ratio[rate])} ×**" for rate in RATES), "", f"**{short(ratio['peak_memory'])} ×**"]
+            [
+                f"**ratio** to {name}",
+                *(f"**{short(ratio[rate])} ×**" for rate in RATES),
+                "",
+                f"**{short(ratio['peak_memory'])} ×**",
+            ]
             for name, ratio in entry["ratios"].items()
         ]
         wanted = f"wanted: {TARGETS[stage]:.0f} × the samples, {TARGETS['memory']} × the memory"
@@ -210,8 +224,8 @@ def _page(values: dict[str, Any]) -> str:
         f"""## What is compared
 
 - **Data.** Each picture has two conversations, as in LLaVA's instruction data (158,000 about 81,000 pictures): 2–8 short
-  questions, and a description. {other['tokens'] / other['samples']:.0f} tokens each on average; padding to the longest of a batch
-  makes that {other['padded_tokens'] / other['samples']:.0f} on the other side. Nothing else is shared between conversations.
+  questions, and a description. {other["tokens"] / other["samples"]:.0f} tokens each on average; padding to the longest of a batch
+  makes that {other["padded_tokens"] / other["samples"]:.0f} on the other side. Nothing else is shared between conversations.
 - **Whole training** is everything from the first call to the end of the last step, encoding the pictures included. Triptych
   encodes every picture once, before the first step, and keeps the features; *first epoch* holds that cost, *later epochs* do
   not. The other side encodes in every step. A single epoch over pictures with one conversation each would get no gain from
@@ -222,11 +236,11 @@ def _page(values: dict[str, Any]) -> str:
   updates are rounded away, so it is not the same training.
 - **The other side** gets pixel values and tokens that were made before its clock starts; Triptych draws the scenes, prepares
   them and plans tokens while its clock runs. Both read data in the training process (no workers), neither saves checkpoints
-  between steps. No gradient checkpointing. Tower: CLIP ViT-L/14 with random weights, {setting['parameters']['encoders.image'] / 1e6:.0f}
+  between steps. No gradient checkpointing. Tower: CLIP ViT-L/14 with random weights, {setting["parameters"]["encoders.image"] / 1e6:.0f}
   million parameters up to the layer that is used.
 - **Peak memory** is `ru_maxrss` of the whole process.
 - **The same computation:** in float32 with a small tower, tokens and labels are identical, the loss differs by at most
-  {max(equality['loss_difference_by_micro_rows'].values()):.1e} (relative), gradients by
-  {max(equality['gradient_difference_by_micro_rows'].values()):.1e}, however the batch is cut."""
+  {max(equality["loss_difference_by_micro_rows"].values()):.1e} (relative), gradients by
+  {max(equality["gradient_difference_by_micro_rows"].values()):.1e}, however the batch is cut."""
     )
     return "\n\n".join(parts)

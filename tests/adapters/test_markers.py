@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from triptych.adapters.build import build
@@ -22,6 +22,7 @@ def test_the_nine_places_have_their_words() -> None:
     ]  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.integers(1, 6), st.integers(1, 6), st.integers(1, 3))
 def test_the_announced_length_is_the_real_one(rows: int, columns: int, pool: int) -> None:
     config = MLPConfig(markers="places", pool=pool, reduction="average" if pool > 1 else "none")

@@ -41,7 +41,6 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
             keys, values = (whole.index_select(0, indices) for whole in self.whole)
             self.hold(keys, values, end)
 
-
     def rows(self, start: int, end: int) -> RoomyLayer:
         """Some of the rows as a layer of their own; what is appended to it does not show here."""
         layer = RoomyLayer()

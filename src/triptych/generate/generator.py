@@ -202,7 +202,7 @@ class Generator:
         self, pieces: Sequence[Tensor], starts: Sequence[int], mask: Tensor, cache: Cache
     ) -> tuple[Tensor, Cache, Tensor, Tensor]:
         """Read pieces in one pass, padded on the left to one length."""
-        length = max(map(len, pieces))
+        length = max(1, *map(len, pieces))
         embeddings = torch.stack([pad(piece, (0, 0, length - len(piece), 0)) for piece in pieces])
         places = torch.arange(length, device=embeddings.device)
         lengths = torch.tensor([len(piece) for piece in pieces], device=embeddings.device)

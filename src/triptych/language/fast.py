@@ -29,7 +29,7 @@ def attention(
 ) -> tuple[Tensor, None]:
     """Attention of transformers' interface: `[B, H, L, D]` in, `[B, L, H, D]` out."""
     length, keys = query.shape[2], key.shape[2]
-    plain = query.device.type == "cpu" and 1 < length and keys <= LONGEST_ROW and not options.get("dropout")
+    plain = query.device.type == "cpu" and length > 1 and keys <= LONGEST_ROW and not options.get("dropout")
     plain = plain and query.shape[-1] == key.shape[-1] == value.shape[-1]
     if not plain or attention_mask is None or attention_mask.dtype == torch.bool:
         fused: Tensor = sdpa_attention_forward(module, query, key, value, attention_mask, **options)[0]

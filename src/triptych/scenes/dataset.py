@@ -82,7 +82,7 @@ class Scenes:
             messages += [user(picture, turn["question"]) if i == 0 else user(turn["question"])]
             messages += [assistant(turn["answer"])]
         facts = scene.facts() | {"captions": {"full": caption(scene), "names": name_caption(scene)}}
-        names = tuple(sorted({thing.thing.name for thing in scene.objects}))
+        names = sorted({thing.thing.name for thing in scene.objects})
         return Conversation.of(messages, id=name, annotations={"scene": facts, "questions": turns, "phrases": names})
 
     def _attempt(self, index: int) -> tuple[Scene, int, list[dict[str, str]]]:
