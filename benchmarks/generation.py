@@ -45,7 +45,7 @@ def run(settings: Settings) -> None:
             "folder": str(folder / "full"),
             "requests": requests,
             "new_tokens": new_tokens,
-            "variants": list(VARIANTS)[:1] if settings.quick else list(VARIANTS),
+            "variants": list(VARIANTS)[:1] if settings.quick else list(settings.variants or VARIANTS),
         }
         sides = {
             "triptych": Side("benchmarks.generation:ours", arguments),

@@ -23,12 +23,14 @@ class Settings:
         quick: Only see whether everything works: one round, little data; results go to `results/quick/`.
         folder: Where results go.
         command: The command, for the page.
+        variants: Which of `generation`'s variants; all of them when empty.
     """
 
     runs: int
     quick: bool
     folder: Path
     command: str
+    variants: tuple[str, ...] = ()
 
     def say(self, text: str) -> None:
         """One line of progress."""

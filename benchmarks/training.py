@@ -21,7 +21,7 @@ TARGETS = {"align": 3.0, "instruct": 2.0, "memory": 0.6}
 
 def run(settings: Settings) -> None:
     """Measure both stages and write `training.json` and `training.md`."""
-    pictures, epochs, batch_size = (4, 2, 4) if settings.quick else (12, 2, 8)
+    pictures, epochs, batch_size = (4, 2, 4) if settings.quick else (6, 2, 8)
     size = {"pictures": pictures, "epochs": epochs, "batch_size": batch_size}
     with tempfile.TemporaryDirectory(prefix="triptych-benchmark-") as temporary:
         folder = Path(temporary)

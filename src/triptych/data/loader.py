@@ -147,9 +147,13 @@ def _ignore_interrupts(worker: int) -> None:  # noqa: ARG001 - the loader passes
 
 
 def load_steps(reader: Reader, first: int, last: int, workers: int = 0) -> Iterator[StepData]:
-    """The data of steps `first` to `last - 1` in order, read ahead by worker processes."""
+    """The data of steps `first` to `last - 1` in order, read ahead by worker processes.
+
+    Workers are forked: a reader holds the model's plan, which is not pickled. Where processes are only ever spawned (macOS,
+    Windows), the trainer reads for itself.
+    """
     steps = _Steps(reader, first, last)
-    if workers == 0:
+    if workers == 0 or torch.multiprocessing.get_start_method() == "spawn":
         return (steps[i] for i in range(len(steps)))
     loader = DataLoader(
         steps,
@@ -158,6 +162,6 @@ def load_steps(reader: Reader, first: int, last: int, workers: int = 0) -> Itera
         prefetch_factor=4,
         worker_init_fn=_ignore_interrupts,
         generator=torch.Generator(),  # else starting the workers would draw from the trainer's random numbers
-        multiprocessing_context="fork" if torch.multiprocessing.get_start_method() != "spawn" else None,
+        multiprocessing_context="fork",
     )
     return iter(loader)
