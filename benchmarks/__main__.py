@@ -17,7 +17,9 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; all by default")
     parser.add_argument("--runs", type=int, default=5, help="rounds of alternating runs (5)")
     parser.add_argument("--quick", action="store_true", help="one round on little data, to see that everything works")
-    parser.add_argument("--variants", nargs="+", default=[], help="of generation: distinct, shared, seen; all by default")
+    parser.add_argument(
+        "--variants", nargs="+", default=[], help="of generation: distinct, shared, seen; all by default"
+    )
     chosen = parser.parse_args()
     if unknown := [name for name in chosen.names if name not in NAMES]:
         parser.error(f"there is no benchmark {', '.join(unknown)}; there are {', '.join(NAMES)}")
@@ -25,7 +27,9 @@ def main() -> None:
         parser.error("--runs: at least 1")
     runs = 1 if chosen.quick else chosen.runs
     command = " ".join(["python -m benchmarks", *sys.argv[1:]])
-    settings = Settings(runs, chosen.quick, FOLDER / "quick" if chosen.quick else FOLDER, command, tuple(chosen.variants))
+    settings = Settings(
+        runs, chosen.quick, FOLDER / "quick" if chosen.quick else FOLDER, command, tuple(chosen.variants)
+    )
     for name in chosen.names or NAMES:
         began = time.perf_counter()
         settings.say(f"== {name}")

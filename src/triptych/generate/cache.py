@@ -91,7 +91,7 @@ def joined(caches: Sequence[Cache]) -> Cache:
 
 
 def _longest(parts: Sequence[RoomyLayer]) -> int:
-    return max(part.get_seq_length() for part in parts)
+    return max(int(part.get_seq_length()) for part in parts)
 
 
 def _aligned(tensors: Sequence[Tensor]) -> Tensor:

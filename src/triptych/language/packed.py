@@ -43,7 +43,7 @@ def available() -> bool:
     """Whether this build of PyTorch and this processor have what it takes."""
     names = ("_reorder_linear_weight", "_linear_pointwise", "_is_mkldnn_bf16_supported")
     return (
-        torch.backends.mkldnn.is_available()
+        torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and all(hasattr(torch.ops.mkldnn, name) for name in names)
         and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     )
