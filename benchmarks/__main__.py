@@ -20,6 +20,9 @@ def main() -> None:
     parser.add_argument(
         "--variants", nargs="+", default=[], help="of generation: distinct, shared, seen; all by default"
     )
+    parser.add_argument(
+        "--baselines", nargs="+", default=[], choices=("mixed", "pure"), help="of training: precision of the other side"
+    )
     chosen = parser.parse_args()
     if unknown := [name for name in chosen.names if name not in NAMES]:
         parser.error(f"there is no benchmark {', '.join(unknown)}; there are {', '.join(NAMES)}")
@@ -28,7 +31,12 @@ def main() -> None:
     runs = 1 if chosen.quick else chosen.runs
     command = " ".join(["python -m benchmarks", *sys.argv[1:]])
     settings = Settings(
-        runs, chosen.quick, FOLDER / "quick" if chosen.quick else FOLDER, command, tuple(chosen.variants)
+        runs,
+        chosen.quick,
+        FOLDER / "quick" if chosen.quick else FOLDER,
+        command,
+        tuple(chosen.variants),
+        tuple(chosen.baselines),
     )
     for name in chosen.names or NAMES:
         began = time.perf_counter()

@@ -24,6 +24,7 @@ class Settings:
         folder: Where results go.
         command: The command, for the page.
         variants: Which of `generation`'s variants; all of them when empty.
+        baselines: Which precisions of the other side `training` measures; `mixed`, the same as ours, when empty.
     """
 
     runs: int
@@ -31,6 +32,7 @@ class Settings:
     folder: Path
     command: str
     variants: tuple[str, ...] = ()
+    baselines: tuple[str, ...] = ()
 
     def say(self, text: str) -> None:
         """One line of progress."""

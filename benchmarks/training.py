@@ -17,12 +17,17 @@ from benchmarks.talks import PER_PICTURE
 
 STAGES = ("align", "instruct")
 TARGETS = {"align": 3.0, "instruct": 2.0, "memory": 0.6}
+SIZES = {
+    "align": {"pictures": 16, "epochs": 3, "batch_size": 8},
+    "instruct": {"pictures": 8, "epochs": 3, "batch_size": 8},
+}
+QUICK = {"pictures": 4, "epochs": 2, "batch_size": 4}
 
 
 def run(settings: Settings) -> None:
     """Measure both stages and write `training.json` and `training.md`."""
-    pictures, epochs, batch_size = (4, 2, 4) if settings.quick else (6, 2, 8)
-    size = {"pictures": pictures, "epochs": epochs, "batch_size": batch_size}
+    sizes = {stage: QUICK if settings.quick else SIZES[stage] for stage in STAGES}
+    baselines = settings.baselines or ("mixed",)
     with tempfile.TemporaryDirectory(prefix="triptych-benchmark-") as temporary:
         folder = Path(temporary)
         settings.say("the same computation? (float32, small tower)")
@@ -30,15 +35,16 @@ def run(settings: Settings) -> None:
         run_side(Side("benchmarks.setting:prepare", small))
         equal = run_side(Side("benchmarks.equality:losses", {"folder": str(folder / "small"), "count": 4})).values
         settings.say(f"  largest relative difference of the loss: {equal['largest_difference']:.1e}")
-        made = run_side(
-            Side("benchmarks.setting:prepare", {"folder": str(folder / "full"), "small": False, **size})
-        ).values
-        measured = {}
+        measured, made = {}, {}
         for stage in STAGES:
             settings.say(stage)
-            arguments = {"folder": str(folder / "full"), "stage": stage}
+            place = folder / stage
+            made = run_side(
+                Side("benchmarks.setting:prepare", {"folder": str(place), "small": False, **sizes[stage]})
+            ).values
+            arguments = {"folder": str(place), "stage": stage}
             sides = {"triptych": Side("benchmarks.training:ours", arguments)}
-            for precision in ("pure",):  # the faster one; "mixed" keeps float32 weights under autocast
+            for precision in baselines:
                 sides[f"transformers, {precision}"] = Side(
                     "benchmarks.training:theirs", {**arguments, "precision": precision}
                 )
@@ -46,7 +52,8 @@ def run(settings: Settings) -> None:
             measured[stage] = alternate(
                 sides, settings.runs, lambda *_, places=caches: fresh_cache(next(places)), settings.say
             )
-    write("training", {"setting": {**size, **made}, "equality": equal, "stages": _compared(measured)}, _page, settings)
+    name = "-".join(["training", *settings.baselines])
+    write(name, {"setting": {"sizes": sizes, **made}, "equality": equal, "stages": _compared(measured)}, _page, settings)
 
 
 def ours(folder: str, stage: str) -> dict[str, Any]:
@@ -185,9 +192,9 @@ def _page(values: dict[str, Any]) -> str:
     setting, equality = values["setting"], values["equality"]
     parts = [
         "# Training, side by side",
-        f"Both sides train the same weights on the same {2 * setting['pictures']} conversations about {setting['pictures']} pictures "
-        f"({setting['image_positions']} positions each), {setting['epochs']} epochs in steps of {setting['batch_size']}, in the same "
-        "order, in bfloat16 with AdamW. Medians (and extremes) of processes that take turns; ratios are formed pair by pair.",
+        f"Both sides train the same weights on the same conversations ({setting['image_positions']} positions per picture, two "
+        "conversations about each), in the same order, with AdamW. Medians (and extremes) of processes that take turns; ratios are "
+        "formed pair by pair.",
     ]
     for stage, entry in values["stages"].items():
         what = {"align": "the projector learns", "instruct": "the projector and the language model learn"}[stage]
@@ -211,7 +218,12 @@ def _page(values: dict[str, Any]) -> str:
         ]
         wanted = f"wanted: {TARGETS[stage]:.0f} × the samples, {TARGETS['memory']} × the memory"
         head = ["", "samples/s, whole training", "first epoch", "later epochs", "tokens/s", "peak memory, GiB"]
-        parts += [f"## {stage}: {what} ({wanted})", table(head, rows)]
+        size = setting["sizes"][stage]
+        amount = (
+            f"{2 * size['pictures']} conversations about {size['pictures']} pictures, {size['epochs']} epochs in steps of "
+            f"{size['batch_size']}."
+        )
+        parts += [f"## {stage}: {what} ({wanted})", amount, table(head, rows)]
         losses = ", ".join(
             f"{100 * r['first_loss_difference']:.2f} % at the first step and at most {100 * r['largest_loss_difference']:.2f} % "
             f"in {entry['sides']['triptych']['steps']} steps ({name})"

@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "triptych"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "config"),
-    ("custom", "environment", "files"),
+    ("custom", "environment", "files", "packed"),
     ("conversation", "weights"),
     ("encoders", "adapters", "language", "scenes"),
     ("fusion",),

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
+from triptych import packed
+
 NAME = "triptych_tower"
 """The implementation's name in a transformers configuration."""
 
@@ -42,6 +44,7 @@ def attention(
 
 
 def accelerate(model: Any) -> None:
-    """Let a tower of transformers attend this way."""
+    """Let a tower of transformers attend this way, its linear layers packed."""
     AttentionInterface.register(NAME, attention)
     model.set_attn_implementation(NAME)
+    packed.pack(model)

@@ -15,7 +15,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 from transformers.models.llama.modeling_llama import LlamaAttention, LlamaMLP, LlamaRMSNorm
 
-from triptych.language import kernels, packed
+from triptych import packed
+from triptych.language import kernels
 
 NAME = "triptych"
 """The attention implementation's name in a transformers configuration."""
