@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from triptych.packed import PackedLinear, available, pack
+from triptych.packed import PackedLinear, available, pack, release
 
 pytestmark = pytest.mark.skipif(not available(), reason="this processor has no bfloat16 products")
 
@@ -63,3 +63,13 @@ def test_other_precisions_pass() -> None:
     layer = PackedLinear(8, 8).requires_grad_(False)
     x = torch.randn(2, 8)
     torch.testing.assert_close(layer(x), nn.functional.linear(x, layer.weight, layer.bias))
+
+
+def test_copies_can_be_dropped_and_come_back() -> None:
+    _, packed = pair(True)
+    x = torch.ones(2, 48).bfloat16()
+    before = packed(x)
+    assert isinstance(packed, PackedLinear) and packed._packed is not None
+    release(packed)
+    assert packed._packed is None
+    assert torch.equal(packed(x), before)

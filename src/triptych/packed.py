@@ -91,3 +91,10 @@ def pack(model: nn.Module) -> None:
     for module in model.modules():
         if type(module) is nn.Linear:
             module.__class__ = PackedLinear
+
+
+def release(model: nn.Module) -> None:
+    """Drop the copies of a model that will not compute for a while; they come back when it does."""
+    for module in model.modules():
+        if isinstance(module, PackedLinear):
+            module._packed = module._turned = None

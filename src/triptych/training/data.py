@@ -16,6 +16,7 @@ from triptych.data.sources import Source
 from triptych.data.sources import build as build_source
 from triptych.errors import DataError
 from triptych.model.composed import MultimodalModel
+from triptych.packed import release
 from triptych.recipe import Recipe
 from triptych.training.config import StageConfig
 from triptych.training.progress import Console
@@ -97,6 +98,7 @@ def _encode(model: MultimodalModel, reader: Reader, steps: int, console: Console
         media = list(_media(reader, draws))
         bar.total(len(media))
         encode_missing(media, model.encoder(), reader.cache, bar.advance)
+    release(model.encoder())
 
 
 def _media(reader: Reader, draws: Iterable[tuple[str, int]]) -> Iterator[Image]:
