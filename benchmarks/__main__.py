@@ -9,16 +9,20 @@ import time
 
 from benchmarks.results import FOLDER, Settings
 
-NAMES = ("startup", "training", "generation", "profile")
+SPEED = ("startup", "training", "generation", "profile")
+NAMES = (*SPEED, "minis", "zero_init")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Side-by-side measurements.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; all by default")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}; those of speed by default")
     parser.add_argument("--runs", type=int, default=5, help="rounds of alternating runs (5)")
     parser.add_argument("--quick", action="store_true", help="one round on little data, to see that everything works")
     parser.add_argument(
-        "--variants", nargs="+", default=[], help="of generation: distinct, shared, seen; all by default"
+        "--variants",
+        nargs="+",
+        default=[],
+        help="of generation: distinct, shared, seen; of minis: systems; all by default",
     )
     parser.add_argument(
         "--baselines", nargs="+", default=[], choices=("mixed", "pure"), help="of training: precision of the other side"
@@ -38,7 +42,7 @@ def main() -> None:
         tuple(chosen.variants),
         tuple(chosen.baselines),
     )
-    for name in chosen.names or NAMES:
+    for name in chosen.names or SPEED:
         began = time.perf_counter()
         settings.say(f"== {name}")
         importlib.import_module(f"benchmarks.{name}").run(settings)

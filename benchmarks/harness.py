@@ -61,12 +61,7 @@ def run_side(side: Side, environment: Mapping[str, str] | None = None) -> Measur
             json.dumps(dict(side.arguments)),
             str(answer),
         ]
-        variables = {
-            **os.environ,
-            "PYTHONPATH": _python_path(),
-            "TOKENIZERS_PARALLELISM": "false",
-            **(environment or {}),
-        }
+        variables = {**child_environment(), **(environment or {})}
         load = os.getloadavg()[0]
         with said.open("wb") as output:
             began = time.perf_counter()
@@ -122,5 +117,7 @@ def pairwise_ratio(numerators: Sequence[float], denominators: Sequence[float]) -
     return summary([a / b for a, b in zip(numerators, denominators, strict=True)])
 
 
-def _python_path() -> str:
-    return os.pathsep.join([str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])])
+def child_environment() -> dict[str, str]:
+    """Variables of a measuring process: this checkout's sources come first."""
+    path = os.pathsep.join([str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**os.environ, "PYTHONPATH": path, "TOKENIZERS_PARALLELISM": "false"}

@@ -53,7 +53,9 @@ def run(settings: Settings) -> None:
                 sides, settings.runs, lambda *_, places=caches: fresh_cache(next(places)), settings.say
             )
     name = "-".join(["training", *settings.baselines])
-    write(name, {"setting": {"sizes": sizes, **made}, "equality": equal, "stages": _compared(measured)}, _page, settings)
+    write(
+        name, {"setting": {"sizes": sizes, **made}, "equality": equal, "stages": _compared(measured)}, _page, settings
+    )
 
 
 def ours(folder: str, stage: str) -> dict[str, Any]:

@@ -16,7 +16,8 @@ from torch import nn
 
 from triptych.adapters import AdapterConfig, LinearConfig, MLPConfig, build
 from triptych.adapters.adapter import Adapter
-from triptych.adapters.grid import GridAdapter, pool_grid
+from triptych.adapters.grid import GridAdapter
+from triptych.adapters.pooled import pool_grid
 from triptych.custom import CustomConfig
 from triptych.errors import RecipeError
 

@@ -147,7 +147,7 @@ class TestPublishedCounts:
         assert plan(chosen, "h100").parts[0].parameters == 3 * layer + 2 * 512 * 64 + 64
 
     def test_every_shipped_architecture_can_be_built(self) -> None:
-        known = architectures._known()
+        known = architectures.known()
         assert set(known["same_as"].values()) <= set(known["language"]) | set(known["vision"])
 
 

@@ -1,6 +1,21 @@
 """Adapters: from an encoder's features to the language model's space."""
 
 from triptych.adapters.build import build
-from triptych.adapters.config import AdapterConfig, LinearConfig, MLPConfig
+from triptych.adapters.config import (
+    AdapterConfig,
+    ConnectorConfig,
+    LinearConfig,
+    MLPConfig,
+    PerceiverConfig,
+    QFormerConfig,
+)
 
-__all__ = ["AdapterConfig", "LinearConfig", "MLPConfig", "build"]
+__all__ = [
+    "AdapterConfig",
+    "ConnectorConfig",
+    "LinearConfig",
+    "MLPConfig",
+    "PerceiverConfig",
+    "QFormerConfig",
+    "build",
+]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -23,6 +25,9 @@ class Adapter(nn.Module):
         self.language_dim = language_dim
         self.embedding_std = embedding_std
 
+    reads_text: bool = False
+    """Whether `forward` makes use of the text around a medium; one that does not need not be given any."""
+
     @property
     def dtype(self) -> torch.dtype:
         """The precision of the parameters, which features are cast to and outputs have."""
@@ -36,11 +41,16 @@ class Adapter(nn.Module):
         """
         raise NotImplementedError
 
-    def forward(self, features: Tensor) -> Tensor:
-        """`[N, output_tokens(T), language_dim]` from features `[N, T, encoder_dim]` of any float type."""
+    def forward(self, features: Tensor, texts: Sequence[str] | None = None) -> Tensor:
+        """`[N, output_tokens(T), language_dim]` from features `[N, T, encoder_dim]` of any float type.
+
+        Args:
+            features: Of N media of one length.
+            texts: The text of the message that each medium stands in, for adapters that read it; others look away.
+        """
         raise NotImplementedError
 
-    def content(self, features: Tensor) -> Tensor:
+    def content(self, features: Tensor, texts: Sequence[str] | None = None) -> Tensor:
         """The positions of the output that depend on the medium, `[N, T'', D]`: all, unless an adapter adds others."""
-        adapted: Tensor = self(features)
+        adapted: Tensor = self(features, texts) if self.reads_text else self(features)
         return adapted

@@ -5,8 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, assert_never
 
-from triptych.adapters.config import GridOptions, LinearConfig, MLPConfig
+from triptych.adapters.config import (
+    AnyAdapterConfig,
+    ConnectorConfig,
+    GridOptions,
+    LinearConfig,
+    MLPConfig,
+    PerceiverConfig,
+    QFormerConfig,
+)
+from triptych.adapters.limits import mistake
 from triptych.custom import CustomConfig, build_custom
+from triptych.errors import RecipeError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,12 +25,15 @@ if TYPE_CHECKING:
 
 
 def build(
-    config: LinearConfig | MLPConfig | CustomConfig,
+    config: AnyAdapterConfig,
     encoder_dim: int,
     grid: tuple[int, int],
     language_dim: int,
     embedding_std: float,
     embed_text: Callable[[str], Tensor] | None = None,
+    tokenise: Callable[[str], list[int]] | None = None,
+    vocabulary: int | None = None,
+    tokens: int | None = None,
 ) -> Adapter:
     """Build an adapter with fresh weights in float32.
 
@@ -31,44 +44,61 @@ def build(
         language_dim: Width of the language model.
         embedding_std: Standard deviation of the language model's token embeddings.
         embed_text: Text → token embeddings `[L, language_dim]`, what `markers` start from; noise without it.
+        tokenise: Text → the language model's ids, for adapters that read text.
+        vocabulary: One more than the largest id.
+        tokens: Positions of the encoder's features of one medium, where that is known beforehand.
 
     Raises:
-        RecipeError: A custom adapter cannot be imported or does not take its options.
+        RecipeError: The adapter cannot take what the encoder puts out or what the language model takes in; or a custom
+            adapter cannot be imported or does not take its options.
     """
-    adapter = _build(config, encoder_dim, grid, language_dim, embedding_std)
+    beside = 0 if tokens is None else tokens % (grid[0] * grid[1])
+    if (reason := mistake(config, grid, beside, encoder_dim, language_dim)) is not None:
+        raise RecipeError(reason)
+    adapter = _build(config, (encoder_dim, grid, language_dim, embedding_std), tokenise, vocabulary)
     if isinstance(config, GridOptions) and config.markers == "places":
         from triptych.adapters.markers import Marked
 
-        return Marked(adapter, embed_text)
+        adapter = Marked(adapter, embed_text)
+    if tokens is not None:
+        try:
+            adapter.output_tokens(tokens)
+        except ValueError as error:
+            raise RecipeError(f"kind {config.kind!r}: cannot take what the encoder puts out: {error}") from error
     return adapter
 
 
 def _build(
-    config: LinearConfig | MLPConfig | CustomConfig,
-    encoder_dim: int,
-    grid: tuple[int, int],
-    language_dim: int,
-    embedding_std: float,
+    config: AnyAdapterConfig,
+    sizes: tuple[int, tuple[int, int], int, float],
+    tokenise: Callable[[str], list[int]] | None,
+    vocabulary: int | None,
 ) -> Adapter:
     match config:
         case LinearConfig():
             from triptych.adapters.linear import Linear
 
-            return Linear(config, encoder_dim, grid, language_dim, embedding_std)
+            return Linear(config, *sizes)
         case MLPConfig():
             from triptych.adapters.mlp import MLP
 
-            return MLP(config, encoder_dim, grid, language_dim, embedding_std)
+            return MLP(config, *sizes)
+        case QFormerConfig():
+            from triptych.adapters.qformer_adapter import QFormerAdapter
+
+            return QFormerAdapter(config, *sizes, tokenise, vocabulary)
+        case PerceiverConfig():
+            from triptych.adapters.perceiver import Perceiver
+
+            return Perceiver(config, *sizes)
+        case ConnectorConfig():
+            from triptych.adapters.connector import Connector
+
+            return Connector(config, *sizes)
         case CustomConfig():
             from triptych.adapters.adapter import Adapter
 
-            return build_custom(
-                config,
-                Adapter,
-                encoder_dim=encoder_dim,
-                grid=grid,
-                language_dim=language_dim,
-                embedding_std=embedding_std,
-            )
+            names = ("encoder_dim", "grid", "language_dim", "embedding_std")
+            return build_custom(config, Adapter, **dict(zip(names, sizes, strict=True)))
         case _:
             assert_never(config)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -10,8 +10,8 @@ from triptych.config import Config
 from triptych.custom import CUSTOM_TAG, CustomConfig, kind_tag
 
 
-class GridOptions(Config):
-    """Options of the adapters that keep the grid of the encoder's features."""
+class AdapterOptions(Config):
+    """Options of every kind of adapter: what stands in front of it, and the scale of what comes out."""
 
     normalise: bool = Field(True, description="LayerNorm in front, so that every encoder's features have one scale")
     positions: bool = Field(True, description="a learned position per output cell, starting at zero")
@@ -24,17 +24,22 @@ class GridOptions(Config):
         description="`embeddings`: start at the standard deviation of the language model's token embeddings; "
         "`normalised`: keep every position at it (an RMS norm with a learned gain)",
     )
+
+    @model_validator(mode="after")
+    def _pool_has_a_reduction(self) -> AdapterOptions:
+        if self.pool > 1 and self.reduction == "none":
+            raise ValueError(f"`pool: {self.pool}` needs `reduction: average` or `reduction: pixel_shuffle`")
+        return self
+
+
+class GridOptions(AdapterOptions):
+    """Options of the adapters that keep the grid of the encoder's features."""
+
     markers: Literal["none", "places"] = Field(
         "none",
         description="`places`: in front of each cell stand vectors that start as the words for its place (`top left`), "
         "so that a language model can look things up in a picture as it does in a text",
     )
-
-    @model_validator(mode="after")
-    def _pool_has_a_reduction(self) -> GridOptions:
-        if self.pool > 1 and self.reduction == "none":
-            raise ValueError(f"`pool: {self.pool}` needs `reduction: average` or `reduction: pixel_shuffle`")
-        return self
 
 
 class LinearConfig(GridOptions):
@@ -52,10 +57,89 @@ class MLPConfig(GridOptions):
     activation: Literal["gelu", "silu", "relu"] = "gelu"
 
 
+class ResamplerOptions(AdapterOptions):
+    """Options of the adapters in which a fixed number of learned vectors ask the features."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_cells_to_mark(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("markers") is not None:
+            raise ValueError(
+                "`markers` stand in front of the cells of a grid, and learned vectors have no places in one: "
+                "leave them out, or take `kind: linear` or `kind: mlp`"
+            )
+        return values
+
+    positions: bool = Field(
+        False,
+        description="a learned position per cell of the features, starting at zero: for encoders whose features do not "
+        "say where they are (a convolutional network's)",
+    )
+
+
+class QFormerConfig(ResamplerOptions):
+    """A querying transformer (BLIP-2, InstructBLIP); the defaults are BLIP-2's."""
+
+    kind: Literal["qformer"] = "qformer"
+    queries: int = Field(32, ge=1, le=4096, description="learned queries, and positions that come out")
+    layers: int = Field(12, ge=1, le=96)
+    width: int = Field(768, ge=1, description="channels of the queries")
+    heads: int = Field(12, ge=1, description="attention heads; divides `width`")
+    intermediate: int = Field(3072, ge=1, description="width inside the feed-forward layers")
+    cross_every: int = Field(2, ge=1, description="layers 0, k, 2k, … look at the features")
+    instruction: bool = Field(
+        False, description="the queries also read the text of the message that the medium stands in (InstructBLIP)"
+    )
+    text_tokens: int = Field(128, ge=1, le=4096, description="tokens of that text that are read; what follows is not")
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _heads_divide_the_width(self) -> QFormerConfig:
+        if self.width % self.heads:
+            raise ValueError(f"`heads: {self.heads}` does not divide `width: {self.width}`")
+        return self
+
+
+class PerceiverConfig(ResamplerOptions):
+    """A Perceiver resampler (Flamingo); the defaults are OpenFlamingo's."""
+
+    kind: Literal["perceiver"] = "perceiver"
+    normalise: bool = Field(False, description="LayerNorm in front; every layer has one of its own for the features")
+    latents: int = Field(64, ge=1, le=4096, description="learned latents, and positions that come out")
+    depth: int = Field(6, ge=1, le=96, description="number of layers")
+    heads: int = Field(8, ge=1)
+    head_dim: int = Field(64, ge=1, description="channels of a head")
+    ff_mult: int = Field(4, ge=1, description="width inside the feed-forward layers over that of the features")
+    activation: Literal["gelu", "relu"] = Field("gelu", description="Idefics takes relu")
+    qk_norm: bool = Field(False, description="LayerNorm on the queries and keys of each head (Idefics)")
+    media_positions: int = Field(
+        0, ge=0, le=4096, description="learned embeddings of the place in time of so many grids (frames) in a medium"
+    )
+    project: bool = Field(True, description="a linear layer to the language model's width; false where they are equal")
+
+
+class ConnectorConfig(ResamplerOptions):
+    """The XConnector of Kosmos-1 and Kosmos-2: one layer of attention."""
+
+    kind: Literal["connector"] = "connector"
+    latents: int = Field(64, ge=1, le=4096, description="learned latents, and positions that come out")
+    heads: int | None = Field(
+        None, ge=1, description="attention heads; null takes one per 64 channels of the language model (Kosmos: 32)"
+    )
+
+
 AdapterConfig: TypeAlias = Annotated[
     Annotated[LinearConfig, Tag("linear")]
     | Annotated[MLPConfig, Tag("mlp")]
+    | Annotated[QFormerConfig, Tag("qformer")]
+    | Annotated[PerceiverConfig, Tag("perceiver")]
+    | Annotated[ConnectorConfig, Tag("connector")]
     | Annotated[CustomConfig, Tag(CUSTOM_TAG)],
     Discriminator(kind_tag),
 ]
 """One of the kinds of adapters, told apart by `kind`."""
+
+AnyAdapterConfig: TypeAlias = (
+    LinearConfig | MLPConfig | QFormerConfig | PerceiverConfig | ConnectorConfig | CustomConfig
+)
+"""The same for annotations of functions."""

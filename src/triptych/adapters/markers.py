@@ -43,7 +43,7 @@ class Marked(Adapter):
         cells = self.inner.output_tokens(n)
         return cells + cells // self.cells * len(self.markers)
 
-    def forward(self, features: Tensor) -> Tensor:
+    def forward(self, features: Tensor, texts: Sequence[str] | None = None) -> Tensor:  # noqa: ARG002
         """`[N, T', D]`: each cell behind its markers."""
         cells = self.inner(features)
         count = len(cells)
@@ -52,7 +52,7 @@ class Marked(Adapter):
         order = torch.tensor(self._layout, device=cells.device)
         return torch.cat([markers, grids], dim=1)[:, order].reshape(count, -1, self.language_dim)
 
-    def content(self, features: Tensor) -> Tensor:
+    def content(self, features: Tensor, texts: Sequence[str] | None = None) -> Tensor:  # noqa: ARG002
         """The cells without the markers."""
         return self.inner.content(features)
 

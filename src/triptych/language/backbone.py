@@ -62,21 +62,32 @@ class LanguageModel(nn.Module):
         limit = getattr(self.config, "max_position_embeddings", None)
         return int(limit) if limit else None
 
-    def part(self, name: Literal["", "layers", "embeddings", "lora"] | str) -> Iterator[tuple[str, nn.Parameter]]:
+    def part(
+        self, name: Literal["", "layers", "norms", "biases", "embeddings", "lora"] | str
+    ) -> Iterator[tuple[str, nn.Parameter]]:
         """The named parameters of a part: all but LoRA (``""``), `layers`, `embeddings` (and the head), or `lora`.
+
+        Of the layers, `norms` are the weights of normalisations, told by their shape: no other `weight` is a vector;
+        and `biases` all parameters of that name, normalisations' too (LLaMA has none).
 
         Raises:
             KeyError: There is no such part.
         """
         outer = {id(self.embedding.weight)} | {id(p) for p in self.model.get_output_embeddings().parameters()}
-        kinds = {"": {"layers", "embeddings"}, "layers": {"layers"}, "embeddings": {"embeddings"}, "lora": {"lora"}}[
-            name
-        ]
+        layers = {"matrices", "norms", "biases"}
+        kinds = {"": {*layers, "embeddings"}, "layers": layers}.get(name) or {
+            part: {part} for part in ("norms", "biases", "embeddings", "lora")
+        }[name]
         for key, parameter in self.named_parameters():
-            if any(step.startswith("lora_") for step in key.split(".")):  # how peft names what it inserts
+            steps = key.split(".")
+            if any(step.startswith("lora_") for step in steps):  # how peft names what it inserts
                 kind = "lora"
+            elif id(parameter) in outer:
+                kind = "embeddings"
+            elif steps[-1] == "weight" and parameter.dim() == 1:
+                kind = "norms"
             else:
-                kind = "embeddings" if id(parameter) in outer else "layers"
+                kind = "biases" if steps[-1] == "bias" else "matrices"
             if kind in kinds:
                 yield key, parameter
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from itertools import chain
 from typing import Any
 
 import torch
@@ -13,11 +15,16 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from triptych.conversation import Image
 from triptych.encoders.encoder import Encoder
+from triptych.fusion.fusion import Fusion
+from triptych.fusion.memory import Spot
 from triptych.language import fast
 from triptych.language.backbone import LanguageModel
 
 WORKING = 4
 """Results that are alive at the same time in an encoder that keeps nothing: input, widened, activated, output."""
+
+INSTRUCTION = "a question of sixteen words that someone may ask about what is seen in the picture"
+"""What an adapter that reads text is taken to read."""
 
 
 class _Fused(torch.autograd.Function):
@@ -67,7 +74,14 @@ def kept_bytes(run: Callable[[], Tensor], parameters: Iterable[nn.Parameter]) ->
     return total
 
 
-def language_bytes(language: LanguageModel, rows: int, length: int, learning_below: bool) -> int:
+def language_bytes(
+    language: LanguageModel,
+    rows: int,
+    length: int,
+    learning_below: bool,
+    fusion: Fusion | None = None,
+    adapted: Sequence[int] = (),
+) -> int:
     """Activations of `rows` rows of `length` tokens; what learns is said by the parameters' `requires_grad`.
 
     Args:
@@ -75,6 +89,8 @@ def language_bytes(language: LanguageModel, rows: int, length: int, learning_bel
         rows: Rows in one forward pass.
         length: Of a row.
         learning_below: Whether the embeddings carry a gradient.
+        fusion: What is put into the language model.
+        adapted: Positions of the adapted media beside the rows, medium by medium.
     """
     embeddings = torch.empty(rows, length, language.dim, dtype=language.embedding.weight.dtype, device="meta")
     embeddings.requires_grad_(learning_below)
@@ -84,11 +100,24 @@ def language_bytes(language: LanguageModel, rows: int, length: int, learning_bel
     mask = None if packs_itself else torch.ones(rows, 1, length, length, dtype=torch.bool, device="meta")
 
     def run() -> Tensor:
-        hidden: Tensor = language(embeddings, numbers, numbers if packs_itself else None, mask)
+        with _reading(fusion, adapted, embeddings, numbers, learning_below):
+            hidden: Tensor = language(embeddings, numbers, numbers if packs_itself else None, mask)
         return hidden
 
     with _FusedAttention():
-        return kept_bytes(run, language.parameters())
+        return kept_bytes(run, chain(language.parameters(), fusion.parameters() if fusion is not None else ()))
+
+
+def _reading(
+    fusion: Fusion | None, adapted: Sequence[int], embeddings: Tensor, numbers: Tensor, learning_below: bool
+) -> AbstractContextManager[None]:
+    """The media spread over the rows, a document each."""
+    if fusion is None:
+        return nullcontext()
+    width = embeddings.shape[-1]
+    features = [torch.empty(tokens, width, device="meta", requires_grad=learning_below) for tokens in adapted]
+    spots = [Spot(i % len(embeddings), i, i, i) for i in range(len(features))]
+    return fusion.reading(fusion.remember(features, spots, len(embeddings), embeddings), numbers, numbers)
 
 
 def spelled_out_bytes(language: LanguageModel, rows: int, length: int) -> int:
@@ -103,7 +132,8 @@ def spelled_out_bytes(language: LanguageModel, rows: int, length: int) -> int:
 def adapter_bytes(adapter: nn.Module, encoder: Encoder, pictures: int) -> int:
     """Activations of an adapter that learns."""
     features = torch.empty(pictures, encoder.tokens(Image(b"")), encoder.dim, device="meta")
-    return kept_bytes(lambda: adapter(features), adapter.parameters())
+    with _FusedAttention():
+        return kept_bytes(lambda: _adapted(adapter, features), adapter.parameters())
 
 
 def adapter_flops(adapter: nn.Module, encoder: Encoder) -> int:
@@ -111,11 +141,18 @@ def adapter_flops(adapter: nn.Module, encoder: Encoder) -> int:
     tokens = encoder.tokens(Image(b""))
     features = torch.empty(1, tokens, encoder.dim, device="meta", requires_grad=_learns(encoder))
     with FlopCounterMode(display=False) as counter:
-        adapted: Tensor = adapter(features)
+        adapted = _adapted(adapter, features)
         if adapted.requires_grad:
             adapted.sum().backward()  # type: ignore[no-untyped-call]
     adapter.zero_grad()
     return int(counter.get_total_flops())
+
+
+def _adapted(adapter: nn.Module, features: Tensor) -> Tensor:
+    """What an adapter makes of features `[N, T, D_enc]`, and of a text to each where it reads one."""
+    reads = getattr(adapter, "reads_text", False)
+    adapted: Tensor = adapter(features, [INSTRUCTION] * len(features)) if reads else adapter(features)
+    return adapted
 
 
 def encoder_bytes(encoder: Encoder, pictures: int) -> int:

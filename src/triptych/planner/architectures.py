@@ -1,14 +1,11 @@
 """From weights to the architecture behind them, without the weights: a plan needs shapes only.
 
-Looked for in the recipe itself, in a list shipped with Triptych (`architectures.json`), in files at hand, and last in
+Looked for in the recipe itself, in the list shipped with Triptych (`triptych.weights.architectures`), in files at hand, and last in
 the model's `config.json` on the hub (a few kilobytes).
 """
 
 from __future__ import annotations
 
-import functools
-import json
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +13,8 @@ from triptych.encoders.config import HuggingFaceConfig
 from triptych.errors import RecipeError, TriptychError
 from triptych.language.config import LanguageConfig
 from triptych.weights import SMOLLM2, FileSource, HubSource, PyPISource, RunSource, cache_folder, fetch, parse
+from triptych.weights.architectures import SMOLLM2_REPOSITORY, known, shipped
 from triptych.weights.cache import offline
-
-SMOLLM2_REPOSITORY = "HuggingFaceTB/SmolLM2-135M-Instruct"
-"""What the embedded default's language model is called on the hub."""
 
 
 def language_architecture(config: LanguageConfig, base: Path | None = None) -> Any:
@@ -70,20 +65,6 @@ def vision_architecture(config: HuggingFaceConfig, base: Path | None = None) -> 
     return tower
 
 
-def shipped(kind: str, repository: str) -> dict[str, Any] | None:
-    """The architecture of a repository on the hub from the list that Triptych ships, if it is there."""
-    known = _known()
-    found: dict[str, Any] | None = known[kind].get(known["same_as"].get(repository, repository))
-    return found
-
-
-@functools.cache
-def _known() -> dict[str, dict[str, Any]]:
-    text = resources.files("triptych.planner").joinpath("architectures.json").read_text(encoding="utf-8")
-    known: dict[str, dict[str, Any]] = json.loads(text)
-    return known
-
-
 def _made(values: dict[str, Any]) -> Any:
     from transformers import AutoConfig
 
@@ -120,9 +101,9 @@ def _from_hub(source: HubSource) -> Any:
             raise
         except Exception as error:  # requests', httpx's and the hub's own kinds, by version
             reason = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0]}"
-    known = _known()
+    listed = known()
     raise RecipeError(
         f"{source.uri}: its architecture is not known here, and the hub did not tell it ({reason}). Give "
         "`architecture` instead of `weights` for the plan, or use one of those that Triptych knows: "
-        + ", ".join([*known["language"], *known["vision"], *known["same_as"]])
+        + ", ".join([*listed["language"], *listed["vision"], *listed["same_as"]])
     )

@@ -12,14 +12,14 @@ from typing import Any
 
 from triptych.conversation import Conversation
 from triptych.custom import CustomConfig
-from triptych.data.config import CocoCaptionsConfig, DataConfig, LlavaConfig
+from triptych.data.config import DataConfig
 from triptych.data.sources import Source
 from triptych.data.sources import build as build_source
 from triptych.errors import DataError, RecipeError
 from triptych.language.template import ChatTemplate
 from triptych.planner.tokens import at_hand
 from triptych.recipe import Recipe
-from triptych.scenes.config import ScenesConfig
+from triptych.scenes.config import EpisodesConfig, ScenesConfig
 from triptych.sequence.plan import Refusal, plan
 
 SAMPLE = 256
@@ -94,6 +94,8 @@ def _size(name: str, recipe: Recipe, template: ChatTemplate | None) -> DatasetSi
     base = Path(recipe.base)
     if isinstance(config, ScenesConfig) and not at_hand(config.font, base):
         return _typical_scenes(name, config)
+    if isinstance(config, EpisodesConfig) and not at_hand(config.font, base):
+        return _expected(name, config, "its font has not been fetched")
     try:
         source = build_source(config, base)
     except DataError as error:
@@ -106,7 +108,9 @@ def _size(name: str, recipe: Recipe, template: ChatTemplate | None) -> DatasetSi
         if planned is not None:
             return planned
     texts = [len(message.text) for conversation in read for message in conversation.messages]
-    answers = [len(m.text) for conversation in read for m in conversation.messages if m.role == "assistant"]
+    answers = [
+        len(m.text) for conversation in read for m in conversation.messages if m.role in ("assistant", "document")
+    ]
     return DatasetSize(
         name,
         len(source),
@@ -162,18 +166,27 @@ def _typical_scenes(name: str, config: ScenesConfig) -> DatasetSize:
         "questions": questions,
         "caption": SCENE_CAPTION,
         "mixed": ((questions[0] + SCENE_CAPTION[0]) / 2, (questions[1] + SCENE_CAPTION[1]) / 2),
+        "document": (SCENE_CAPTION[1], SCENE_CAPTION[1]),
+        "text": (SCENE_CAPTION[1], SCENE_CAPTION[1]),
     }[config.style]
-    return DatasetSize(name, config.count, 1.0, SYSTEM_TOKENS + text, supervised, "drawn on demand; typical lengths")
+    return DatasetSize(
+        name,
+        config.count,
+        0.0 if config.style == "text" else 1.0,
+        SYSTEM_TOKENS + text,
+        supervised,
+        "drawn on demand; typical lengths",
+    )
 
 
 def _expected(name: str, config: DataConfig, reason: str) -> DatasetSize:
     """What the recipe expects of a dataset that cannot be read."""
     text, supervised = UNKNOWN_TEXT
-    expected = config.expected if isinstance(config, LlavaConfig | CocoCaptionsConfig) else None
+    expected = None if isinstance(config, CustomConfig | ScenesConfig | EpisodesConfig) else config.expected
     if expected is None:
-        count = config.count if isinstance(config, ScenesConfig) else None
+        count = config.count if isinstance(config, ScenesConfig | EpisodesConfig) else None
         return DatasetSize(name, count, 1.0, text, supervised, f"not at hand ({reason}); lengths are assumed")
-    limit = None if isinstance(config, CustomConfig | ScenesConfig) else config.limit
+    limit = None if isinstance(config, CustomConfig | ScenesConfig | EpisodesConfig) else config.limit
     return DatasetSize(
         name,
         expected.records if limit is None else min(limit, expected.records),

@@ -12,6 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from triptych.fusion.cross_attend import CrossAttend, GatedBlock
+from triptych.fusion.fusion import Fusion
+from triptych.fusion.prompt import Prompt
 from triptych.language.backbone import LanguageModel
 from triptych.model.composed import MultimodalModel
 
@@ -77,7 +80,7 @@ def language_shape(language: LanguageModel) -> LanguageShape:
 def learning(model: MultimodalModel) -> Learning:
     """What learns, as the parameters' `requires_grad` says."""
     language = model.language
-    panels = [*model.adapters.parameters(), *model.encoders.parameters()]
+    panels = [*model.adapters.parameters(), *model.encoders.parameters(), *model.fusion.parameters()]
     return Learning(
         layers=any(parameter.requires_grad for _, parameter in language.part("layers")),
         lora=any(parameter.requires_grad for _, parameter in language.part("lora")),
@@ -99,6 +102,35 @@ def backward_flops(shape: LanguageShape, tokens: float, supervised: float, row: 
     to_input = 2 * (shape.trunk + shape.lora) + ATTENTION_BACKWARD * shape.attention * row
     to_weights = 2 * shape.trunk * learns.layers + 2 * shape.lora * learns.lora
     return tokens * (to_input + to_weights) + supervised * to_head
+
+
+def fusion_flops(fusion: Fusion, tokens: float, media: float, beside: float) -> float:
+    """FLOPs, forward, of what a fusion puts into the language model.
+
+    Args:
+        fusion: Which one.
+        tokens: That are read.
+        media: Positions of adapted media, in all.
+        beside: Positions of adapted media beside a row, which its tokens look at.
+    """
+    match fusion:
+        case CrossAttend():
+            found = 0.0
+            for block in fusion.blocks:
+                assert isinstance(block, GatedBlock)
+                projections = block.key.weight.numel() + block.value.weight.numel()
+                matrices = sum(parameter.numel() for parameter in block.parameters() if parameter.dim() == 2)
+                attention = 4 * block.key.out_features * beside
+                found += tokens * (2 * (matrices - projections) + attention) + media * 2 * projections
+            return found
+        case Prompt():
+            # Projecting the prompts costs as much as reading a few tokens more; what counts is that all look at them.
+            width = fusion.heads * fusion.head_dim
+            late = len(fusion.gates) * fusion.config.length
+            early = len(fusion.early.gates) * beside if fusion.early is not None else 0.0
+            return tokens * 4 * width * (late + early)
+        case _:
+            return 0.0
 
 
 def _active_share(config: Any) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from triptych.conversation import Image
 from triptych.encoders.encoder import Encoder
 from triptych.model.composed import MultimodalModel
 from triptych.planner import activations
@@ -92,7 +93,12 @@ def _passing(model: MultimodalModel, stage: StageConfig, load: Load, device: Dev
         learns = learning(model)
         kept = 0.0
         if learns.backward:
-            kept = activations.language_bytes(model.language, load.rows, load.row, learns.below)
+            adapted = [
+                adapter.output_tokens(encoder.tokens(Image(b"")))
+                for adapter, encoder in ((model.adapter(name), model.encoder(name)) for name in model.adapters)
+                for _ in range(load.pictures)
+            ]
+            kept = activations.language_bytes(model.language, load.rows, load.row, learns.below, model.fusion, adapted)
             kept += activations.spelled_out_bytes(model.language, load.rows, load.row) if device.is_cpu else 0
         head = model.language.model.get_output_embeddings().weight
         found.append(("activations of the language model", kept))

@@ -10,13 +10,15 @@ import torch
 
 from triptych.adapters.adapter import Adapter
 from triptych.adapters.build import build as build_adapter
-from triptych.adapters.config import GridOptions
+from triptych.adapters.config import AdapterOptions
+from triptych.conversation import Image
 from triptych.custom import CustomConfig
 from triptych.encoders.build import build as build_encoder
 from triptych.encoders.config import EfficientNetConfig, EncoderConfig, HuggingFaceConfig
 from triptych.encoders.encoder import Encoder
+from triptych.fusion.build import build as build_fusion
 from triptych.language.backbone import LanguageModel
-from triptych.language.build import insert_lora
+from triptych.language.build import insert_lora, random_model
 from triptych.language.fast import accelerate
 from triptych.model.composed import MultimodalModel
 from triptych.planner.architectures import language_architecture, vision_architecture
@@ -62,8 +64,10 @@ def build(recipe: Recipe, bfloat16_encoder: bool, tokenizer: Any | None = None) 
     for modality in recipe.model.modalities:
         encoder = _encoder(getattr(recipe.model.encoders, modality), base, bfloat16_encoder)
         encoders[modality] = encoder
-        adapters[modality] = _adapter(getattr(recipe.model.adapters, modality), encoder, language.dim, tokenizer)
-    return MultimodalModel(language, encoders, adapters, recipe.sequence)
+        adapters[modality] = _adapter(getattr(recipe.model.adapters, modality), encoder, language, tokenizer)
+    with torch.device("meta"):
+        fusion = build_fusion(recipe.model.fusion, language, 1.0)
+    return MultimodalModel(language, encoders, adapters, recipe.sequence, fusion)
 
 
 def parts_of(model: MultimodalModel, recipe: Recipe) -> list[Part]:
@@ -80,14 +84,10 @@ def parts_of(model: MultimodalModel, recipe: Recipe) -> list[Part]:
 
 
 def _language(recipe: Recipe, base: Path) -> LanguageModel:
-    from transformers import AutoModelForCausalLM
-
     config = recipe.model.language
     architecture = language_architecture(config, base)
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(
-            architecture, dtype=getattr(torch, config.precision), attn_implementation="sdpa"
-        )
+        model = random_model(architecture, getattr(torch, config.precision))
         model.config.use_cache = False
         accelerate(model)
         if config.lora is not None:
@@ -120,13 +120,18 @@ def _whole(config: EncoderConfig, base: Path) -> int | None:
     return sum(parameter.numel() for parameter in whole.parameters())
 
 
-def _adapter(config: Any, encoder: Encoder, language_dim: int, tokenizer: Any | None) -> Adapter:
-    if isinstance(config, GridOptions):
+def _adapter(config: Any, encoder: Encoder, language: LanguageModel, tokenizer: Any | None) -> Adapter:
+    if isinstance(config, AdapterOptions):
         # The scale is measured on real numbers, and it is one number: leave it out.
         config = config.model_copy(update={"output_scale": None})
 
     def embed_text(text: str) -> torch.Tensor:
-        return torch.empty(length(text, tokenizer), language_dim, device="meta")
+        return torch.empty(length(text, tokenizer), language.dim, device="meta")
 
+    def tokenise(text: str) -> list[int]:
+        return [0] * length(text, tokenizer)
+
+    tokens = encoder.tokens(Image(b""))
+    words = language.embedding.num_embeddings
     with torch.device("meta"):
-        return build_adapter(config, encoder.dim, encoder.grid, language_dim, 1.0, embed_text)
+        return build_adapter(config, encoder.dim, encoder.grid, language.dim, 1.0, embed_text, tokenise, words, tokens)

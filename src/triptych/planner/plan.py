@@ -14,7 +14,14 @@ from triptych.planner import activations, parts
 from triptych.planner.datasets import DatasetSize, dataset_sizes
 from triptych.planner.devices import DeviceSpec
 from triptych.planner.devices import device as find_device
-from triptych.planner.flops import LanguageShape, backward_flops, forward_flops, language_shape, learning
+from triptych.planner.flops import (
+    LanguageShape,
+    backward_flops,
+    forward_flops,
+    fusion_flops,
+    language_shape,
+    learning,
+)
 from triptych.planner.memory import Load, MemoryItem, stage_memory
 from triptych.planner.parts import Part
 from triptych.planner.tokens import tokenizer_at_hand
@@ -158,6 +165,11 @@ def plan(recipe: Recipe, device: DeviceSpec | str = "cpu", count: int = 1) -> Co
 
 def media_tokens(model: MultimodalModel, modality: str) -> int:
     """Positions that one medium takes in the sequence."""
+    return model.fusion.positions(adapted_tokens(model, modality))
+
+
+def adapted_tokens(model: MultimodalModel, modality: str) -> int:
+    """Positions of what the adapter makes of one medium."""
     from triptych.conversation import Image
 
     tokens: int = model.adapters[modality].output_tokens(model.encoders[modality].tokens(Image(b"")))  # type: ignore[operator]
@@ -249,6 +261,9 @@ def _flops(
         found["language model, backward"] = backward_flops(
             shape, samples * length, samples * supervised, row, learning(model)
         )
+        adapted = media * sum(adapted_tokens(model, modality) for modality in model.adapters)
+        fusing = fusion_flops(model.fusion, samples * length, samples * adapted, row / max(length, 1) * adapted)
+        found["fusion"] = fusing * (1 + learning(model).backward + _learns(model, "fusion"))
     for modality, adapter in model.adapters.items():
         encoder = model.encoders[modality]
         assert isinstance(encoder, Encoder)

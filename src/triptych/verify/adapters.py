@@ -1,0 +1,340 @@
+"""Q-Former, Perceiver resampler and XConnector held against transformers' implementations.
+
+Each check builds a tiny reference with random weights everywhere (queries, norms and biases too), carries them over by
+name, compares; then carries weights of ours to the reference, and compares again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from triptych.adapters.config import ConnectorConfig, PerceiverConfig, QFormerConfig
+from triptych.adapters.connector import Connector
+from triptych.adapters.perceiver import Perceiver
+from triptych.adapters.qformer import QFormer
+from triptych.adapters.qformer_adapter import QFormerAdapter
+from triptych.verify.check import Check, largest_difference
+from triptych.weights.names import NameMap
+
+T = TypeVar("T")
+
+Outputs = Callable[[], Iterator[tuple[str, Tensor, Tensor]]]
+"""Runs both and yields what was compared, our numbers, and theirs."""
+
+LAYER = {
+    "attention.attention.query": "attention.query",
+    "attention.attention.key": "attention.key",
+    "attention.attention.value": "attention.value",
+    "attention.output.dense": "attention.output",
+    "attention.output.LayerNorm": "attention.norm",
+    "crossattention.attention.query": "cross.query",
+    "crossattention.attention.key": "cross.key",
+    "crossattention.attention.value": "cross.value",
+    "crossattention.output.dense": "cross.output",
+    "crossattention.output.LayerNorm": "cross.norm",
+    "intermediate_query.dense": "feed_forward.up",
+    "output_query.dense": "feed_forward.down",
+    "output_query.LayerNorm": "feed_forward.norm",
+    "intermediate.dense": "text_feed_forward.up",
+    "output.dense": "text_feed_forward.down",
+    "output.LayerNorm": "text_feed_forward.norm",
+}
+"""A layer of transformers' Q-Formers (and of LAVIS's, but for the names of the attention) to one of ours."""
+
+
+def qformer_names(theirs: str = "", ours: str = "") -> dict[str, str]:
+    """Patterns for `NameMap`: the layers of transformers' Q-Formers to ours.
+
+    Args:
+        theirs: What stands in front of `encoder.layer`: `qformer.` in transformers' BLIP-2.
+        ours: What stands in front of `layers`.
+    """
+    return {f"{theirs}encoder.layer.{{}}.{their}": f"{ours}layers.{{}}.{our}" for their, our in LAYER.items()}
+
+
+BLIP2 = NameMap(
+    {
+        **qformer_names("qformer."),
+        "qformer.layernorm": "norm",
+        "embeddings.word_embeddings": "words",
+        "embeddings.position_embeddings": "places",
+    }
+)
+"""`Blip2ForImageTextRetrieval`'s `qformer` and `embeddings` to a `QFormer` with its text side."""
+
+BLIP2_ADAPTER = NameMap(
+    {
+        **qformer_names("qformer.", "qformer."),
+        "vision_norm": "norm",
+        "query_tokens": "queries",
+        "qformer.layernorm": "qformer.norm",
+        "language_projection": "projection",
+    }
+)
+"""`Blip2ForConditionalGeneration`'s queries, `qformer` and `language_projection` to the adapter. The normalisation in
+front is `vision_model.post_layernorm` there; `query_tokens` have one dimension more."""
+
+INSTRUCTBLIP = NameMap(
+    {
+        **qformer_names("", "qformer."),
+        "embeddings.layernorm": "qformer.norm",
+        "embeddings.word_embeddings": "qformer.words",
+        "embeddings.position_embeddings": "qformer.places",
+    }
+)
+"""`InstructBlipQFormerModel` to the querying transformer of the adapter."""
+
+IDEFICS = NameMap(
+    {
+        "latents": "latents",
+        "layer_norm": "final_norm",
+        "blocks.{}.0.context_layer_norm": "layers.{}.attention.feature_norm",
+        "blocks.{}.0.latents_layer_norm": "layers.{}.attention.latent_norm",
+        "blocks.{}.0.q_proj": "layers.{}.attention.query",
+        "blocks.{}.0.k_proj": "layers.{}.attention.key",
+        "blocks.{}.0.v_proj": "layers.{}.attention.value",
+        "blocks.{}.0.output_proj": "layers.{}.attention.output",
+        "blocks.{}.0.q_layer_norm": "layers.{}.attention.query_norm",
+        "blocks.{}.0.k_layer_norm": "layers.{}.attention.key_norm",
+        "blocks.{}.1.ln": "layers.{}.feed_forward.0",
+        "blocks.{}.1.fc": "layers.{}.feed_forward.1",
+        "blocks.{}.1.c_proj": "layers.{}.feed_forward.3",
+    }
+)
+"""`IdeficsPerceiverResampler` to the Perceiver without a projection."""
+
+KOSMOS2 = NameMap(
+    {
+        "dense": "projection",
+        "latent_query": "latents",
+        "x_attn.q_proj": "query",
+        "x_attn.k_proj": "key",
+        "x_attn.v_proj": "value",
+        "x_attn.out_proj": "output",
+    }
+)
+"""`Kosmos2ImageToTextProjection` to the connector."""
+
+GRID = (2, 3)
+"""Of the features in these checks."""
+
+
+@torch.no_grad()
+def qformer() -> Iterator[Check]:
+    """BLIP-2's Q-Former in its three ways of reading, and as the adapter of the second stage."""
+    from transformers import Blip2QFormerConfig
+    from transformers.models.blip_2.modeling_blip_2 import Blip2QFormerModel, Blip2TextEmbeddings
+
+    sizes = _tiny_qformer(Blip2QFormerConfig, use_qformer_text_input=True)
+    theirs = nn.ModuleDict({"qformer": Blip2QFormerModel(sizes), "embeddings": Blip2TextEmbeddings(sizes)})
+    ours = QFormer(
+        width=24, layers=3, heads=3, intermediate=40, cross_every=2, feature_dim=16, vocabulary=50, text_positions=9
+    )
+    features, queries, ids, text_mask, feature_mask = _qformer_inputs()
+    both_mask = torch.cat([torch.ones(3, 4, dtype=torch.long), text_mask.long()], dim=1)
+
+    def outputs() -> Iterator[tuple[str, Tensor, Tensor]]:
+        looking = {"encoder_hidden_states": features, "encoder_attention_mask": feature_mask.long()}
+        alone = theirs["qformer"](query_embeds=queries, **looking).last_hidden_state
+        yield "queries", ours(queries, features, feature_mask=feature_mask).queries, alone
+
+        embedded = theirs["embeddings"](input_ids=ids, query_embeds=queries)
+        # With text, transformers 5.23 gives the mask of features a row for each word too, and its attention refuses it.
+        expected = theirs["qformer"](
+            query_embeds=embedded, query_length=4, attention_mask=both_mask, encoder_hidden_states=features
+        ).last_hidden_state
+        states = ours(queries, features, ids, text_mask=text_mask)
+        yield "queries with text", states.queries, expected[:, :4]
+        yield "text with queries", states.text, expected[:, 4:]
+
+        embedded = theirs["embeddings"](input_ids=ids)
+        expected = theirs["qformer"](query_embeds=embedded, query_length=0, attention_mask=text_mask.long())
+        yield "text", ours(ids=ids, text_mask=text_mask).text, expected.last_hidden_state
+
+    yield from both_ways("Q-Former", "transformers.Blip2QFormerModel", ours, theirs, BLIP2, outputs)
+
+    reference = _Blip2SecondStage(Blip2QFormerModel(_tiny_qformer(Blip2QFormerConfig, use_qformer_text_input=False)))
+    config = QFormerConfig(
+        queries=4, layers=3, width=24, heads=3, intermediate=40, output_scale=None, normalise=True, positions=False
+    )
+    adapter = QFormerAdapter(config, 16, GRID, 20, 1.0)
+
+    def adapted() -> Iterator[tuple[str, Tensor, Tensor]]:
+        yield "output", adapter(features), reference(features)
+
+    name = "transformers.Blip2ForConditionalGeneration (Q-Former and projection)"
+    yield from both_ways("Q-Former adapter", name, adapter, reference, BLIP2_ADAPTER, adapted)
+
+
+@torch.no_grad()
+def instructblip_qformer() -> Iterator[Check]:
+    """InstructBLIP's Q-Former, which reads the instruction: several lengths in a batch, and the adapter's own path."""
+    from transformers import InstructBlipQFormerConfig
+    from transformers.models.instructblip.modeling_instructblip import InstructBlipQFormerModel
+
+    theirs = InstructBlipQFormerModel(_tiny_qformer(InstructBlipQFormerConfig))
+    config = QFormerConfig(
+        queries=4, layers=3, width=24, heads=3, intermediate=40, instruction=True, text_tokens=9, output_scale=None,
+        normalise=False,
+    )  # fmt: skip
+    ours = QFormerAdapter(config, 16, GRID, 20, 1.0, lambda text: [int(word) for word in text.split()], 50)
+    features, queries, ids, text_mask, feature_mask = _qformer_inputs()
+    texts = [" ".join(str(int(i)) for i in row[mask]) for row, mask in zip(ids, text_mask, strict=True)]
+
+    def expected(asked: Tensor, shown: Tensor | None) -> Tensor:
+        out: Tensor = theirs(
+            input_ids=ids,
+            attention_mask=torch.cat([torch.ones(3, 4, dtype=torch.long), text_mask.long()], dim=1),
+            query_embeds=asked,
+            encoder_hidden_states=features,
+            encoder_attention_mask=shown,
+        ).last_hidden_state
+        return out
+
+    def outputs() -> Iterator[tuple[str, Tensor, Tensor]]:
+        states = ours.qformer(queries, features, ids, text_mask=text_mask, feature_mask=feature_mask)
+        reference = expected(queries, feature_mask.long())
+        yield "queries with text", states.queries, reference[:, :4]
+        yield "text with queries", states.text, reference[:, 4:]
+        reference = expected(ours.queries.expand(3, -1, -1), None)[:, :4]
+        yield "adapter's output", ours(features, texts), ours.projection(reference)
+
+    own = ("queries", "projection")
+    yield from both_ways(
+        "Q-Former with instruction", "transformers.InstructBlipQFormerModel", ours, theirs, INSTRUCTBLIP, outputs, own
+    )
+
+
+@torch.no_grad()
+def perceiver() -> Iterator[Check]:
+    """Flamingo's Perceiver resampler, with and without Idefics' normalised queries and keys."""
+    from transformers import IdeficsConfig
+    from transformers.models.idefics.perceiver import IdeficsPerceiverResampler
+
+    for normalised in (False, True):
+        sizes = IdeficsConfig(
+            vision_config={"embed_dim": 16}, perceiver_config={"qk_layer_norms_perceiver": normalised}
+        )
+        theirs = IdeficsPerceiverResampler(sizes, embed_dim=16, depth=2, n_heads=3, head_dim=8, n_latents=5)
+        config = PerceiverConfig(
+            latents=5, depth=2, heads=3, head_dim=8, activation="relu", qk_norm=normalised, project=False,
+            output_scale=None,
+        )  # fmt: skip
+        ours = Perceiver(config, 16, GRID, 16, 1.0)
+        features = torch.randn(3, 6, 16, generator=torch.Generator().manual_seed(2))
+
+        def outputs(
+            ours: nn.Module = ours, theirs: nn.Module = theirs, features: Tensor = features
+        ) -> Iterator[tuple[str, Tensor, Tensor]]:
+            yield "output", ours(features), theirs(features)
+
+        what = "Perceiver resampler" + (" with normalised queries and keys" if normalised else "")
+        yield from both_ways(what, "transformers.IdeficsPerceiverResampler", ours, theirs, IDEFICS, outputs)
+
+
+@torch.no_grad()
+def connector() -> Iterator[Check]:
+    """Kosmos-2's XConnector."""
+    from transformers import Kosmos2Config
+    from transformers.models.kosmos2.modeling_kosmos2 import Kosmos2ImageToTextProjection
+
+    sizes = Kosmos2Config(
+        text_config={"embed_dim": 24, "attention_heads": 3}, vision_config={"hidden_size": 16}, latent_query_num=5
+    )
+    sizes.text_config._attn_implementation = "eager"
+    theirs = Kosmos2ImageToTextProjection(sizes)
+    config = ConnectorConfig(latents=5, heads=3, normalise=False, output_scale=None)
+    ours = Connector(config, 16, GRID, 24, 1.0)
+    features = torch.randn(3, 6, 16, generator=torch.Generator().manual_seed(2))
+
+    def outputs() -> Iterator[tuple[str, Tensor, Tensor]]:
+        yield "output", ours(features), theirs(features)[0]
+
+    yield from both_ways("XConnector", "transformers.Kosmos2ImageToTextProjection", ours, theirs, KOSMOS2, outputs)
+
+
+def both_ways(
+    what: str,
+    reference: str,
+    ours: nn.Module,
+    theirs: nn.Module,
+    names: NameMap,
+    outputs: Outputs,
+    own: tuple[str, ...] = (),
+) -> Iterator[Check]:
+    """Compare with weights of theirs carried to ours, then with weights of ours carried to theirs.
+
+    Args:
+        what: Is compared.
+        reference: With what.
+        ours: Our module.
+        theirs: The reference.
+        names: Their names to ours.
+        outputs: Runs both.
+        own: Beginnings of names that the reference has no counterpart of; the output's scale never has one.
+    """
+    ours.eval()
+    theirs.eval()
+    _randomise(ours, 0)
+    _randomise(theirs, 1)
+    found = ours.load_state_dict(names.ours(theirs.state_dict()), strict=False)
+    missing = list(_without(dict.fromkeys(found.missing_keys), own))
+    if missing or found.unexpected_keys:
+        raise ValueError(f"{what}: {missing} have no counterpart, {found.unexpected_keys} do not exist")
+    for part, mine, other in outputs():
+        yield Check(f"{what}: {part}, their weights", reference, largest_difference(mine, other))
+    _randomise(ours, 2)
+    theirs.load_state_dict(names.theirs(_without(ours.state_dict(), own)))
+    for part, mine, other in outputs():
+        yield Check(f"{what}: {part}, our weights", reference, largest_difference(mine, other))
+
+
+def _without(state: Mapping[str, T], own: tuple[str, ...]) -> dict[str, T]:
+    return {name: tensor for name, tensor in state.items() if name.split(".")[0] not in (*own, "scale")}
+
+
+def _randomise(module: nn.Module, seed: int) -> None:
+    """Every parameter, gates, norms and biases too: what is zero or one would hide a mistake."""
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in module.parameters():
+        parameter.copy_(0.4 * torch.randn(parameter.shape, generator=generator))
+
+
+def _qformer_inputs() -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Features, queries, ids, and masks of texts of three lengths and of hidden features."""
+    generator = torch.Generator().manual_seed(2)
+    features, queries = torch.randn(3, 6, 16, generator=generator), torch.randn(3, 4, 24, generator=generator)
+    ids = torch.randint(1, 50, (3, 7), generator=generator)
+    text_mask = torch.arange(7) < torch.tensor([7, 4, 1])[:, None]
+    feature_mask = torch.arange(6) < torch.tensor([6, 5, 2])[:, None]
+    return features, queries, ids, text_mask, feature_mask
+
+
+def _tiny_qformer(kind: Callable[..., Any], **more: bool) -> Any:
+    return kind(
+        vocab_size=50, hidden_size=24, num_hidden_layers=3, num_attention_heads=3, intermediate_size=40,
+        max_position_embeddings=9, cross_attention_frequency=2, encoder_hidden_size=16, **more,
+    )  # fmt: skip
+
+
+class _Blip2SecondStage(nn.Module):
+    """The lines of `Blip2ForConditionalGeneration` between the vision tower and the language model."""
+
+    def __init__(self, qformer: nn.Module) -> None:
+        super().__init__()
+        self.vision_norm = nn.LayerNorm(16)
+        self.query_tokens = nn.Parameter(torch.zeros(4, 24))
+        self.qformer = qformer
+        self.language_projection = nn.Linear(24, 20)
+
+    def forward(self, features: Tensor) -> Tensor:
+        found = self.qformer(
+            query_embeds=self.query_tokens.expand(len(features), -1, -1),
+            encoder_hidden_states=self.vision_norm(features),
+        ).last_hidden_state
+        out: Tensor = self.language_projection(found)
+        return out
