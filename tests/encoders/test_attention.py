@@ -26,3 +26,14 @@ def test_a_tower_that_learns_has_gradients() -> None:
     attention.attention(module, query, key, value, None, scaling=0.3)[0].sum().backward()
     assert query.grad is not None
     assert query.grad.abs().sum() > 0
+
+
+def test_the_activation_in_place_is_transformers() -> None:
+    plain, fast = attention.QuickGELUActivation(), attention.InPlaceQuickGELU()
+    x = torch.linspace(-6, 6, 101, dtype=torch.float64)
+    with torch.no_grad():
+        torch.testing.assert_close(fast(x.clone()), plain(x))
+    learns = x.clone().requires_grad_()
+    fast(learns).sum().backward()
+    assert learns.grad is not None
+    torch.testing.assert_close(learns.detach(), x)  # what a gradient needs is left as it was

@@ -1,6 +1,15 @@
 """Conversations, their parts, and regions: the types that every other floor speaks in."""
 
-from triptych.conversation.conversation import Conversation, Message, Part, Role, assistant, system, user
+from triptych.conversation.conversation import (
+    Conversation,
+    Message,
+    Part,
+    Role,
+    assistant,
+    document,
+    system,
+    user,
+)
 from triptych.conversation.image import Image
 from triptych.conversation.region import NORMALISED, Frame, Region
 
@@ -14,6 +23,7 @@ __all__ = [
     "Region",
     "Role",
     "assistant",
+    "document",
     "system",
     "user",
 ]

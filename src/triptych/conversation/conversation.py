@@ -8,17 +8,27 @@ from typing import Any, Literal, TypeAlias
 
 from triptych.conversation.image import Image
 
-Role: TypeAlias = Literal["system", "user", "assistant"]
+Role: TypeAlias = Literal["system", "user", "assistant", "document"]
+"""Who speaks; a `document` is nobody's turn but text to continue, with media between its words where it has any."""
+
 Part: TypeAlias = str | Image
 """Text is a plain `str`; every other modality is a class of its own."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """One turn: who speaks, and the parts of what is said, in order."""
+    """One turn: who speaks, and the parts of what is said, in order.
+
+    Args:
+        role: Who speaks.
+        parts: Text and media.
+        supervised: Whether training predicts the text, where it is one that can be: the assistant's, or a document's.
+            What cannot be known (a word that is given here for the first time) is better not supervised.
+    """
 
     role: Role
     parts: tuple[Part, ...]
+    supervised: bool = True
 
     @property
     def text(self) -> str:
@@ -36,14 +46,17 @@ class Conversation:
     """Messages in order, with a name for the ledger and whatever is known about them beside the words.
 
     Args:
-        messages: The turns. Training supervises what the assistant says.
+        messages: The turns. Training supervises what the assistant says, and the text of documents. Document messages
+            that follow each other are one document, and a conversation has either a document or turns.
         id: Unique within its dataset; error messages and the ledger use it.
         annotations: Facts that are not part of the dialogue (boxes, kinds of questions, references, …).
+        whole: Whether it loses its sense when its beginning is left out: one that is too long is then always refused.
     """
 
     messages: tuple[Message, ...]
     id: str = ""
     annotations: Mapping[str, Any] = field(default_factory=dict)
+    whole: bool = False
 
     @property
     def media(self) -> Iterator[Image]:
@@ -71,6 +84,11 @@ def user(*parts: Part) -> Message:
     return Message("user", parts)
 
 
-def assistant(*parts: Part) -> Message:
-    """An assistant's message."""
-    return Message("assistant", parts)
+def assistant(*parts: Part, supervised: bool = True) -> Message:
+    """An assistant's message; `supervised=False` for one that is given rather than learned."""
+    return Message("assistant", parts, supervised)
+
+
+def document(*parts: Part, supervised: bool = True) -> Message:
+    """A document, or a stretch of one: text to continue, without roles, media where they stand in it."""
+    return Message("document", parts, supervised)

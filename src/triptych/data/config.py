@@ -9,7 +9,7 @@ from pydantic import Discriminator, Field, StringConstraints, Tag
 
 from triptych.config import Config
 from triptych.custom import CUSTOM_TAG, CustomConfig, kind_tag
-from triptych.scenes.config import ScenesConfig
+from triptych.scenes.config import EpisodesConfig, ScenesConfig
 
 CAPTION_PROMPTS = (
     "Describe this picture in one sentence.",
@@ -67,10 +67,65 @@ class CocoCaptionsConfig(Config):
     expected: Expected | None = Field(None, description="its size, for `triptych plan` where the file is not at hand")
 
 
+class TextConfig(Config):
+    """Text to pretrain on: every token is predicted, without roles.
+
+    Relative paths start at the recipe's folder; `~` is the user's home.
+    """
+
+    kind: Literal["text"] = "text"
+    path: Path = Field(description="a .txt or .jsonl file, or a folder of them")
+    documents: Literal["blank_lines", "file"] = Field(
+        "blank_lines",
+        description="what a document is in a .txt file: what stands between blank lines, or the whole file",
+    )
+    field: Text = Field("text", description="key of the text in JSON lines")
+    chunk_characters: int | None = Field(
+        None, ge=16, description="cut longer documents into pieces of so many characters, between words"
+    )
+    limit: int | None = Field(None, ge=1, description="read only the first records, this many")
+    expected: Expected | None = Field(None, description="its size, for `triptych plan` where the file is not at hand")
+
+
+class AlpacaConfig(Config):
+    """Instructions in Alpaca's format: a JSON list, or JSON lines, of `{instruction, input, output}`.
+
+    Relative paths start at the recipe's folder; `~` is the user's home.
+    """
+
+    kind: Literal["alpaca"] = "alpaca"
+    path: Path = Field(description="the JSON or JSON-lines file")
+    form: Literal["prompt", "turns"] = Field(
+        "prompt",
+        description="`prompt`: Alpaca's published prompt as it stands; `turns`: user and assistant in the model's own template",
+    )
+    limit: int | None = Field(None, ge=1, description="read only the first records, this many")
+    expected: Expected | None = Field(None, description="its size, for `triptych plan` where the file is not at hand")
+
+
+class InterleavedConfig(Config):
+    """Documents with pictures anywhere: JSON lines of `{parts: [{text} | {image}]}`, or in the form of OBELICS or MMC4.
+
+    Relative paths start at the recipe's folder; `~` is the user's home.
+    """
+
+    kind: Literal["interleaved"] = "interleaved"
+    path: Path = Field(description="the JSON or JSON-lines file")
+    images: Path | None = Field(
+        None, description="the folder of the pictures, which records cannot leave; null takes the folder of `path`"
+    )
+    limit: int | None = Field(None, ge=1, description="read only the first documents, this many")
+    expected: Expected | None = Field(None, description="its size, for `triptych plan` where the file is not at hand")
+
+
 DataConfig: TypeAlias = Annotated[
     Annotated[ScenesConfig, Tag("scenes")]
     | Annotated[LlavaConfig, Tag("llava")]
     | Annotated[CocoCaptionsConfig, Tag("coco_captions")]
+    | Annotated[EpisodesConfig, Tag("episodes")]
+    | Annotated[TextConfig, Tag("text")]
+    | Annotated[AlpacaConfig, Tag("alpaca")]
+    | Annotated[InterleavedConfig, Tag("interleaved")]
     | Annotated[CustomConfig, Tag(CUSTOM_TAG)],
     Discriminator(kind_tag),
 ]

@@ -63,6 +63,7 @@ class Reader:
         cache: Features of media that were encoded before; None when the encoder has to run in every step.
         row_tokens: The longest packed row.
         pad: The id behind the last document of a row.
+        apart: Whether rows hold conversations of one dataset each.
     """
 
     sources: Mapping[str, Source]
@@ -73,6 +74,7 @@ class Reader:
     cache: FeatureCache | None
     row_tokens: int
     pad: int
+    apart: bool = False
 
     def __call__(self, step: int) -> StepData:
         """The data of a step, a pure function of its number."""
@@ -106,7 +108,7 @@ class Reader:
                         f"{layout.dropped} messages left out from the oldest end",
                     )
                 )
-            layouts.append(layout)
+            layouts.append(replace(layout, dataset=dataset))
         batch = self._pack(layouts, inputs) if layouts else None
         return StepData(batch, tuple(events))
 
@@ -119,13 +121,17 @@ class Reader:
         return None, self.prepare(medium)
 
     def _pack(self, layouts: list[Layout], inputs: Mapping[str, tuple[Tensor | None, Tensor | None]]) -> Batch:
-        batch = pack(layouts, self.row_tokens, self.pad)
+        batch = pack(layouts, self.row_tokens, self.pad, _dataset if self.apart else None)
         keys = [medium.content_hash for medium in batch.media]
         return replace(
             batch,
             features=tuple(inputs[key][0] for key in keys),
             pixels=tuple(inputs[key][1] for key in keys),
         )
+
+
+def _dataset(layout: Layout) -> str:
+    return layout.dataset
 
 
 class _Steps(Dataset[StepData]):

@@ -7,9 +7,16 @@ from typing import Protocol, assert_never, runtime_checkable
 
 from triptych.conversation import Conversation
 from triptych.custom import CustomConfig, build_custom
-from triptych.data.config import CocoCaptionsConfig, LlavaConfig
+from triptych.data.config import (
+    AlpacaConfig,
+    CocoCaptionsConfig,
+    DataConfig,
+    InterleavedConfig,
+    LlavaConfig,
+    TextConfig,
+)
 from triptych.errors import DataError
-from triptych.scenes.config import ScenesConfig
+from triptych.scenes.config import EpisodesConfig, ScenesConfig
 
 
 @runtime_checkable
@@ -25,7 +32,7 @@ class Source(Protocol):
     def __getitem__(self, index: int, /) -> Conversation: ...
 
 
-def build(config: ScenesConfig | LlavaConfig | CocoCaptionsConfig | CustomConfig, base: Path = Path()) -> Source:
+def build(config: DataConfig, base: Path = Path()) -> Source:
     """The source that `config` describes.
 
     Args:
@@ -43,7 +50,7 @@ def build(config: ScenesConfig | LlavaConfig | CocoCaptionsConfig | CustomConfig
     return source
 
 
-def _build(config: ScenesConfig | LlavaConfig | CocoCaptionsConfig | CustomConfig, base: Path) -> Source:
+def _build(config: DataConfig, base: Path) -> Source:
     match config:
         case ScenesConfig():
             from triptych.scenes.dataset import Scenes
@@ -63,6 +70,31 @@ def _build(config: ScenesConfig | LlavaConfig | CocoCaptionsConfig | CustomConfi
                 prompts=config.prompts,
                 captions=config.captions,
                 limit=config.limit,
+            )
+        case EpisodesConfig():
+            from triptych.scenes.episodes import Episodes
+
+            return Episodes(config)
+        case TextConfig():
+            from triptych.data.text import TextSource
+
+            return TextSource(
+                _located(config.path, base),
+                documents=config.documents,
+                field=config.field,
+                chunk_characters=config.chunk_characters,
+                limit=config.limit,
+            )
+        case AlpacaConfig():
+            from triptych.data.alpaca import AlpacaSource
+
+            return AlpacaSource(_located(config.path, base), form=config.form, limit=config.limit)
+        case InterleavedConfig():
+            from triptych.data.interleaved import InterleavedSource
+
+            path = _located(config.path, base)
+            return InterleavedSource(
+                path, _located(config.images, base) if config.images else path.parent, config.limit
             )
         case CustomConfig():
             return build_custom(config, Source, base=base)  # type: ignore[type-abstract]

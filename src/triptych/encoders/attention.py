@@ -1,4 +1,4 @@
-"""Attention of vision towers on the CPU, by plain matrix products.
+"""Attention and activation of vision towers on the CPU.
 
 PyTorch's fused CPU kernel is made for long sequences: at the few hundred positions of a picture it takes more than
 twice the time of two matrix products and a softmax, done for as many queries at once as the processor's cache holds.
@@ -10,7 +10,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import AttentionInterface
+from transformers.activations import QuickGELUActivation
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from triptych import packed
@@ -43,8 +45,22 @@ def attention(
     return out, None
 
 
+class InPlaceQuickGELU(QuickGELUActivation):  # type: ignore[misc]
+    """x · sigmoid(1.702 x) as silu(1.702 x) / 1.702, in the memory of its input: nothing else reads that while answering."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """`[..., D]` to `[..., D]`."""
+        if input.device.type != "cpu" or torch.is_grad_enabled():
+            plain: Tensor = super().forward(input)
+            return plain
+        return functional.silu(input.mul_(1.702), inplace=True).mul_(1 / 1.702)
+
+
 def accelerate(model: Any) -> None:
     """Let a tower of transformers attend this way, its linear layers packed."""
     AttentionInterface.register(NAME, attention)
     model.set_attn_implementation(NAME)
     packed.pack(model)
+    for module in model.modules():
+        if type(module) is QuickGELUActivation:
+            module.__class__ = InPlaceQuickGELU

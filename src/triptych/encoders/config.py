@@ -39,6 +39,10 @@ class HuggingFaceConfig(Config):
         -2, description="index into transformers' `hidden_states`, or `output` for the normalised last layer"
     )
     drop_cls: bool = Field(True, description="leave out the class token, so that positions are cells of a grid")
+    unit: bool = Field(
+        False,
+        description="every position through the last normalisation and to length one (Kosmos); with `layer: output`",
+    )
     resolution: int | None = Field(None, ge=8, le=4096, description="side in pixels; null takes the tower's own")
     fit: Fit = Field("pad", description="how a picture becomes square: `pad` keeps all of it and its shape")
     precision: Precision = Field("auto", description="precision to compute in; `auto`: bfloat16 where that is fast")
@@ -51,6 +55,8 @@ class HuggingFaceConfig(Config):
             )
         if self.architecture is not None and "model_type" not in self.architecture:
             raise ValueError("`architecture` needs a `model_type`, such as clip_vision_model")
+        if self.unit and self.layer != "output":
+            raise ValueError("`unit` goes through the tower's last normalisation: set `layer: output`")
         return self
 
 

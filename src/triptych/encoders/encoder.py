@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from triptych.conversation import Image
 from triptych.encoders.preparation import ImagePreparation
 
-NUMERICS = 3
+NUMERICS = 4
 """Counts changes to the arithmetic of this floor, so that features cached before one are not taken for those after."""
 
 

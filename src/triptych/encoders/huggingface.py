@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from triptych.conversation import Image
 from triptych.encoders.attention import accelerate
@@ -52,6 +54,8 @@ class Family:
         std: Likewise.
         cls: Number of class tokens in front.
         options: Arguments of the class that leave out what is not needed.
+        prefix: What stands in front of the tower's names in the weights of a whole model, where transformers does not
+            know that by itself.
     """
 
     model: str
@@ -60,15 +64,23 @@ class Family:
     std: Colour
     cls: int = 1
     options: tuple[tuple[str, Any], ...] = ()
+    prefix: str = ""
 
 
 _CLIP = Family("CLIPVisionModel", "post_layernorm", CLIP_MEAN, CLIP_STD)
 _SIGLIP = Family("SiglipVisionModel", "post_layernorm", HALF, HALF, cls=0)
+# EVA-CLIP g/14 without its last layer, and the normalisation that BLIP-2 trained behind it.
+_BLIP2 = Family("Blip2VisionModel", "post_layernorm", CLIP_MEAN, CLIP_STD, prefix="vision_model.")
+_INSTRUCTBLIP = Family("InstructBlipVisionModel", "post_layernorm", CLIP_MEAN, CLIP_STD, prefix="vision_model.")
 _VIT_OPTIONS = (("add_pooling_layer", False),)
 
 FAMILIES: dict[str, Family] = {
     "clip": _CLIP,
     "clip_vision_model": _CLIP,
+    "blip-2": _BLIP2,
+    "blip_2_vision_model": _BLIP2,
+    "instructblip": _INSTRUCTBLIP,
+    "instructblip_vision_model": _INSTRUCTBLIP,
     "siglip": _SIGLIP,
     "siglip_vision_model": _SIGLIP,
     "dinov2": Family("Dinov2Model", "layernorm", IMAGENET_MEAN, IMAGENET_STD),
@@ -76,6 +88,9 @@ FAMILIES: dict[str, Family] = {
     "vit": Family("ViTModel", "layernorm", HALF, HALF, options=_VIT_OPTIONS),
 }
 """By `model_type` of the configuration."""
+
+_NOT_NORMED = ("clip", "clip_vision_model")
+"""Families whose output comes before their last normalisation, which only the class token goes through."""
 
 
 class HuggingFaceEncoder(Encoder):
@@ -111,6 +126,7 @@ class HuggingFaceEncoder(Encoder):
                 "tower": _description(tower),
                 "normed": any(_is_norm(name, module, family) for name, module in model.named_modules()),
                 "drop_cls": config.drop_cls,
+                **({"unit": True} if config.unit else {}),
                 "mean": mean,
                 "std": std,
             },
@@ -118,6 +134,8 @@ class HuggingFaceEncoder(Encoder):
         self.normalise = Normalisation(mean, std)
         accelerate(model)
         self.model = model
+        self._unit = config.unit
+        self._last_norm = next((name for name, module in model.named_modules() if _is_norm(name, module, family)), None)
         self._prefix = family.cls + getattr(tower, "num_register_tokens", 0)
         self._kept = 0 if config.drop_cls else family.cls
         interpolates = "interpolate_pos_encoding" in inspect.signature(type(model).forward).parameters
@@ -141,6 +159,10 @@ class HuggingFaceEncoder(Encoder):
     def forward(self, pixels: Tensor) -> Tensor:
         """Features `[N, tokens, dim]` of pixels `[N, 3, H, W]` (0–255)."""
         hidden = self.model(self.normalise(pixels, self.dtype), **self._options).last_hidden_state
+        if self._unit:
+            if self.model.config.model_type in _NOT_NORMED and self._last_norm is not None:
+                hidden = self.model.get_submodule(self._last_norm)(hidden)
+            hidden = functional.normalize(hidden, dim=-1)
         cells = hidden[:, self._prefix :]
         return torch.cat([hidden[:, : self._kept], cells], dim=1) if self._kept else cells
 
@@ -185,6 +207,7 @@ def _pretrained(config: HuggingFaceConfig, folder: Path) -> PreTrainedModel:
                 local_files_only=True,
                 output_loading_info=True,
                 weights_only=True,
+                **_renaming(FAMILIES[tower.model_type]),
                 **dict(FAMILIES[tower.model_type].options),
             )
     except (OSError, ValueError, RuntimeError) as error:
@@ -203,6 +226,10 @@ def _family(model_type: str, where: str) -> Family:
     if family is None:
         raise RecipeError(f"{where}: model type {model_type!r} is not among the known towers ({', '.join(FAMILIES)})")
     return family
+
+
+def _renaming(family: Family) -> dict[str, Any]:
+    return {"key_mapping": {f"^{re.escape(family.prefix)}": ""}} if family.prefix else {}
 
 
 def _class(tower: PreTrainedConfig) -> type[PreTrainedModel]:

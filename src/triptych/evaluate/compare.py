@@ -15,7 +15,7 @@ from triptych.errors import EvaluationError
 from triptych.evaluate.metrics.bootstrap import Tally, differences
 from triptych.evaluate.records import read_records
 from triptych.evaluate.results import Interval, Results, TaskResult, load_results
-from triptych.evaluate.tasks import captions, scenes
+from triptych.evaluate.tasks import captions, episodes, scenes
 from triptych.evaluate.tasks.question import Record
 
 
@@ -129,7 +129,7 @@ def _paired(first: ComparedRun, other: ComparedRun, task: str, notes: list[str])
         )
     if ours.generation != theirs.generation or ours.prompt != theirs.prompt:
         notes.append(f"{task}: {other.name} and {first.name} were asked with different prompts or generation settings")
-    return differences(_tally(ours, [a[id_] for id_ in shared]), _tally(theirs, _aligned(a, b, shared)))
+    return differences(tally_of(ours, [a[id_] for id_ in shared]), tally_of(theirs, _aligned(a, b, shared)))
 
 
 def _aligned(a: dict[str, Record], b: dict[str, Record], shared: Sequence[str]) -> list[Record]:
@@ -137,15 +137,18 @@ def _aligned(a: dict[str, Record], b: dict[str, Record], shared: Sequence[str]) 
     return [Record(**{**b[id_].to_json(), "sample": a[id_].sample}) for id_ in shared]
 
 
-def _tally(result: TaskResult, records: Sequence[Record]) -> Tally:
+def tally_of(result: TaskResult, records: Sequence[Record]) -> Tally:
+    """What the scores of a task's judged records are made of, by the task's kind."""
     match result.kind:
         case "scenes":
             return scenes.tally(records)
         case "captions":
             return captions.tally(records)
+        case "episodes":
+            return episodes.tally(records)
         case kind:
             raise EvaluationError(
-                f"results of a task of kind {kind!r} cannot be compared; this version knows scenes, captions"
+                f"results of a task of kind {kind!r} cannot be compared; this version knows scenes, captions, episodes"
             )
 
 

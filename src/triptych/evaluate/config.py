@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from triptych.config import Config
 from triptych.generate.config import GenerationSettings
@@ -45,4 +45,27 @@ class CaptionsTaskConfig(_Task):
         return self
 
 
-TaskConfig = Annotated[ScenesTaskConfig | CaptionsTaskConfig, Field(discriminator="kind")]
+class EpisodesTaskConfig(_Task):
+    """Few-shot episodes, each asked after growing numbers of named pictures; accuracy for each number."""
+
+    kind: Literal["episodes"] = "episodes"
+    shots: tuple[int, ...] | None = Field(
+        None,
+        min_length=1,
+        description="after how many named pictures each episode is asked, for example [0, 2, 4]; null takes them as "
+        "the dataset has them",
+    )
+    shuffle: Literal["support", "episodes"] = Field(
+        "support",
+        description="what the control shows beside the words: `support`: the episode's own pictures, each with a wrong "
+        "word; `episodes`: the pictures of another episode",
+    )
+    generation: GenerationSettings = GenerationSettings(max_new_tokens=12)
+
+    @field_validator("shots", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, int) else value
+
+
+TaskConfig = Annotated[ScenesTaskConfig | CaptionsTaskConfig | EpisodesTaskConfig, Field(discriminator="kind")]

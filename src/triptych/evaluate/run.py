@@ -13,22 +13,25 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from triptych.errors import EvaluationError
 from triptych.evaluate.asking import Asking, control_questions
-from triptych.evaluate.config import CaptionsTaskConfig, ScenesTaskConfig
+from triptych.evaluate.config import CaptionsTaskConfig, EpisodesTaskConfig, ScenesTaskConfig
 from triptych.evaluate.metrics.bootstrap import differences, intervals
 from triptych.evaluate.records import check_settings, write_records
 from triptych.evaluate.results import Baseline, TaskResult, Unparsed
 from triptych.evaluate.tasks.captions import Captioned, CaptionsTask, read_captions
-from triptych.evaluate.tasks.question import Question, Reading, Record, Task
+from triptych.evaluate.tasks.episodes import EpisodesTask
+from triptych.evaluate.tasks.question import Question, Record, Task
 from triptych.evaluate.tasks.scenes import ScenesTask
 
 if TYPE_CHECKING:
     from triptych.data.sources import Source
     from triptych.evaluate.tasks.baselines import Features
     from triptych.generate.config import Responder
+
+AnyTask: TypeAlias = ScenesTaskConfig | CaptionsTaskConfig | EpisodesTaskConfig
 
 _WITHOUT_EFFECT = ("limit", "control", "failed_share", "baselines", "train_data")
 """Settings that may change, like the batch size, between two starts of an evaluation: no answer depends on them."""
@@ -37,7 +40,7 @@ _WITHOUT_EFFECT = ("limit", "control", "failed_share", "baselines", "train_data"
 def evaluate(
     responder: Responder,
     source: Source,
-    task: ScenesTaskConfig | CaptionsTaskConfig,
+    task: AnyTask,
     output: Path,
     *,
     name: str | None = None,
@@ -84,9 +87,7 @@ def evaluate(
     write_records(paths[".jsonl"], records)
     control: list[Record] = []
     if task.control:
-        control = built.judge(
-            _control(asking, task, built.reading, records, paths[".control.jsonl"], f"{name}, control")
-        )
+        control = built.judge(_control(asking, task, built, records, paths[".control.jsonl"], f"{name}, control"))
         write_records(paths[".control.jsonl"], control)
 
     seconds = sum(record.seconds for record in records)
@@ -110,25 +111,29 @@ def evaluate(
     )
 
 
-def _build(task: ScenesTaskConfig | CaptionsTaskConfig, source: Source) -> Task:
+def _build(task: AnyTask, source: Source) -> Task:
     match task:
         case ScenesTaskConfig():
             return ScenesTask(task, source)
         case CaptionsTaskConfig():
             return CaptionsTask(task, source)
+        case EpisodesTaskConfig():
+            return EpisodesTask(task, source)
         case _:
             assert_never(task)
 
 
 def _control(
     asking: Asking,
-    task: ScenesTaskConfig | CaptionsTaskConfig,
-    reading: Reading,
+    task: AnyTask,
+    built: Task,
     records: Sequence[Record],
     path: Path,
     title: str,
 ) -> list[Record]:
-    shuffled = control_questions(reading.questions, reading.media, task.seed)
+    if isinstance(built, EpisodesTask):
+        return asking.ask(built.control(), path, title)
+    shuffled = control_questions(built.reading.questions, built.reading.media, task.seed)
     if isinstance(task, ScenesTaskConfig):
         return asking.ask(shuffled, path, title)
     # Every picture is asked the same, so what would be said of the other picture has been said already.
@@ -141,7 +146,7 @@ def _control(
 
 
 def _baselines(
-    task: ScenesTaskConfig | CaptionsTaskConfig,
+    task: AnyTask,
     built: Task,
     records: Sequence[Record],
     train_source: Source | None,
@@ -172,9 +177,7 @@ def _baselines(
     return found
 
 
-def _check_baselines(
-    task: ScenesTaskConfig | CaptionsTaskConfig, train_source: Source | None, features: Features | None
-) -> None:
+def _check_baselines(task: AnyTask, train_source: Source | None, features: Features | None) -> None:
     if isinstance(task, CaptionsTaskConfig) and task.baselines:
         if train_source is None:
             raise EvaluationError(f"the baselines need the dataset {task.train_data!r}: pass it as `train_source`")
@@ -187,7 +190,7 @@ def _check_baselines(
 def _check_questions(
     questions: Sequence[Question],
     faults: Mapping[str, int],
-    task: ScenesTaskConfig | CaptionsTaskConfig,
+    task: AnyTask,
     source: Source,
 ) -> None:
     if faults and sum(faults.values()) > task.failed_share * len(source):

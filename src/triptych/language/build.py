@@ -38,13 +38,33 @@ def build(config: LanguageConfig, base: Path | None = None) -> LanguageModel:
                 f"{config.weights}: transformers finds no causal language model there: {error}"
             ) from error
     else:
-        model = AutoModelForCausalLM.from_config(architecture(config), dtype=dtype)
+        model = random_model(architecture(config), dtype)
     model.config.use_cache = False
     accelerate(model)
     if config.lora is not None:
         model = insert_lora(model, config.lora)
     model.requires_grad_(False).eval()
     return LanguageModel(model, tokenizer, ChatTemplate(tokenizer, config.chat_template, config.system))
+
+
+def random_model(config: Any, dtype: torch.dtype) -> Any:
+    """A causal language model of a transformers configuration, with random weights.
+
+    Raises:
+        RecipeError: The configuration is of something else.
+    """
+    from transformers import AutoModelForCausalLM
+
+    from triptych.language import kosmos
+
+    if config.model_type == kosmos.MODEL_TYPE:  # not among those that transformers builds by itself
+        return kosmos.build(config, dtype)
+    try:
+        return AutoModelForCausalLM.from_config(config, dtype=dtype)
+    except ValueError as error:
+        raise RecipeError(
+            f"model.language.architecture: {config.model_type!r} is no causal language model of transformers"
+        ) from error
 
 
 def architecture(config: LanguageConfig) -> Any:

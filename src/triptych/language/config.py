@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from triptych.config import Config
+from triptych.language.templates import resolve
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -35,7 +36,16 @@ class LanguageConfig(Config):
     system: str | None = Field(
         None, description="system prompt of conversations that have none; null leaves it to the chat template"
     )
-    chat_template: str | None = Field(None, description="a Jinja template instead of the tokenizer's own")
+    chat_template: str | None = Field(
+        None,
+        description="the name of a template (vicuna, llava-v1, alpaca, …) or Jinja source, instead of the tokenizer's own",
+    )
+
+    @field_validator("chat_template")
+    @classmethod
+    def _template_is_known(cls, value: str | None) -> str | None:
+        resolve(value)
+        return value
 
     @model_validator(mode="after")
     def _has_one_origin(self) -> LanguageConfig:

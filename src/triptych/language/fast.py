@@ -6,6 +6,7 @@ dicts, LoRA and export see no difference. Other architectures run as transformer
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -21,6 +22,12 @@ from triptych.language import kernels
 NAME = "triptych"
 """The attention implementation's name in a transformers configuration."""
 
+EXTENDED = "triptych_extended"
+"""The same of models that keep transformers' masks and fused attention, where a fusion adds to it."""
+
+SHARE = "attention_share"
+"""The attribute of an attention module that says what is added to its output; see `bind`."""
+
 LONGEST_ROW = 512
 """Beyond this many tokens the fused kernel of PyTorch is the faster one."""
 
@@ -29,16 +36,53 @@ def attention(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
 ) -> tuple[Tensor, None]:
     """Attention of transformers' interface: `[B, H, L, D]` in, `[B, L, H, D]` out."""
+    out = _attention(module, query, key, value, attention_mask, **options)
+    return _extended(module, query, out, options) if SHARE in module.__dict__ else out, None
+
+
+def extended_attention(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
+) -> tuple[Tensor, None]:
+    """Transformers' fused attention and what is added to it, with its interface."""
+    out: Tensor = sdpa_attention_forward(module, query, key, value, attention_mask, **options)[0]
+    return _extended(module, query, out, options) if SHARE in module.__dict__ else out, None
+
+
+def bind(module: nn.Module, share: Callable[[Tensor, float], Tensor | None]) -> None:
+    """Let a module's attention call `share(query [B, H, L, D], scale)`; its result `[B, L, H, D]` is added to the output.
+
+    The module's tree and state stay as they are.
+    """
+    object.__setattr__(module, SHARE, share)
+
+
+def extensible(model: Any) -> bool:
+    """Whether what is bound to the attention of a model will be called; switches to an implementation that does."""
+    if model.config._attn_implementation == "sdpa":
+        AttentionInterface.register(EXTENDED, extended_attention)
+        AttentionMaskInterface.register(EXTENDED, sdpa_mask)
+        model.set_attn_implementation(EXTENDED)
+    return model.config._attn_implementation in {NAME, EXTENDED}
+
+
+def _extended(module: nn.Module, query: Tensor, out: Tensor, options: Mapping[str, Any]) -> Tensor:
+    share = module.__dict__[SHARE](query, options.get("scaling") or query.shape[-1] ** -0.5)
+    return out if share is None else out + share
+
+
+def _attention(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
+) -> Tensor:
     length, keys = query.shape[2], key.shape[2]
     plain = query.device.type == "cpu" and length > 1 and keys <= LONGEST_ROW and not options.get("dropout")
     plain = plain and query.shape[-1] == key.shape[-1] == value.shape[-1]
     if not plain or attention_mask is None or attention_mask.dtype == torch.bool:
         fused: Tensor = sdpa_attention_forward(module, query, key, value, attention_mask, **options)[0]
-        return fused, None
+        return fused
     scale = options.get("scaling") or query.shape[-1] ** -0.5
     # Masks of numbers come from `packed_bias` and `padded_bias` alone, and are causal.
     out: Tensor = kernels.Attention.apply(query, key, value, attention_mask, scale, True)  # type: ignore[no-untyped-call]
-    return out.transpose(1, 2), None
+    return out.transpose(1, 2)
 
 
 class FastRMSNorm(LlamaRMSNorm):  # type: ignore[misc]

@@ -32,8 +32,11 @@ class PictureOpener:
         try:
             if dataset is not None:
                 source = self._source(dataset)
-                media = None if source is None else next(iter(source[index].media), None)
-                return None if media is None else media.open()
+                if source is None:
+                    return None
+                conversation = source[index]
+                media = list(conversation.media)
+                return media[conversation.annotations.get("asked_about", 0)].open() if media else None
             if isinstance(record.get("image"), str):
                 from triptych.conversation import Image
 

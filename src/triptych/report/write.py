@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from triptych.files import write_atomically
 from triptych.report.accounts import accounts, outcomes
@@ -15,6 +15,9 @@ from triptych.report.overview import environment, panels, subtitle, tiles
 from triptych.report.redraw import PictureOpener
 from triptych.report.scores import task_scores
 from triptych.report.training import part_rows, stage_views
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 PICTURES = 24
 """Pictures in the gallery, over all tasks."""
@@ -63,18 +66,25 @@ def render(run: RunFolder, open_picture: OpenPicture) -> str:
 
 def page(template: str, **values: Any) -> str:
     """A template of this package, filled; the style sheet is `style`."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    return page_environment().get_template(template).render(**values)
+
+
+def page_environment(package: str | None = None) -> Environment:
+    """Where templates are found: in `package`, which may extend this package's `base.html`, and here; with the style."""
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
+    packages = [*([package] if package else []), "triptych.report"]
     environment = Environment(
-        loader=PackageLoader("triptych.report"),
+        loader=ChoiceLoader([PackageLoader(name) for name in packages]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     style = resources.files("triptych.report").joinpath("templates/style.css").read_text(encoding="utf-8")
-    return environment.get_template(template).render(style=Markup(style), **values)
+    environment.globals["style"] = Markup(style)
+    return environment
 
 
 def _galleries(run: RunFolder, open_picture: OpenPicture) -> dict[str, list[Card]]:

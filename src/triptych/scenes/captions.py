@@ -20,6 +20,11 @@ def name_caption(scene: Scene) -> str:
     return _listed([thing.times(count) for thing, count in scene.counts.items()])
 
 
+def sentence(caption: str) -> str:
+    """A caption as a sentence: "A dog at the top left."."""
+    return f"{caption[0].upper()}{caption[1:]}."
+
+
 def at(place: str) -> str:
     """A place with its preposition: "at the top left", "on the right", "in the center"."""
     preposition = {"center": "in", "left": "on", "right": "on"}.get(place, "at")

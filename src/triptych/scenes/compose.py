@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import colorsys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil, floor
@@ -173,7 +173,12 @@ def compose(settings: Settings, index: int, attempt: int = 0) -> Scene:
     """
     draw = Draw("scenes", VERSION, settings.split, settings.seed, index, attempt)
     focus, counts = _contents(draw, settings)
-    stock = draw.shuffled([thing for thing, count in counts.items() for _ in range(count)])
+    return arrange(draw, settings, [thing for thing, count in counts.items() for _ in range(count)], focus)
+
+
+def arrange(draw: Draw, settings: Settings, things: Iterable[Thing], focus: Thing | None = None) -> Scene:
+    """A scene of exactly these things (at most nine): places, sizes and background are drawn."""
+    stock = draw.shuffled(things)
     places = sorted(draw.shuffled(range(9))[: len(stock)])
     objects = tuple(_put(draw, settings, thing, place) for thing, place in zip(stock, places, strict=True))
     return Scene(objects, _background(draw), settings.size, settings.glyphs, focus)

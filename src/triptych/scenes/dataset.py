@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from triptych.conversation import Conversation, Image, assistant, user
+from triptych.conversation import Conversation, Image, assistant, document, user
 from triptych.errors import DataError
 from triptych.scenes import templates
-from triptych.scenes.captions import caption, name_caption
+from triptych.scenes.captions import caption, name_caption, sentence
 from triptych.scenes.compose import VERSION, Scene, Settings, compose
 from triptych.scenes.config import ScenesConfig
 from triptych.scenes.draw import Draw
@@ -78,9 +78,13 @@ class Scenes:
         key = f"scenes/{VERSION}/{self._pixels}/{config.split}/{config.seed}/{index}/{attempt}"
         picture = Image(Drawing(scene), key=key, name=name)
         messages = []
-        for i, turn in enumerate(turns):
-            messages += [user(picture, turn["question"]) if i == 0 else user(turn["question"])]
-            messages += [assistant(turn["answer"])]
+        if config.style in ("document", "text"):
+            said = turns[0]["answer"]
+            messages = [document(said) if config.style == "text" else document(picture, f" {said}")]
+        else:
+            for i, turn in enumerate(turns):
+                messages += [user(picture, turn["question"]) if i == 0 else user(turn["question"])]
+                messages += [assistant(turn["answer"])]
         facts = scene.facts() | {"captions": {"full": caption(scene), "names": name_caption(scene)}}
         names = sorted({thing.thing.name for thing in scene.objects})
         return Conversation.of(messages, id=name, annotations={"scene": facts, "questions": turns, "phrases": names})
@@ -100,6 +104,8 @@ class Scenes:
     def _turns(self, scene: Scene, index: int, attempt: int) -> list[dict[str, str]]:
         config = self.config
         draw = Draw("turns", VERSION, config.split, config.seed, index, attempt)
+        if config.style in ("document", "text"):
+            return [_turn("caption", "", sentence(caption(scene)))]
         if config.style == "caption" or (config.style == "mixed" and draw.chance(0.5)):
             if draw.chance(0.5):
                 return [_turn("caption", draw.pick(templates.CAPTION), caption(scene))]

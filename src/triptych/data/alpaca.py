@@ -1,0 +1,75 @@
+"""Instructions in Alpaca's format (Taori et al. 2023, https://github.com/tatsu-lab/stanford_alpaca), as JSON or JSON lines.
+
+{"instruction": "Name three primary colours.", "input": "", "output": "Red, yellow and blue."}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from triptych.conversation import Conversation, Message, assistant, document, user
+from triptych.data.files import Records
+from triptych.errors import DataError
+
+WITH_INPUT = (
+    "Below is an instruction that describes a task, paired with an input that provides further context. "
+    "Write a response that appropriately completes the request.\n\n"
+    "### Instruction:\n{instruction}\n\n### Input:\n{input}\n\n### Response:"
+)
+WITHOUT_INPUT = (
+    "Below is an instruction that describes a task. "
+    "Write a response that appropriately completes the request.\n\n"
+    "### Instruction:\n{instruction}\n\n### Response:"
+)
+"""The prompts of the published training script, to the letter; the response follows without a space."""
+
+
+class AlpacaSource:
+    """Instructions with their responses, each read when it is asked for. Only the response is supervised.
+
+    Args:
+        path: A JSON list or JSON lines.
+        form: `prompt`: the published prompt as it stands, a document without the model's chat template. `turns`: the
+            instruction is the user's message and the response the assistant's, in the model's own template.
+        limit: Read only the first records, this many.
+
+    Raises:
+        DataError: The file is missing, the JSON is malformed, or there are no records.
+    """
+
+    def __init__(self, path: Path, *, form: Literal["prompt", "turns"] = "prompt", limit: int | None = None) -> None:
+        self.form = form
+        self.records = Records(path, limit)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> Conversation:
+        """Conversation number `index`; DataError, with file and line, when that record cannot be used."""
+        index = range(len(self))[index]
+        record = self.records[index]
+        try:
+            messages = self._messages(record)
+        except DataError as error:
+            raise DataError(f"{self.records.where(index)}: {error}") from error
+        return Conversation(messages, id=str(index), whole=True)
+
+    def _messages(self, record: Mapping[str, Any]) -> tuple[Message, ...]:
+        instruction, output = _text(record, "instruction"), _text(record, "output")
+        context = record.get("input") or ""
+        if not isinstance(context, str):
+            raise DataError(f"expected 'input' to be text or left out, got {str(context)[:80]!r}")
+        if self.form == "turns":
+            return user(f"{instruction}\n\n{context}" if context.strip() else instruction), assistant(output)
+        prompt = WITH_INPUT if context.strip() else WITHOUT_INPUT
+        asked = prompt.format(instruction=instruction, input=context)
+        return document(asked, supervised=False), document(output)
+
+
+def _text(record: Mapping[str, Any], key: str) -> str:
+    value = record.get(key)
+    if not isinstance(value, str) or not value.strip():
+        raise DataError(f"expected {key!r} to be text that is not empty, got {str(value)[:80]!r}")
+    return value
