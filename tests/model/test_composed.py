@@ -91,6 +91,8 @@ def test_every_part_that_a_recipe_allows_exists(world: World, tiny_cache: Path) 
     recipe = world.recipe({"model.language.lora": {"rank": 2}})
     model = build(recipe)
     for part in recipe.model.parts:
+        if part == "language.biases":  # a LLaMA has none; a stage that would train them says so
+            continue
         assert next(iter(model.part(part)), None) is not None, part
 
 

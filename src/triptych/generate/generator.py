@@ -19,12 +19,13 @@ from transformers import Cache
 
 from triptych.conversation import Conversation, Image
 from triptych.errors import GenerationError
+from triptych.fusion.memory import Memory, Spot
 from triptych.generate.cache import divisible, joined, roomy_cache, rows_of
 from triptych.generate.config import GenerationSettings, Reply
 from triptych.generate.sampling import choose
 from triptych.model.composed import MultimodalModel
 from triptych.sequence.pack import Placement
-from triptych.sequence.plan import Layout, Refusal
+from triptych.sequence.plan import Layout, Refusal, Span
 from triptych.sequence.splice import splice
 
 PREFILL_TOKENS = {"cpu": 2048, "accelerator": 65536}
@@ -39,15 +40,23 @@ REMEMBERED_MEDIA = 256
 
 @dataclass(frozen=True)
 class _Prompt:
-    """A planned prompt: its layout, and how many of its tokens other prompts about the same media may share."""
+    """A planned prompt.
+
+    Args:
+        layout: Its tokens.
+        shared: How many of them other prompts about the same media may share.
+        reads_text: Whether what becomes of a medium depends on the text around it.
+    """
 
     layout: Layout
     shared: int
+    reads_text: bool = False
 
     @property
     def prefix(self) -> tuple[object, ...]:
-        media = tuple(span.medium.content_hash for span in self.layout.spans)
-        return (self.layout.ids[: self.shared], media)
+        media = tuple((span.medium.content_hash, span.start) for span in self.layout.spans)
+        texts = tuple(span.text for span in self.layout.spans) if self.reads_text else ()
+        return (self.layout.ids[: self.shared], media, texts)
 
 
 class Generator:
@@ -59,7 +68,7 @@ class Generator:
 
     def __init__(self, model: MultimodalModel) -> None:
         self.model = model
-        self._features: OrderedDict[str, Tensor] = OrderedDict()
+        self._features: OrderedDict[tuple[str, str], Tensor] = OrderedDict()
 
     @torch.inference_mode()
     def respond(self, conversations: Sequence[Conversation], settings: GenerationSettings | None = None) -> list[Reply]:
@@ -103,15 +112,21 @@ class Generator:
         if rest := self._reply(tokens).text[len(said) :]:
             yield rest
 
-    def features(self, media: Sequence[Image]) -> list[Tensor]:
-        """Adapted features `[T', D]` of media, encoded once."""
+    def features(self, media: Sequence[Image], texts: Sequence[str] | None = None) -> list[Tensor]:
+        """Adapted features `[T', D]` of media, encoded once; with each one's text, for adapters that read it."""
         encoder, adapter = self.model.encoder(), self.model.adapter()
-        keys = [medium.content_hash for medium in media]
+        texts = texts if texts is not None and self.model.reads_text else [""] * len(media)
+        keys = [(medium.content_hash, text) for medium, text in zip(media, texts, strict=True)]
         new = {key: medium for key, medium in zip(keys, media, strict=True) if key not in self._features}
         if new:
-            encoded = encoder.encode([encoder.prepare(m).to(self.model.device) for m in new.values()])
-            for key, feature in zip(new, encoded, strict=True):
-                self._features[key] = adapter(feature[None])[0]
+            pictures = {picture: medium for (picture, _), medium in new.items()}  # several texts may speak of one
+            pixels = [encoder.prepare(medium).to(self.model.device) for medium in pictures.values()]
+            encoded = dict(zip(pictures, encoder.encode(pixels), strict=True))
+            for picture, text in new:
+                feature = encoded[picture][None]
+                self._features[picture, text] = (
+                    adapter(feature, [text]) if self.model.reads_text else adapter(feature)
+                )[0]
         found = []
         for key in keys:
             self._features.move_to_end(key)
@@ -121,8 +136,8 @@ class Generator:
         return found
 
     def _plan(self, conversation: Conversation, settings: GenerationSettings) -> _Prompt:
-        if not conversation.messages or conversation.messages[-1].role != "user":
-            raise GenerationError("a conversation to answer ends with a user's message")
+        if not conversation.messages or conversation.messages[-1].role not in ("user", "document"):
+            raise GenerationError("a conversation to answer ends with a user's message, or is a document to continue")
         try:
             layout = self.model.plan(conversation, reply=True)
         except Refusal as refusal:
@@ -135,71 +150,91 @@ class Generator:
                 f"{len(layout)} tokens and an answer of {settings.max_new_tokens} do not fit into the language model's {limit}"
             )
         last = layout.spans[-1] if layout.spans else None
-        return _Prompt(layout, last.start + last.length if last else 0)
+        return _Prompt(layout, last.start + last.length if last else 0, self.model.reads_text)
 
     def _decode(
         self, prompts: Sequence[_Prompt], settings: GenerationSettings, numbers: Sequence[int]
     ) -> Iterator[list[tuple[int, int]]]:
         """Yields, step by step, `(row, token)` of the rows that are still speaking."""
-        hidden, cache, mask, positions = self._prefill(prompts)
+        hidden, cache, mask, positions, memory = self._prefill(prompts)
         generators = [torch.Generator().manual_seed((settings.seed * 1_000_003 + n) % 2**63) for n in numbers]
-        end = self.model.language.template.end[-1]
+        ends = self._ends
         rows = list(range(len(prompts)))
         speaking = set(rows)
         for _ in range(settings.max_new_tokens):
             token = choose(self.model.language.logits(hidden), settings, [generators[row] for row in rows])
             said = list(zip(rows, token.tolist(), strict=True))
             yield [(row, value) for row, value in said if row in speaking]
-            speaking -= {row for row, value in said if value == end}
+            speaking -= {row for row, value in said if value in ends}
             if not speaking:
                 return
             if len(speaking) <= KEPT_SHARE * len(rows):
                 keep = torch.tensor([place for place, row in enumerate(rows) if row in speaking], device=token.device)
                 cache.batch_select_indices(keep)
                 token, mask, positions = token[keep], mask[keep], positions[keep]
+                memory = memory.select(keep) if memory is not None else None
                 rows = [row for row in rows if row in speaking]
             positions = positions + 1
             mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
             embedded = self.model.language.embed(token[:, None])
-            hidden = self.model.language(embedded, positions[:, None], mask=mask, cache=cache)[:, -1]
+            hidden = self.model.read(embedded, positions[:, None], mask=mask, cache=cache, memory=memory)[:, -1]
 
-    def _prefill(self, prompts: Sequence[_Prompt]) -> tuple[Tensor, Cache, Tensor, Tensor]:
-        """Last hidden state `[B, D]`, cache, mask `[B, L]` and last position `[B]` of the prompts."""
-        if media := [span.medium for prompt in prompts for span in prompt.layout.spans]:
-            self.features(media)  # encoded all at once, for `_embed` to find
+    def _prefill(self, prompts: Sequence[_Prompt]) -> tuple[Tensor, Cache, Tensor, Tensor, Memory | None]:
+        """Last hidden state `[B, D]`, cache, mask `[B, L]`, last position `[B]` and memory of the prompts."""
+        if spans := [span for prompt in prompts for span in prompt.layout.spans]:
+            self._features_of(spans)  # encoded all at once, for `_embed` to find
         cache = roomy_cache(self.model.language.config)
         groups: dict[tuple[object, ...], int] = {}
         members = [groups.setdefault(prompt.prefix, len(groups)) for prompt in prompts]
         first = {group: prompts[members.index(group)] for group in groups.values()}
         mask = torch.zeros(len(prompts), 0, dtype=torch.long, device=self.model.device)
         done = [0] * len(prompts)
-        if len(groups) < len(prompts) and any(prompt.shared for prompt in prompts):
+        # Padding between a shared beginning and what follows it would stretch the distances that windows go by.
+        windowed = not divisible(cache)
+        if len(groups) < len(prompts) and any(prompt.shared for prompt in prompts) and not windowed:
             heads = [self._embed(first[group], 0, first[group].shared) for group in range(len(groups))]
-            _, cache, head_mask, _ = self._read(heads, [0] * len(heads), mask[: len(heads)], cache)
+            memory = self._remember([first[group] for group in range(len(groups))])
+            _, cache, head_mask, _ = self._read(heads, [0] * len(heads), mask[: len(heads)], cache, memory)
             index = torch.tensor(members, device=self.model.device)
             cache.batch_select_indices(index)
+            memory = memory.select(index) if memory is not None else None
             mask, done = head_mask[index], [prompt.shared for prompt in prompts]
+        else:
+            memory = self._remember(prompts)
         tails = [self._embed(prompt, start, len(prompt.layout)) for prompt, start in zip(prompts, done, strict=True)]
-        return self._read(tails, done, mask, cache)
+        return (*self._read(tails, done, mask, cache, memory), memory)
+
+    def _remember(self, prompts: Sequence[_Prompt]) -> Memory | None:
+        """The media of prompts, one a row, where the fusion does not put them all into the sequence."""
+        spans = [(row, span) for row, prompt in enumerate(prompts) for span in prompt.layout.spans]
+        features = self._features_of([span for _, span in spans])
+        spots = [Spot(row, 0, span.start, i) for i, (row, span) in enumerate(spans)]
+        memory = self.model.fusion.remember(features, spots, len(prompts), self.model.language.embedding.weight)
+        if memory is not None:
+            self.model.fusion.prepare(memory)
+        return memory
+
+    def _features_of(self, spans: Sequence[Span]) -> list[Tensor]:
+        return self.features([span.medium for span in spans], [span.text for span in spans]) if spans else []
 
     def _read(
-        self, pieces: Sequence[Tensor], starts: Sequence[int], mask: Tensor, cache: Cache
+        self, pieces: Sequence[Tensor], starts: Sequence[int], mask: Tensor, cache: Cache, memory: Memory | None
     ) -> tuple[Tensor, Cache, Tensor, Tensor]:
         """Read pieces `[L_i, D]` that continue what the cache holds, neighbours of like length together."""
         if not divisible(cache):
-            return self._read_together(pieces, starts, mask, cache)
+            return self._read_together(pieces, starts, mask, cache, memory)
         budget = PREFILL_TOKENS["cpu" if self.model.device.type == "cpu" else "accelerator"]
-        parts = [
-            self._read_together(pieces[a:b], starts[a:b], mask[a:b], rows_of(cache, a, b))
-            for a, b in portions([len(piece) for piece in pieces], budget)
-        ]
+        parts = []
+        for a, b in portions([len(piece) for piece in pieces], budget):
+            part = memory.select(torch.arange(a, b, device=mask.device)) if memory is not None else None
+            parts.append(self._read_together(pieces[a:b], starts[a:b], mask[a:b], rows_of(cache, a, b), part))
         hidden, caches, masks, positions = zip(*parts, strict=True)
         longest = max(part.shape[1] for part in masks)
         mask = torch.cat([pad(part, (longest - part.shape[1], 0)) for part in masks])
         return torch.cat(hidden), joined(caches), mask, torch.cat(positions)
 
     def _read_together(
-        self, pieces: Sequence[Tensor], starts: Sequence[int], mask: Tensor, cache: Cache
+        self, pieces: Sequence[Tensor], starts: Sequence[int], mask: Tensor, cache: Cache, memory: Memory | None
     ) -> tuple[Tensor, Cache, Tensor, Tensor]:
         """Read pieces in one pass, padded on the left to one length."""
         length = max(1, *map(len, pieces))
@@ -210,7 +245,7 @@ class Generator:
         positions = (start[:, None] + places - (length - lengths)[:, None]).clamp(min=0)
         new = (places >= (length - lengths)[:, None]).long()
         mask = torch.cat([mask, new], dim=1)
-        hidden = self.model.language(embeddings, positions, mask=mask, cache=cache)
+        hidden = self.model.read(embeddings, positions, mask=mask, cache=cache, memory=memory)
         return hidden[:, -1], cache, mask, positions[:, -1]
 
     def _embed(self, prompt: _Prompt, start: int, end: int) -> Tensor:
@@ -221,12 +256,18 @@ class Generator:
         if not spans:
             return embeddings
         placements = [Placement(0, span.start - start, span.length, i) for i, span in enumerate(spans)]
-        return splice(embeddings[None], placements, self.features([span.medium for span in spans]))[0]
+        return splice(embeddings[None], placements, self.model.fusion.places(self._features_of(spans)))[0]
+
+    @property
+    def _ends(self) -> set[int]:
+        """The tokens that end a reply: of the turn, and of the text (of a document, above all)."""
+        text = self.model.language.tokenizer.eos_token_id
+        return {self.model.language.template.end[-1], *([] if text is None else [int(text)])}
 
     def _reply(self, tokens: Sequence[int]) -> Reply:
         """Tokens as text, without the end of the turn and white space around it."""
         end = self.model.language.template.end
-        finished = bool(tokens) and tokens[-1] == end[-1]
+        finished = bool(tokens) and tokens[-1] in self._ends
         spoken = list(tokens)
         if finished:
             spoken = spoken[: len(spoken) - len(end)] if tuple(spoken[-len(end) :]) == end else spoken[:-1]

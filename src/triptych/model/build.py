@@ -10,8 +10,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from triptych.adapters.build import build as build_adapter
+from triptych.conversation import Image
 from triptych.encoders.build import build as build_encoder
-from triptych.errors import RecipeError, WeightsError
+from triptych.encoders.encoder import Encoder
+from triptych.errors import RecipeError, TriptychError, WeightsError
+from triptych.fusion.build import build as build_fusion
 from triptych.language.build import build as build_language
 from triptych.model.composed import MultimodalModel
 from triptych.recipe import Recipe, load_recipe
@@ -45,8 +48,20 @@ def build(recipe: Recipe) -> MultimodalModel:
             middle.dim,
             spread,
             middle.embed_text,
+            lambda text: list(middle.tokenizer(text, add_special_tokens=False)["input_ids"]),
+            middle.embedding.num_embeddings,
+            usual_tokens(encoder),
         )
-    return MultimodalModel(middle, left, hinges, recipe.sequence)
+    fusion = build_fusion(recipe.model.fusion, middle, spread)
+    return MultimodalModel(middle, left, hinges, recipe.sequence, fusion)
+
+
+def usual_tokens(encoder: Encoder) -> int | None:
+    """Positions of the features of any medium; None where they depend on the medium."""
+    try:
+        return encoder.tokens(Image(b""))
+    except TriptychError:
+        return None
 
 
 def save_weights(model: MultimodalModel, names: set[str], path: Path) -> None:
@@ -58,13 +73,13 @@ def save_weights(model: MultimodalModel, names: set[str], path: Path) -> None:
 
 
 def new_weights(model: MultimodalModel, names: set[str]) -> dict[str, Tensor]:
-    """The named parameters, the buffers beside them (running statistics), and all of the adapters, by name."""
+    """The named parameters, the buffers beside them (running statistics), and all of the adapters and the fusion, by name."""
     beside = {name.rpartition(".")[0] for name in names}
     buffers = {name for name in _buffers(model) if name.rpartition(".")[0] in beside}
     return {
         name: tensor.detach().cpu().contiguous().clone()
         for name, tensor in (*model.named_parameters(), *_buffers(model).items())
-        if name in names or name in buffers or name.startswith("adapters.")
+        if name in names or name in buffers or name.startswith(("adapters.", "fusion."))
     }
 
 

@@ -1,12 +1,14 @@
 """The composed model: encoders, adapters and a language model on hinges.
 
-pixels ──► encoder ──► features [T, D_enc] ──► adapter ──► [T', D] ─┐
-ids ─────► token embeddings [R, L, D] ──────────────────────────────┴► splice ──► language model ──► hidden [R, L, D]
+pixels ──► encoder ──► features [T, D_enc] ──► adapter ──► [T', D] ──► fusion ─┐ (places in the sequence, or a memory)
+ids ─────► token embeddings [R, L, D] ────────────────────────────────────────┴► language model ──► hidden [R, L, D]
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -14,21 +16,28 @@ from torch import Tensor, nn
 from triptych.adapters.adapter import Adapter
 from triptych.conversation import Conversation, Image
 from triptych.encoders.encoder import Encoder
+from triptych.fusion.fusion import Fusion, Splice
+from triptych.fusion.memory import Memory, Spot
 from triptych.language.backbone import LanguageModel
+from triptych.language.template import ChatTemplate
 from triptych.sequence.config import SequenceConfig
-from triptych.sequence.pack import Batch
+from triptych.sequence.pack import Batch, Placement
 from triptych.sequence.plan import Layout, Refusal, plan
 from triptych.sequence.splice import splice
 
+if TYPE_CHECKING:
+    from transformers import Cache
+
 
 class MultimodalModel(nn.Module):
-    """A multimodal language model with the `splice` fusion.
+    """A multimodal language model.
 
     Args:
         language: The language model.
         encoders: By modality.
         adapters: By modality; the same ones.
         sequence: Limits on sequences.
+        fusion: How media meet the language model, already put into it; `splice` by default.
     """
 
     def __init__(
@@ -37,11 +46,13 @@ class MultimodalModel(nn.Module):
         encoders: dict[str, Encoder],
         adapters: dict[str, Adapter],
         sequence: SequenceConfig,
+        fusion: Fusion | None = None,
     ) -> None:
         super().__init__()
         self.language = language
         self.encoders = nn.ModuleDict(encoders)
         self.adapters = nn.ModuleDict(adapters)
+        self.fusion = fusion if fusion is not None else Splice()
         self.sequence = sequence
 
     @property
@@ -52,8 +63,8 @@ class MultimodalModel(nn.Module):
     def part(self, name: str) -> Iterator[tuple[str, nn.Parameter]]:
         """The named parameters of a part that a stage may train.
 
-        `adapters`, `encoders`, each also with `.image` behind it; `language` (all but LoRA), `language.layers` (without
-        the token embeddings and the head), `language.embeddings` (only these), `language.lora`.
+        `adapters`, `encoders`, each also with `.image` (and the name of a module inside) behind it; `fusion`, also with one of its own parts behind it;
+        `language` (all but LoRA), and `language.` with one of its parts behind it (`LanguageModel.part`).
 
         Raises:
             KeyError: There is no such part.
@@ -61,9 +72,20 @@ class MultimodalModel(nn.Module):
         panel, _, rest = name.partition(".")
         if panel == "language":
             return ((f"language.{key}", parameter) for key, parameter in self.language.part(rest))
+        if panel == "fusion":
+            if rest and rest not in self.fusion.parts:
+                raise KeyError(rest)
+            return (
+                (f"fusion.{key}", parameter)
+                for key, parameter in self.fusion.named_parameters()
+                if not rest or key.split(".")[0] == rest
+            )
         module: nn.Module = {"adapters": self.adapters, "encoders": self.encoders}[panel]
         if rest:
-            module = module[rest]  # type: ignore[index]
+            try:
+                module = module.get_submodule(rest)
+            except AttributeError:
+                raise KeyError(name) from None
         return ((f"{name}.{key}", parameter) for key, parameter in module.named_parameters())
 
     def encoder(self, modality: str = "image") -> Encoder:
@@ -79,24 +101,24 @@ class MultimodalModel(nn.Module):
         return adapter
 
     def media_tokens(self, medium: Image) -> int:
-        """How many positions of the sequence a medium takes, before tensors exist: the encoder's and adapter's word.
+        """How many positions of the sequence a medium takes, before tensors exist: the encoder's, adapter's, fusion's word.
 
         Raises:
             Refusal: The model takes no such media.
         """
         if "image" not in self.encoders:
             raise Refusal("no encoder", f"{medium}: the model takes no images; its recipe has no model.encoders.image")
-        return self.adapter().output_tokens(self.encoder().tokens(medium))
+        return self.fusion.positions(self.adapter().output_tokens(self.encoder().tokens(medium)))
 
-    def plan(self, conversation: Conversation, reply: bool = False) -> Layout:
-        """The layout of a conversation in this model.
+    def plan(self, conversation: Conversation, reply: bool = False, template: ChatTemplate | None = None) -> Layout:
+        """The layout of a conversation in this model, written by its own template or another.
 
         Raises:
             Refusal: It cannot be used.
         """
         return plan(
             conversation,
-            self.language.template,
+            template or self.language.template,
             self.media_tokens,
             self.sequence.max_tokens,
             self.sequence.overflow,
@@ -104,41 +126,101 @@ class MultimodalModel(nn.Module):
             reply,
         )
 
+    @property
+    def reads_text(self) -> bool:
+        """Whether what becomes of a medium depends on the text around it."""
+        return "image" in self.adapters and bool(getattr(self.adapters["image"], "reads_text", False))
+
     def adapt(self, batch: Batch, content: bool = False) -> list[Tensor]:
         """The adapted features `[T', D]` of the batch's media, encoding those that have no features yet.
 
         Args:
             batch: Whose media.
-            content: Leave out positions that do not depend on the medium (markers).
+            content: Leave out positions that do not depend on the medium (markers), and text around it.
+        """
+        return self._adapted(batch, content)[0]
+
+    def _adapted(self, batch: Batch, content: bool = False) -> tuple[list[Tensor], list[Placement]]:
+        """Adapted features, and the batch's placements with the numbers of these features for `medium`.
+
+        An adapter that reads text runs once for every medium with every text that it is told about it.
         """
         if not batch.media:
-            return []
-        adapter, encoder = self.adapter(), self.encoder()
+            return [], []
+        encoded = self._encoded(batch)
+        adapter, placements = self.adapter(), list(batch.placements)
+        if content:
+            return self.run_adapter(adapter.content, encoded), placements
+        if not self.reads_text:
+            return self.run_adapter(adapter, encoded), placements
+        number: dict[tuple[int, str], int] = {}
+        placements = [
+            replace(place, medium=number.setdefault((place.medium, place.text), len(number))) for place in placements
+        ]
+        media, texts = zip(*number, strict=True)
+        return self.run_adapter(adapter, [encoded[i] for i in media], texts), placements
+
+    def _encoded(self, batch: Batch) -> list[Tensor]:
+        """The features `[T, D_enc]` of the batch's media."""
+        encoder = self.encoder()
         features = list(batch.features) or [None] * len(batch.media)
         live = [i for i, feature in enumerate(features) if feature is None]
         if live:
             pixels = [p.to(self.device) for i in live if (p := batch.pixels[i]) is not None]
             for i, feature in zip(live, encoder.encode(pixels), strict=True):
                 features[i] = feature
-        known = [feature.to(self.device) for feature in features if feature is not None]
-        return self._adapt(known, adapter.content if content else adapter)
+        return [feature.to(self.device) for feature in features if feature is not None]
 
-    def _adapt(self, features: Sequence[Tensor], adapter: Callable[[Tensor], Tensor]) -> list[Tensor]:
-        """Run the adapter once per distinct length; features of one encoder mostly share it."""
+    def run_adapter(
+        self, adapter: Callable[..., Tensor], features: Sequence[Tensor], texts: Sequence[str] | None = None
+    ) -> list[Tensor]:
+        """Adapted features `[T', D]` of features `[T, D_enc]`: one run per distinct length, which most media share."""
         adapted: list[Tensor | None] = [None] * len(features)
         for length in {len(feature) for feature in features}:
             same = [i for i, feature in enumerate(features) if len(feature) == length]
-            for i, tokens in zip(same, adapter(torch.stack([features[i] for i in same])), strict=True):
+            stacked = torch.stack([features[i] for i in same])
+            made = adapter(stacked) if texts is None else adapter(stacked, [texts[i] for i in same])
+            for i, tokens in zip(same, made, strict=True):
                 adapted[i] = tokens
         return [tokens for tokens in adapted if tokens is not None]
 
     def embeddings(self, batch: Batch) -> Tensor:
         """What the language model reads: `[R, L, D]`."""
-        return splice(self.language.embed(batch.ids.to(self.device)), batch.placements, self.adapt(batch))
+        return self._fused(batch)[0]
+
+    def _fused(self, batch: Batch) -> tuple[Tensor, Memory | None]:
+        """What the language model reads, and what its layers know of the media beside it."""
+        tokens = self.language.embed(batch.ids.to(self.device))
+        adapted, placements = self._adapted(batch)
+        spots = [Spot(place.row, place.document, place.position, place.medium) for place in placements]
+        memory = self.fusion.remember(adapted, spots, len(tokens), tokens)
+        return splice(tokens, placements, self.fusion.places(adapted)), memory
+
+    def read(
+        self,
+        embeddings_RLD: Tensor,
+        positions_RL: Tensor,
+        documents: Tensor | None = None,
+        mask: Tensor | None = None,
+        cache: Cache | None = None,
+        memory: Memory | None = None,
+    ) -> Tensor:
+        """The last hidden states `[R, L, D]` of the language model; see `LanguageModel.forward`.
+
+        Args:
+            embeddings_RLD: What is read.
+            positions_RL: Place of each token in its document.
+            documents: `[R, L]`, for packed rows; without it every row is one document, number 0 of its memory.
+            mask: `[R, past + L]`, for prompts that are padded on the left.
+            cache: What was read before.
+            memory: The media of these rows, where the fusion does not put them all into the sequence.
+        """
+        with self.fusion.reading(memory, positions_RL, documents):
+            hidden: Tensor = self.language(embeddings_RLD, positions_RL, documents, mask, cache)
+        return hidden
 
     def forward(self, batch: Batch) -> Tensor:
         """The last hidden states `[R, L, D]`."""
-        hidden: Tensor = self.language(
-            self.embeddings(batch), batch.positions.to(self.device), batch.documents.to(self.device)
-        )
-        return hidden
+        embeddings, memory = self._fused(batch)
+        positions, documents = batch.positions.to(self.device), batch.documents.to(self.device)
+        return self.read(embeddings, positions, documents, memory=memory)

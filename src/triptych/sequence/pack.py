@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,22 +15,36 @@ from triptych.sequence.plan import IGNORE, Layout
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a medium goes: `length` positions from `start` in a row, and which of the batch's media it is."""
+    """Where a medium goes.
+
+    Args:
+        row: Of the batch.
+        start: The first of its positions in the row.
+        length: How many positions, none where the fusion needs none.
+        medium: Which of the batch's media it is; or which of the features, when they are put in place.
+        document: Number of the document that it is in.
+        position: The first of its positions in the document.
+        text: Of the message in which it stands.
+    """
 
     row: int
     start: int
     length: int
     medium: int
+    document: int = 0
+    position: int = 0
+    text: str = ""
 
 
 @dataclass(frozen=True)
 class Document:
-    """A conversation in a batch: its row, its id, its facts, and which of the batch's media it holds."""
+    """A conversation in a batch: its row, its id, its facts, which of the batch's media it holds, and its dataset."""
 
     row: int
     id: str
     annotations: Mapping[str, Any]
     media: tuple[int, ...]
+    dataset: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,14 +93,17 @@ class Batch:
         media = list(dict.fromkeys(medium for document in kept for medium in document.media))
         new_medium = {medium: i for i, medium in enumerate(media)}
         number = {id(document): i for i, document in enumerate(kept)}
-        renumber = torch.tensor([number.get(id(document), -1) for document in self.conversations] + [-1])
+        numbers = [number.get(id(document), -1) for document in self.conversations]
+        renumber = torch.tensor([*numbers, -1])
         return Batch(
             ids=self.ids[index, :length],
             targets=self.targets[index, :length],
             positions=self.positions[index, :length],
             documents=renumber[self.documents[index, :length]],
             placements=tuple(
-                replace(place, row=new_row[place.row], medium=new_medium[place.medium])
+                replace(
+                    place, row=new_row[place.row], medium=new_medium[place.medium], document=numbers[place.document]
+                )
                 for place in self.placements
                 if place.row in new_row
             ),
@@ -104,23 +121,29 @@ class Batch:
         return [self.rows(range(i, min(i + rows, len(self.ids)))) for i in range(0, len(self.ids), rows)]
 
 
-def pack(layouts: Iterable[Layout], row_tokens: int, pad: int = 0) -> Batch:
+def pack(
+    layouts: Iterable[Layout], row_tokens: int, pad: int = 0, apart: Callable[[Layout], object] | None = None
+) -> Batch:
     """Pack layouts into rows: first fit, longest first; a row is no longer than it has to be.
 
     Args:
         layouts: The documents; none longer than `row_tokens`.
         row_tokens: The longest row.
         pad: The id written behind the last document of a row.
+        apart: Layouts of which it says different things never share a row.
     """
     layouts = list(layouts)
     rows: list[list[Layout]] = []
+    kinds: list[object] = []
     room: list[int] = []
     for layout in sorted(layouts, key=len, reverse=True):
         if len(layout) > row_tokens:
             raise ValueError(f"{layout.id or 'a layout'} has {len(layout)} tokens, more than a row's {row_tokens}")
-        place = next((i for i, free in enumerate(room) if free >= len(layout)), None)
+        kind = apart(layout) if apart is not None else None
+        place = next((i for i, free in enumerate(room) if free >= len(layout) and kinds[i] == kind), None)
         if place is None:
             rows.append([])
+            kinds.append(kind)
             room.append(row_tokens)
             place = len(rows) - 1
         rows[place].append(layout)
@@ -148,8 +171,10 @@ def pack(layouts: Iterable[Layout], row_tokens: int, pad: int = 0) -> Batch:
                     media[key] = len(kept)
                     kept.append(span.medium)
                 held.append(media[key])
-                placements.append(Placement(r, start + span.start, span.length, media[key]))
-            documents.append(Document(r, layout.id, layout.annotations, tuple(held)))
+                placements.append(
+                    Placement(r, start + span.start, span.length, media[key], len(documents), span.start, span.text)
+                )
+            documents.append(Document(r, layout.id, layout.annotations, tuple(held), layout.dataset))
             start = end
         positions[r, start:] = torch.arange(length - start)
     return Batch(ids, targets, positions, numbers, tuple(placements), tuple(kept), tuple(documents))

@@ -29,11 +29,19 @@ class Refusal(Exception):
 
 @dataclass(frozen=True)
 class Span:
-    """`length` consecutive positions from `start` that belong to one medium."""
+    """`length` consecutive positions from `start` that belong to one medium, none where the fusion needs none.
+
+    Args:
+        start: Position of the first.
+        length: How many.
+        medium: Whose they are.
+        text: Of the message in which the medium stands, for adapters that read it.
+    """
 
     start: int
     length: int
     medium: Image
+    text: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,7 @@ class Layout:
         id: Of the conversation.
         annotations: Of the conversation.
         dropped: How many messages were left out from the oldest end.
+        dataset: Name of the dataset that it comes from, where that matters.
     """
 
     ids: tuple[int, ...]
@@ -55,6 +64,7 @@ class Layout:
     id: str = ""
     annotations: Mapping[str, Any] = field(default_factory=dict)
     dropped: int = 0
+    dataset: str = ""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -81,8 +91,9 @@ def plan(
         template: Writes the messages.
         media_tokens: How many positions a medium takes.
         max_tokens: The longest layout.
-        overflow: What happens to a longer one: its oldest turns go, or it is refused. The pictures of turns
-            that go move to the oldest turn that stays, since later turns speak of them.
+        overflow: What happens to a longer one: its oldest turns go, or it is refused (always, where it has to stay
+            whole). The pictures of turns that go move to the oldest turn that stays, since later turns speak of them. A
+            document loses whole stretches (its messages), pictures and all: what follows is about its own pictures.
         placeholder: The id written at the positions of media.
         reply: Plan a prompt: end with the header of the answer, supervise nothing.
 
@@ -96,7 +107,7 @@ def plan(
         ids, labels, spans = _write(messages, template, media_tokens, placeholder, reply)
         if len(ids) <= max_tokens:
             break
-        if overflow == "refuse":
+        if overflow == "refuse" or conversation.whole:
             raise Refusal("too long", f"{len(ids)} tokens do not fit into {max_tokens}")
         kept = _drop_oldest_turn(messages)
         if kept is None:
@@ -106,9 +117,15 @@ def plan(
     layout = Layout(tuple(ids), tuple(labels), tuple(spans), conversation.id, conversation.annotations, dropped)
     if reply:
         return replace(layout, labels=(IGNORE,) * len(layout))
-    if not any(message.role == "assistant" and message.text.strip() for message in messages):
+    if not any(_teaches(message) for message in messages):
         raise Refusal("nothing supervised", "the assistant says nothing, so there is nothing to learn from")
+    if layout.supervised == 0:  # a document of one token: nothing stands before it that could predict it
+        raise Refusal("nothing supervised", "nothing stands before the only token, so there is nothing to learn from")
     return layout
+
+
+def _teaches(message: Message) -> bool:
+    return message.role in ("assistant", "document") and message.supervised and bool(message.text.strip())
 
 
 def _write(
@@ -121,10 +138,11 @@ def _write(
     ids: list[int] = []
     labels: list[int] = []
     spans: list[Span] = []
+    texts = (message.text for message in messages for _ in message.media)
     for piece in template.pieces(messages, reply):
         if piece.medium is not None:
             length = media_tokens(piece.medium)
-            spans.append(Span(len(ids), length, piece.medium))
+            spans.append(Span(len(ids), length, piece.medium, next(texts)))
             ids += [placeholder] * length
             labels += [IGNORE] * length
         else:
@@ -135,6 +153,8 @@ def _write(
 
 def _drop_oldest_turn(messages: list[Message]) -> list[Message] | None:
     """Without the oldest turn (all up to the second message of the user); None when only one turn is left."""
+    if messages[0].role == "document":
+        return messages[1:] or None
     head = messages[:1] if messages[0].role == "system" else []
     starts = [i for i, message in enumerate(messages) if message.role == "user"]
     if len(starts) < 2:

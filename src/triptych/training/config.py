@@ -42,7 +42,13 @@ class StageConfig(Config):
     name: str = Field(pattern=r"^[A-Za-z0-9_-]+$", description="unique; names the stage in messages and files")
     train: list[str] = Field(min_length=1, description="parts that learn; everything else is frozen")
     mixture: dict[str, float] = Field(min_length=1, description="dataset → weight: its share of the draws")
+    groups: dict[str, list[str]] = Field(
+        {}, description="dataset → the parts that its conversations teach, of those in `train`; all of them by default"
+    )
     objective: ObjectiveConfig = NextToken()
+    chat_template: str | None = Field(
+        None, description="how this stage writes conversations, where not as `model.language.chat_template` says"
+    )
     steps: int | None = Field(None, ge=1, description="optimiser steps")
     epochs: float | None = Field(None, gt=0, description="instead of steps: passes over the mixture's records")
     batch_size: int = Field(16, ge=1, description="conversations per optimiser step, over all ranks")

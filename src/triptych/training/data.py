@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from triptych.conversation import Image
@@ -15,6 +16,7 @@ from triptych.data.mixture import Mixture
 from triptych.data.sources import Source
 from triptych.data.sources import build as build_source
 from triptych.errors import DataError
+from triptych.language.template import ChatTemplate
 from triptych.model.composed import MultimodalModel
 from triptych.packed import release
 from triptych.recipe import Recipe
@@ -52,14 +54,15 @@ def stage_data(model: MultimodalModel, recipe: Recipe, stage: StageConfig, conso
     sources = {name: build_source(recipe.data[name], base) for name in stage.mixture}
     mixture = Mixture({name: len(source) for name, source in sources.items()}, stage.mixture, recipe.seed)
     steps = stage.steps or max(1, math.ceil((stage.epochs or 1) * sum(map(len, sources.values())) / stage.batch_size))
-    reader = make_reader(model, recipe, sources, mixture, stage.batch_size)
+    reader = make_reader(model, recipe, sources, mixture, stage.batch_size, stage.chat_template, bool(stage.groups))
     began = time.perf_counter()
     validation: list[StepData] = []
     if stage.validate_every and recipe.validation is not None:
         held_out = build_source(recipe.data[recipe.validation], base)
         size = min(VALIDATION_SAMPLES, len(held_out))
         order = Mixture({recipe.validation: len(held_out)}, {recipe.validation: 1.0}, recipe.seed)
-        validation_reader = make_reader(model, recipe, {recipe.validation: held_out}, order, size)
+        held_out_sources: dict[str, Source] = {recipe.validation: held_out}
+        validation_reader = make_reader(model, recipe, held_out_sources, order, size, stage.chat_template)
         _encode(model, validation_reader, 1, console)
         validation = [validation_reader(0)]
         if validation[0].batch is None:
@@ -70,22 +73,41 @@ def stage_data(model: MultimodalModel, recipe: Recipe, stage: StageConfig, conso
 
 
 def make_reader(
-    model: MultimodalModel, recipe: Recipe, sources: dict[str, Source], mixture: Mixture, batch_size: int
+    model: MultimodalModel,
+    recipe: Recipe,
+    sources: dict[str, Source],
+    mixture: Mixture,
+    batch_size: int,
+    chat_template: str | None = None,
+    apart: bool = False,
 ) -> Reader:
-    """The reader of a model's batches; it uses the feature cache where the encoder is frozen."""
+    """The reader of a model's batches; it uses the feature cache where the encoder is frozen.
+
+    Args:
+        model: Whose batches.
+        recipe: Of the model and the data.
+        sources: Datasets by name.
+        mixture: Which record comes when.
+        batch_size: Conversations per step.
+        chat_template: How they are written, where not in the model's own way.
+        apart: Whether rows hold conversations of one dataset each.
+    """
     encoder = model.encoder() if "image" in model.encoders else None
     cache = None
     if encoder is not None and recipe.loading.cache_features and not any(p.requires_grad for p in encoder.parameters()):
         cache = FeatureCache.of(encoder.fingerprint)
+    own = model.language.template
+    template = ChatTemplate(own.tokenizer, chat_template, own.system_prompt) if chat_template else None
     return Reader(
         sources=sources,
         mixture=mixture,
         batch_size=batch_size,
-        plan=model.plan,
+        plan=model.plan if template is None else partial(model.plan, template=template),
         prepare=encoder.prepare if encoder is not None else None,
         cache=cache,
         row_tokens=recipe.sequence.row_tokens or recipe.sequence.max_tokens,
         pad=model.language.placeholder,
+        apart=apart,
     )
 
 

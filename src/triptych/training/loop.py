@@ -36,7 +36,7 @@ from triptych.training.inspection import write_batch
 from triptych.training.objectives import Objective
 from triptych.training.objectives import build as build_objective
 from triptych.training.optimiser import Optimiser
-from triptych.training.parts import describe_parts, freeze, set_mode
+from triptych.training.parts import Trained, by_group, describe_parts, freeze, set_mode, teaching
 from triptych.training.progress import Console
 from triptych.training.run import MetricsLog, RunFolder, stage_facts
 
@@ -118,7 +118,7 @@ class Trainer:
                 self._check_ledger(stage, data, step)
                 loss, norm, rates = None, 0.0, {}
                 if loaded.batch is not None:
-                    loss = self._accumulate(loaded.batch, objective, stage, optimiser)
+                    loss = self._accumulate(loaded.batch, objective, stage, optimiser, trained)
                     norm = optimiser.clip()
                     if not (math.isfinite(loss) and math.isfinite(norm)):
                         self._stop_not_finite(stage, loaded.batch, progress, loss, norm)
@@ -159,18 +159,25 @@ class Trainer:
         self._save(progress, None)
         return progress
 
-    def _accumulate(self, batch: Batch, objective: Objective, stage: StageConfig, optimiser: Optimiser) -> float:
+    def _accumulate(
+        self, batch: Batch, objective: Objective, stage: StageConfig, optimiser: Optimiser, trained: Trained
+    ) -> float:
         """Gradients of one step, divided by the count over all micro-batches and ranks; returns the loss."""
-        micro = batch.split(stage.micro_rows) if objective.splittable else [batch]
-        count = sum(objective.count(part) for part in micro)
+        micro = [
+            (taught, part)
+            for taught, rows in by_group(batch, stage.groups)
+            for part in (rows.split(stage.micro_rows) if objective.splittable else [rows])
+        ]
+        count = sum(objective.count(part) for _, part in micro)
         mine = distributed.share(micro)
         total = torch.zeros((), dtype=torch.float64, device=self.model.device)
-        for part in mine:
-            loss = objective(self.model, part)
-            total += loss.total.detach()
-            if loss.total.requires_grad:  # not where only adapters learn and these rows hold text alone
-                (loss.total / count).backward()  # type: ignore[no-untyped-call]
-                optimiser.collect()
+        for taught, part in mine:
+            with teaching(self.model, trained, taught):
+                loss = objective(self.model, part)
+                total += loss.total.detach()
+                if loss.total.requires_grad:  # not where only adapters learn and these rows hold text alone
+                    (loss.total / count).backward()  # type: ignore[no-untyped-call]
+                    optimiser.collect()
         distributed.sum_over_ranks([total, *(optimiser.gradients() if distributed.world_size() > 1 else [])])
         return float(total) / count
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from torch import nn
 
 from triptych.errors import TrainingError
 from triptych.model.composed import MultimodalModel
+from triptych.sequence.pack import Batch
 from triptych.training.config import StageConfig
+
+Trained: TypeAlias = dict[str, dict[str, nn.Parameter]]
+"""Part → name → parameter, for what a stage trains."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +28,7 @@ class PartState:
     precision: str
 
 
-def freeze(model: MultimodalModel, stage: StageConfig) -> dict[str, dict[str, nn.Parameter]]:
+def freeze(model: MultimodalModel, stage: StageConfig) -> Trained:
     """Give gradients to exactly what the stage trains.
 
     Returns:
@@ -32,7 +38,7 @@ def freeze(model: MultimodalModel, stage: StageConfig) -> dict[str, dict[str, nn
         TrainingError: A part has no parameters.
     """
     model.requires_grad_(False)
-    trained: dict[str, dict[str, nn.Parameter]] = {}
+    trained: Trained = {}
     seen: set[int] = set()
     for part in stage.train:
         group = {name: parameter for name, parameter in model.part(part) if id(parameter) not in seen}
@@ -45,11 +51,40 @@ def freeze(model: MultimodalModel, stage: StageConfig) -> dict[str, dict[str, nn
     return trained
 
 
+@contextmanager
+def teaching(model: MultimodalModel, trained: Trained, parts: Sequence[str] | None) -> Iterator[None]:
+    """While some conversations are read that teach only these of the trained parts; None is all of them."""
+    if parts is None:
+        yield
+        return
+    taught = {id(parameter) for part in parts for _, parameter in model.part(part)}
+    others = [p for group in trained.values() for p in group.values() if id(p) not in taught]
+    for parameter in others:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in others:
+            parameter.requires_grad_(True)
+
+
+def by_group(batch: Batch, groups: Mapping[str, Sequence[str]]) -> list[tuple[Sequence[str] | None, Batch]]:
+    """A batch cut by what its rows teach: the parts, or None for all. A row holds conversations of one dataset."""
+    if not groups:
+        return [(None, batch)]
+    rows: dict[tuple[str, ...] | None, list[int]] = {}
+    for row, dataset in sorted({(document.row, document.dataset) for document in batch.conversations}):
+        parts = groups.get(dataset)
+        rows.setdefault(tuple(parts) if parts is not None else None, []).append(row)
+    return [(parts, batch.rows(kept)) for parts, kept in rows.items()]
+
+
 def describe_parts(model: MultimodalModel) -> list[PartState]:
     """Every part of the model with its size, whether it is trained now, and its precision."""
     names = [f"encoders.{m}" for m in model.encoders] + [f"adapters.{m}" for m in model.adapters] + ["language"]
     if next(model.language.part("lora"), None) is not None:
         names.append("language.lora")
+    names += [f"fusion.{part}" for part in model.fusion.parts]
     states = []
     for name in names:
         parameters = [parameter for _, parameter in model.part(name)]
@@ -73,7 +108,7 @@ def _precision(precisions: list[str], trained: bool) -> str:
 Mode = Literal["train", "eval"]
 
 
-def set_mode(model: MultimodalModel, trained: dict[str, dict[str, nn.Parameter]], mode: Mode) -> None:
+def set_mode(model: MultimodalModel, trained: Trained, mode: Mode) -> None:
     """Training behaviour (dropout, batch statistics) only for modules that are trained, and only while training.
 
     A module without parameters, such as LoRA's dropout, goes with the one that holds it.

@@ -1,0 +1,19 @@
+"""The list of model types that prompts cannot go into is what transformers has."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from triptych.fusion.layers import attention_of, decoder_layers
+from triptych.fusion.limits import FUSED
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", sorted(FUSED))
+def test_these_have_no_keys_and_values_of_their_own(kind: str) -> None:
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, num_hidden_layers=2))
+    assert any(attention_of(layer) is None for layer in decoder_layers(model))
