@@ -8,6 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("shared machine", deadline=None)  # how long an example takes is no matter of right and wrong
+settings.load_profile("shared machine")
 
 if TYPE_CHECKING:
     from tiny_world import World

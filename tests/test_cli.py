@@ -18,7 +18,8 @@ from triptych import cli
 from triptych.errors import TriptychError
 from triptych.recipe import dump_recipe
 
-COMMANDS = ["train", "evaluate", "ask", "chat", "inspect", "plan", "compare", "report", "doctor", "weights"]
+COMMANDS = ["train", "evaluate", "ask", "chat", "inspect", "plan", "compare", "report", "study"]
+COMMANDS += ["zoo", "verify", "doctor", "weights"]
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("evaluate",),
     ("report",),
     ("planner", "doctor", "verify", "study"),
+    ("zoo",),
     ("terminal",),
     ("cli",),
     ("__main__",),

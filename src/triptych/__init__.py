@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from triptych.api import Model, load
-    from triptych.conversation import Conversation, Frame, Image, Message, Region, assistant, system, user
+    from triptych.conversation import Conversation, Frame, Image, Message, Region, assistant, document, system, user
     from triptych.errors import TriptychError
     from triptych.generate.config import GenerationSettings, Reply
     from triptych.recipe import Recipe, load_recipe
@@ -34,6 +34,7 @@ _HOMES = {
     "Reply": "triptych.generate.config",
     "TriptychError": "triptych.errors",
     "assistant": "triptych.conversation",
+    "document": "triptych.conversation",
     "load": "triptych.api",
     "load_recipe": "triptych.recipe",
     "system": "triptych.conversation",
@@ -53,6 +54,7 @@ __all__ = [
     "Reply",
     "TriptychError",
     "assistant",
+    "document",
     "load",
     "load_recipe",
     "system",

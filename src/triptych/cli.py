@@ -23,7 +23,7 @@ app = typer.Typer(
 weights_app = typer.Typer(help="Look after the cache of weights.", no_args_is_help=True)
 app.add_typer(weights_app, name="weights")
 
-RecipeArgument = Annotated[Path, typer.Argument(help="A recipe file.", show_default=False)]
+RecipeArgument = Annotated[Path, typer.Argument(help="A recipe file, or a preset's name.", show_default=False)]
 RunArgument = Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)]
 Overrides = Annotated[
     Optional[list[str]],
@@ -163,6 +163,65 @@ def report(run: RunArgument) -> None:
     from triptych.report import write_report
 
     typer.echo(write_report(run))
+
+
+@app.command()
+def study(
+    file: Annotated[
+        Path, typer.Argument(help="A study file, such as recipes/studies/adapters.yaml.", show_default=False)
+    ],
+    output: Annotated[
+        Optional[Path], typer.Option("--output", "-o", help="The study's folder; studies/NAME by default.")
+    ] = None,
+    only: Annotated[
+        Optional[list[str]], typer.Option("--only", help="Run this variant alone; may be given several times.")
+    ] = None,
+    seeds: Annotated[
+        Optional[int], typer.Option("--seeds", min=1, help="How many seeds; those of the file by default.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the runs, budgets and changes; run nothing.")
+    ] = False,
+) -> None:
+    """Choose by measurement: train and evaluate variants of a recipe under one budget, with several seeds.
+
+    A study file names a `recipe`, `variants` (each a set of changes to it, nested or dotted), `seeds`, the `score` that
+    decides (`scenes.naming`) and, if all are to train equally long, a `budget` in minutes: a few steps of each variant
+    are timed once, and its steps are set to fit.
+
+    Every run is an ordinary run folder in `studies/NAME/runs`. Ctrl-C stops; the same command goes on where it stood, never runs
+    a finished run again, and tries failed ones anew. Results: `table.md`, `study.png`, `report.html`, `results.json`, with
+    intervals over seeds and pictures, the control with other pictures, and paired differences from the best.
+    """
+    from triptych.terminal.study import study as run
+
+    run(file, output, only or (), seeds, dry_run)
+
+
+@app.command()
+def zoo(
+    name: Annotated[
+        Optional[str], typer.Argument(help="A preset; all of them without one.", show_default=False)
+    ] = None,
+) -> None:
+    """List the published systems that come as presets, with their parameters; or show one's recipe."""
+    from triptych.terminal.zoo import zoo as show
+
+    show(name)
+
+
+@app.command()
+def verify(
+    names: Annotated[list[str], typer.Argument(help="Systems, such as llava; or all.", show_default=False)],
+    output: Annotated[
+        Optional[Path], typer.Option("--output", "-o", help="Write the result to this .json or .md file.")
+    ] = None,
+) -> None:
+    """Compare systems with their reference implementations, number by number, on tiny random weights."""
+    from triptych.terminal.verify import verify as run
+
+    if not run(names, output):
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""Reading recipes: YAML, `extends:`, and overrides such as `stages.0.learning_rate=1e-3`."""
+"""Reading recipes: YAML, presets by name, `extends:`, and overrides such as `stages.0.learning_rate=1e-3`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,12 @@ import yaml
 from pydantic import ValidationError
 
 from triptych.errors import RecipeError
+from triptych.recipe.combinations import mistakes
 from triptych.recipe.messages import explain, unknown_name
 from triptych.recipe.schema import Recipe
+
+PRESETS = Path(__file__).parent / "presets"
+"""The recipes that come with Triptych."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -26,36 +30,71 @@ _Loader.add_implicit_resolver(
 )
 
 
+def read_yaml(text: str) -> Any:
+    """YAML as recipes are written: `1e-3` is a number. Raises yaml.YAMLError."""
+    return yaml.load(text, Loader=_Loader)
+
+
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe file, what it extends, and the overrides on top.
 
     Args:
-        path: A YAML file.
+        path: A YAML file, or the name of a preset (`llava-mini`) where there is no such file. Relative paths in a preset
+            start at the current folder.
         overrides: `dotted.path=value`; the value is YAML; a number in the path is a place in a list.
 
     Raises:
         RecipeError: The file cannot be read, or the recipe has mistakes; the message names each with its
             path, what is allowed and the nearest match.
     """
-    path = Path(path)
+    path, asked = _located(Path(path)), path
     values = _read(path, ())
     for override in overrides:
         _override(values, override)
-    values = {"name": path.stem, "base": str(path.parent.resolve()), **values}
-    return parse_recipe(values, name=str(path))
+    base = Path() if path.parent == PRESETS else path.parent
+    values = {"name": path.stem, "base": str(base.resolve()), **values}
+    return parse_recipe(values, name=str(asked))
+
+
+def preset_names() -> list[str]:
+    """The names of all presets."""
+    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+
+
+def preset_path(name: str) -> Path:
+    """Where a preset is.
+
+    Raises:
+        RecipeError: There is none of that name; the message has the nearest one.
+    """
+    if name not in preset_names():
+        raise RecipeError(f"preset {unknown_name(name, preset_names())}")
+    return PRESETS / f"{name}.yaml"
+
+
+def _located(path: Path) -> Path:
+    """A file, or the preset of that name where there is no such file."""
+    return preset_path(str(path)) if not path.exists() and str(path) in preset_names() else path
 
 
 def parse_recipe(values: dict[str, Any], name: str = "recipe") -> Recipe:
     """A recipe from plain values.
 
     Raises:
-        RecipeError: The values do not fit the schema.
+        RecipeError: The values do not fit the schema, or parts do not go together.
     """
     try:
-        return Recipe.model_validate(values)
+        recipe = Recipe.model_validate(values)
     except ValidationError as error:
-        lines = "\n".join(f"  {line}" for line in explain(error, Recipe))
-        raise RecipeError(f"{name} has {error.error_count()} mistake(s):\n{lines}") from None
+        raise _refusal(name, explain(error, Recipe)) from None
+    if found := mistakes(recipe):
+        raise _refusal(name, found)
+    return recipe
+
+
+def _refusal(name: str, found: list[str]) -> RecipeError:
+    lines = "\n".join(f"  {line}" for line in found)
+    return RecipeError(f"{name} has {len(found)} mistake(s):\n{lines}")
 
 
 def dump_recipe(recipe: Recipe) -> str:
@@ -82,8 +121,10 @@ def _read(path: Path, extended_by: tuple[Path, ...]) -> dict[str, Any]:
     if parent is None:
         return values
     if not isinstance(parent, str):
-        raise RecipeError(f"{path}: extends: expected the path of a recipe, got {parent!r}")
-    base = _read(path.parent / parent, (*extended_by, path))
+        raise RecipeError(f"{path}: extends: expected the path of a recipe or the name of a preset, got {parent!r}")
+    here = path.parent / parent
+    is_preset = not here.exists() and parent in preset_names()
+    base = _read(preset_path(parent) if is_preset else here, (*extended_by, path))
     base.pop("name", None)
     merged: dict[str, Any] = _merge(base, values)
     return merged
@@ -92,7 +133,8 @@ def _read(path: Path, extended_by: tuple[Path, ...]) -> dict[str, Any]:
 def _nearby(path: Path) -> str:
     if not path.parent.is_dir():
         return ""
-    return f"; {unknown_name(path.name, [other.name for other in path.parent.glob('*.yaml')])}"
+    presets = preset_names() if path.parent == Path() else []
+    return f"; {unknown_name(path.name, [other.name for other in path.parent.glob('*.yaml')] + presets)}"
 
 
 def _merge(base: Any, over: Any) -> Any:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from pydantic import Field, model_validator
+from typing import Any
 
-from triptych.adapters.config import AdapterConfig, MLPConfig
+from pydantic import Field, field_validator, model_validator
+
+from triptych.adapters.config import AdapterConfig, ConnectorConfig, MLPConfig, QFormerConfig
 from triptych.config import Config
 from triptych.data.config import DataConfig
 from triptych.encoders.config import EfficientNetConfig, EncoderConfig
 from triptych.evaluate.config import CaptionsTaskConfig, TaskConfig
+from triptych.fusion.config import CrossAttendConfig, FusionConfig, SpliceConfig
 from triptych.language.config import LanguageConfig
+from triptych.language.templates import resolve
 from triptych.sequence.config import SequenceConfig
 from triptych.training.config import StageConfig
 
@@ -27,11 +31,17 @@ class Adapters(Config):
 
 
 class ModelConfig(Config):
-    """The three panels: encoders, adapters, language model."""
+    """The three panels: encoders, adapters, language model; and how the first two meet the third."""
 
     language: LanguageConfig
     encoders: Encoders = Encoders()
     adapters: Adapters = Adapters()
+    fusion: FusionConfig = Field(SpliceConfig(), description="how media meet the language model; a kind alone will do")
+
+    @field_validator("fusion", mode="before")
+    @classmethod
+    def _kind_alone(cls, value: Any) -> Any:
+        return {"kind": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _panels_meet(self) -> ModelConfig:
@@ -40,6 +50,10 @@ class ModelConfig(Config):
             if (encoder is None) != (adapter is None):
                 has, lacks = ("encoders", "adapters") if adapter is None else ("adapters", "encoders")
                 raise ValueError(f"`{has}.{modality}` is set but `{lacks}.{modality}` is null: set both or neither")
+        if isinstance(self.fusion, CrossAttendConfig) and not self.modalities:
+            raise ValueError(
+                "`fusion.kind` is cross_attend, but there is no encoder whose features could be attended to"
+            )
         return self
 
     @property
@@ -50,10 +64,28 @@ class ModelConfig(Config):
     @property
     def parts(self) -> list[str]:
         """Every name that a stage may train."""
-        parts = ["language", "language.layers", "language.embeddings"]
+        parts = ["language", "language.layers", "language.norms", "language.biases", "language.embeddings"]
         parts += ["adapters", "encoders"] if self.modalities else []
         parts += [f"{panel}.{modality}" for panel in ("adapters", "encoders") for modality in self.modalities]
+        parts += [
+            f"adapters.{modality}.projection"
+            for modality in self.modalities
+            if isinstance(getattr(self.adapters, modality), QFormerConfig | ConnectorConfig)
+        ]
+        parts += self.fusion.parts
         return parts + (["language.lora"] if self.language.lora is not None else [])
+
+    def lacking(self, part: str) -> str:
+        """What a model needs to have a part that this one has not; nothing where no model has it."""
+        match part.split("."):
+            case ["fusion", *_] if isinstance(self.fusion, SpliceConfig):
+                return "; `fusion: splice` has no parameters: train `adapters`, or take `cross_attend` or `prompt`"
+            case ["language", "lora"]:
+                return "; set `model.language.lora` to have it"
+            case ["adapters" | "encoders", *_] if not self.modalities:
+                return "; set `model.encoders.image` and `model.adapters.image` to have it"
+            case _:
+                return ""
 
 
 class LoadingConfig(Config):
@@ -88,6 +120,16 @@ class Recipe(Config):
             problems += [(f"stages.{i}.train.{j}", part, self.model.parts) for j, part in enumerate(stage.train)]
             problems += [(f"stages.{i}.learning_rates", part, self.model.parts) for part in stage.learning_rates]
             problems += [(f"stages.{i}.mixture", name, list(self.data)) for name in stage.mixture]
+            problems += [(f"stages.{i}.groups", name, list(stage.mixture)) for name in stage.groups]
+            problems += [
+                (f"stages.{i}.groups.{name}", part, [p for p in self.model.parts if _within(p, stage.train)])
+                for name, parts in stage.groups.items()
+                for part in parts
+            ]
+            try:
+                resolve(stage.chat_template)
+            except ValueError as error:
+                raise ValueError(f"`stages.{i}.chat_template`: {error}") from None
             if stage.validate_every and self.validation is None:
                 raise ValueError(f"`stages.{i}.validate_every` needs a dataset in `validation`")
         if self.validation is not None:
@@ -102,5 +144,10 @@ class Recipe(Config):
             if name not in allowed:
                 from triptych.recipe.messages import unknown_name
 
-                raise ValueError(f"`{path}`: {unknown_name(name, allowed)}")
+                raise ValueError(f"`{path}`: {unknown_name(name, allowed)}{self.model.lacking(name)}")
         return self
+
+
+def _within(part: str, trained: list[str]) -> bool:
+    """Whether a part is one of those that are trained, or inside one."""
+    return any(part == name or part.startswith(f"{name}.") for name in trained)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from triptych.custom import CustomConfig
 from triptych.data.sources import build as build_source
 from triptych.errors import DataError, RecipeError
 from triptych.recipe import Recipe
@@ -18,9 +19,6 @@ from triptych.terminal.picture import as_blocks
 
 if TYPE_CHECKING:
     import torch
-
-WIDTH = 8
-"""Lengths do not depend on the language model's width, so its weights need not be loaded."""
 
 
 def inspect(recipe: Recipe, sample: int, data: str | None, save: Path | None) -> None:
@@ -36,6 +34,7 @@ def inspect(recipe: Recipe, sample: int, data: str | None, save: Path | None) ->
     from triptych.encoders.build import build as build_encoder
     from triptych.language.build import load_tokenizer
     from triptych.language.template import ChatTemplate
+    from triptych.planner.architectures import language_architecture
 
     name = data or (next(iter(recipe.stages[-1].mixture)) if recipe.stages else next(iter(recipe.data), ""))
     if name not in recipe.data:
@@ -51,15 +50,25 @@ def inspect(recipe: Recipe, sample: int, data: str | None, save: Path | None) ->
     template = ChatTemplate(tokenizer, language.chat_template, language.system)
     lengths: dict[str, int] = {}
 
+    def tokenise(text: str) -> list[int]:
+        return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
     def embed_text(text: str) -> torch.Tensor:
-        return torch.zeros(len(tokenizer(text, add_special_tokens=False)["input_ids"]), WIDTH)
+        return torch.empty(len(tokenise(text)), width)
 
     for medium in conversation.media:
         if recipe.model.encoders.image is None or recipe.model.adapters.image is None:
             raise RecipeError(f"{name} {conversation.id or sample} has images, but model.encoders.image is null")
         encoder = build_encoder(recipe.model.encoders.image, base)
-        adapter = build_adapter(recipe.model.adapters.image, encoder.dim, encoder.grid, WIDTH, 1.0, embed_text)
-        lengths[medium.content_hash] = adapter.output_tokens(encoder.tokens(medium))
+        width = language_architecture(language, base).get_text_config().hidden_size
+        config, tokens = recipe.model.adapters.image, encoder.tokens(medium)
+        # Shapes alone say how long a medium is; one's own adapter may need numbers to be built.
+        with torch.device("cpu" if isinstance(config, CustomConfig) else "meta"):
+            adapter = build_adapter(
+                config, encoder.dim, encoder.grid, width, 1.0, embed_text, tokenise, len(tokenizer), tokens
+            )
+        adapted = adapter.output_tokens(encoder.tokens(medium))
+        lengths[medium.content_hash] = recipe.model.fusion.positions(adapted)
         picture = medium.open()
         if console.is_terminal:
             console.print(as_blocks(picture, min(64, console.width)))
@@ -90,16 +99,16 @@ def _table(layout: Layout, tokenizer: object) -> Table:
     table = Table(title="layout", title_justify="left")
     for column in ("from", "tokens", "what", "ids", "text"):
         table.add_column(column, justify="right" if column in {"from", "tokens"} else "left", overflow="fold")
-    starts = {span.start: span for span in layout.spans}
+    starts = {span.start for span in layout.spans}
     place = 0
-    while place < len(layout):
-        if place in starts:
-            span = starts[place]
+    while True:
+        for span in (span for span in layout.spans if span.start == place):
             table.add_row(str(place), str(span.length), "[yellow]image[/]", "", str(span.medium))
             place += span.length
-            continue
+        if place >= len(layout):
+            break
         supervised = layout.labels[place] != IGNORE
-        end = place
+        end = place + 1
         while end < len(layout) and end not in starts and (layout.labels[end] != IGNORE) == supervised:
             end += 1
         ids = layout.ids[place:end]

@@ -1,0 +1,120 @@
+"""Parts that do not go together, as far as numbers tell that are known without torch and without a download.
+
+What is not known here (weights of the hub that Triptych has never heard of, classes of your own) is checked by the same
+functions when the model is built.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from triptych.adapters.config import AnyAdapterConfig, GridOptions
+from triptych.adapters.limits import mistake as adapter_mistake
+from triptych.encoders.config import EfficientNetConfig, EncoderConfig, HuggingFaceConfig
+from triptych.fusion.config import PromptConfig
+from triptych.fusion.limits import FUSED, no_projections
+from triptych.fusion.limits import mistake as fusion_mistake
+from triptych.language.config import LanguageConfig
+from triptych.recipe.schema import ModelConfig, Recipe
+from triptych.training.config import PhraseAlignment
+from triptych.weights.architectures import peek
+
+LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "layers")
+"""What transformers' configurations call the number of layers."""
+
+WIDTH = ("hidden_size", "n_embd", "d_model", "embed_dim")
+"""What they call the width."""
+
+Values = dict[str, Any]
+
+
+def mistakes(recipe: Recipe) -> list[str]:
+    """One line per mistake: `field: what does not go together; what would`."""
+    base = Path(recipe.base)
+    language = language_values(recipe.model.language, base)
+    return [*_fusion(recipe.model, language), *_adapters(recipe.model, language, base), *_stages(recipe)]
+
+
+def language_values(config: LanguageConfig, base: Path | None = None) -> Values:
+    """The transformers configuration of a language model, as much of it as is known."""
+    if config.architecture is not None:
+        return config.architecture
+    return peek(config.weights or "", "language", base) or {}
+
+
+def vision_values(config: HuggingFaceConfig, base: Path | None = None) -> Values:
+    """The same of a vision tower."""
+    if config.architecture is not None:
+        return config.architecture
+    return peek(config.weights or "", "vision", base) or {}
+
+
+def number(values: Values, names: tuple[str, ...]) -> int | None:
+    """The first of several names that has a whole number."""
+    return next((values[name] for name in names if isinstance(values.get(name), int)), None)
+
+
+def _fusion(model: ModelConfig, language: Values) -> Iterator[str]:
+    kind, layers = language.get("model_type"), number(language, LAYERS)
+    if isinstance(model.fusion, PromptConfig) and kind in FUSED:
+        yield no_projections(f"`{kind}`")
+    elif layers is not None and (reason := fusion_mistake(model.fusion, layers)) is not None:
+        yield reason
+    if isinstance(model.fusion, PromptConfig) and model.fusion.early is None:
+        for modality in model.modalities:
+            adapter = getattr(model.adapters, modality)
+            if isinstance(adapter, GridOptions) and adapter.markers != "none":
+                yield (
+                    f"model.adapters.{modality}.markers: cells stand behind markers, but `fusion: prompt` takes the mean of "
+                    "all of them; set `markers: none`, or fuse by `splice` or `cross_attend`"
+                )
+
+
+def _adapters(model: ModelConfig, language: Values, base: Path) -> Iterator[str]:
+    width = None if "word_embed_proj_dim" in language else number(language, WIDTH)
+    for modality in model.modalities:
+        encoder: EncoderConfig = getattr(model.encoders, modality)
+        adapter: AnyAdapterConfig = getattr(model.adapters, modality)
+        features = _features(encoder, base)
+        if features is None:
+            continue
+        grid, class_tokens, dim = features
+        if (reason := adapter_mistake(adapter, grid, class_tokens, dim, width)) is not None:
+            yield f"model.adapters.{modality}: {reason}"
+
+
+def _features(config: EncoderConfig, base: Path) -> tuple[tuple[int, int], int, int | None] | None:
+    """Grid, class tokens in front of it and channels of an encoder's features; None where they are not known."""
+    match config:
+        case EfficientNetConfig():
+            side = -(-config.resolution // 32)
+            return (side, side), 0, 1280 if config.features == "head" else 352
+        case HuggingFaceConfig():
+            values = vision_values(config, base)
+            pixels, patch = config.resolution or number(values, ("image_size",)), number(values, ("patch_size",))
+            if not pixels or not patch or pixels % patch:
+                return None
+            has_class = not str(values.get("model_type", "")).startswith("siglip")
+            cells = pixels // patch
+            return (cells, cells), int(has_class and not config.drop_cls), number(values, WIDTH)
+        case _:
+            return None
+
+
+def _stages(recipe: Recipe) -> Iterator[str]:
+    for i, stage in enumerate(recipe.stages):
+        if not isinstance(stage.objective, PhraseAlignment):
+            continue
+        for j, part in enumerate(stage.train):
+            if part.split(".")[0] not in {"adapters", "encoders"}:
+                yield (
+                    f"stages.{i}.train.{j}: {part!r} learns nothing from `phrase_alignment`, in which no language model "
+                    "runs; train `adapters` with it, or take `objective: {kind: next_token}`"
+                )
+        if isinstance(recipe.model.fusion, PromptConfig) and recipe.model.fusion.early is None:
+            yield (
+                f"stages.{i}.objective: `phrase_alignment` lets each position of a picture say a word, but `fusion: prompt` "
+                "takes the mean of all positions; take `objective: {kind: next_token}`, or `early` in the fusion"
+            )

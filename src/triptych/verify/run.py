@@ -1,0 +1,106 @@
+"""Running the checks of systems, and writing down what they found."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from triptych.environment import describe
+from triptych.files import write_atomically
+from triptych.verify.check import Check
+from triptych.verify.systems import SYSTEMS, checks, system_of
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One comparison of a system.
+
+    Args:
+        system: Which.
+        part: The function that made the comparison.
+        check: What was compared, and how far apart it is.
+        seconds: Since the comparison before it.
+    """
+
+    system: str
+    part: str
+    check: Check
+    seconds: float
+
+
+def verify(names: Sequence[str]) -> Iterator[Verdict]:
+    """Compare systems with their reference implementations, on the CPU, in float32.
+
+    What several systems share is computed once.
+
+    Args:
+        names: Of systems or of their presets; `all` is all of them.
+
+    Raises:
+        UnknownSystem: One is not known.
+    """
+    systems = list(
+        dict.fromkeys(other for name in names for other in (SYSTEMS if name == "all" else [system_of(name)]))
+    )
+    done: dict[str, list[tuple[Check, float]]] = {}
+    for system in systems:
+        for part, function in checks(system):
+            if part in done:
+                yield from (Verdict(system, part, check, seconds) for check, seconds in done[part])
+                continue
+            found: list[tuple[Check, float]] = []
+            began = time.perf_counter()
+            for check in function():
+                found.append((check, time.perf_counter() - began))
+                yield Verdict(system, part, *found[-1])
+                began = time.perf_counter()
+            if not found:
+                raise AssertionError(f"{part} compares nothing")
+            done[part] = found
+
+
+def write(verdicts: Sequence[Verdict], path: Path, command: str) -> None:
+    """Write a result file with hardware, versions, date and commit: a table for `.md`, everything for `.json`.
+
+    Raises:
+        ValueError: The name ends otherwise.
+    """
+    values = document(verdicts, command)
+    match path.suffix:
+        case ".json":
+            write_atomically(path, json.dumps(values, indent=1) + "\n")
+        case ".md":
+            write_atomically(path, page(verdicts, values))
+        case other:
+            raise ValueError(f"{path}: expected a name that ends in .json or .md, got {other!r}")
+
+
+def document(verdicts: Sequence[Verdict], command: str) -> dict[str, Any]:
+    """Every comparison, and where it was made."""
+    lines = [
+        {"system": v.system, "part": v.part, **asdict(v.check), "equal": v.check.equal, "seconds": round(v.seconds, 3)}
+        for v in verdicts
+    ]
+    return {"command": command, **describe("cpu"), "equal": all(v.check.equal for v in verdicts), "checks": lines}
+
+
+def page(verdicts: Sequence[Verdict], values: dict[str, Any]) -> str:
+    """The result as a Markdown page."""
+    lines = ["| system | what | reference | largest difference | bound | |", "| --- | --- | --- | ---: | ---: | --- |"]
+    lines += [
+        f"| {v.system} | {v.check.what} | `{v.check.reference}` | {v.check.difference:.1e} | {v.check.bound:.0e} | "
+        f"{'✓' if v.check.equal else '✗'} |"
+        for v in verdicts
+    ]
+    hardware = values["hardware"]
+    packages = ", ".join(f"{name} {version}" for name, version in values["versions"].items())
+    origin = (
+        f"`{values['command']}` · {hardware['cpu']}, {hardware['cores']} cores, {hardware['memory_gib']} GiB, "
+        f"{hardware['device']} · Triptych {values['triptych']}, commit {values['commit'] or 'unknown'} · {packages} · "
+        f"{values['date']}"
+    )
+    return "\n".join(lines) + f"\n\n{origin}\n"

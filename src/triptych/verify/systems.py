@@ -1,0 +1,62 @@
+"""Which checks verify which system."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator
+
+from triptych.errors import TriptychError
+from triptych.verify.check import Check
+
+LLAMA = "triptych.verify.llama:llama"
+LINEAR = "triptych.verify.llava:llava_linear"
+LLAVA = "triptych.verify.llava:llava"
+QFORMER = "triptych.verify.adapters:qformer"
+INSTRUCTBLIP_QFORMER = "triptych.verify.adapters:instructblip_qformer"
+PERCEIVER = "triptych.verify.adapters:perceiver"
+CONNECTOR = "triptych.verify.adapters:connector"
+CROSS_ATTENTION = "triptych.verify.fusions:gated_cross_attention"
+PROMPTS = "triptych.verify.fusions:adaption_prompt"
+KOSMOS = "triptych.verify.kosmos:kosmos2_logits"
+
+SYSTEMS: dict[str, tuple[str, ...]] = {
+    "llama": (LLAMA,),
+    "llava": (LINEAR, LLAVA),
+    "llava-v1.5": (LLAVA,),
+    "minigpt4": (QFORMER, LINEAR, LLAMA),
+    "minigpt4-v2": (LINEAR, LLAMA),
+    "llama-adapter": (PROMPTS, LLAMA),
+    "llama-adapter-v2": (PROMPTS, LLAMA),
+    "flamingo": (PERCEIVER, CROSS_ATTENTION, LLAMA),
+    "kosmos-1": (CONNECTOR, KOSMOS),
+    "instructblip": (INSTRUCTBLIP_QFORMER, LLAMA),
+}
+"""System → `module:function` of its checks, imported when they run."""
+
+
+class UnknownSystem(TriptychError):
+    """There is no system of that name."""
+
+
+def system_of(name: str) -> str:
+    """The system behind the name of a system or of one of its presets (`llava-mini`, `llama-13b`).
+
+    Raises:
+        UnknownSystem: There is none; the message has the nearest one and all names.
+    """
+    base = name.removesuffix("-mini")
+    base = "llama" if base in {"llama-7b", "llama-13b", "llama-33b", "llama-65b"} else base
+    if base not in SYSTEMS:
+        from triptych.recipe.messages import unknown_name
+
+        raise UnknownSystem(f"system {unknown_name(name, [*SYSTEMS, 'all'])}")
+    return base
+
+
+def checks(system: str) -> list[tuple[str, Callable[[], Iterator[Check]]]]:
+    """The named checks of a system. What cannot be imported is an error: a check is never left out silently."""
+    found = []
+    for path in SYSTEMS[system]:
+        module, _, function = path.partition(":")
+        found.append((function, getattr(importlib.import_module(module), function)))
+    return found
