@@ -1,25 +1,18 @@
-"""Attention of vision towers on the CPU, by plain matrix products.
-
-PyTorch's fused CPU kernel is made for long sequences: at the few hundred positions of a picture it takes more than
-twice the time of two matrix products and a softmax, done for as many queries at once as the processor's cache holds.
-"""
+"""The attention of transformers' vision towers on the CPU, by plain matrix products."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from triptych import packed
+from triptych.encoders.products import by_products
 
 NAME = "triptych_tower"
 """The implementation's name in a transformers configuration."""
-
-SCORES = 2**21
-"""Scores that are held at one time: 4 MB in bfloat16."""
 
 
 def attention(
@@ -30,17 +23,7 @@ def attention(
     if query.device.type != "cpu" or differentiated or attention_mask is not None or options.get("dropout"):
         fused: Tensor = sdpa_attention_forward(module, query, key, value, attention_mask, **options)[0]
         return fused, None
-    count, heads, length, width = query.shape
-    scale = options.get("scaling") or width**-0.5
-    size = max(1, SCORES // (heads * key.shape[2]))
-    out = query.new_empty(count, length, heads, width)
-    for picture in range(count):
-        keys, values = key[picture].transpose(1, 2), value[picture].contiguous()
-        for start in range(0, length, size):
-            queries = query[picture, :, start : start + size] * scale
-            weights = torch.softmax(torch.bmm(queries, keys), -1)
-            out[picture, start : start + size] = torch.bmm(weights, values).transpose(0, 1)
-    return out, None
+    return by_products(query, key, value, options.get("scaling") or query.shape[-1] ** -0.5), None
 
 
 def accelerate(model: Any) -> None:
