@@ -1,7 +1,7 @@
 """The blocks of our own vision and text transformers, pre-normalised, with the options of CLIP, EVA and SigLIP.
 
-    x ─┬─ norm ─ attention (queries and keys turned; normalised inside) ─ + ─┬─ norm ─ feed-forward ─ + ─►
-       └────────────────────────────────────────────────────────────────────┘└────────────────────────┘
+x ─┬─ norm ─ attention (queries and keys turned; normalised inside) ─ + ─┬─ norm ─ feed-forward ─ + ─►
+   └────────────────────────────────────────────────────────────────────┘└────────────────────────┘
 """
 
 from __future__ import annotations
@@ -105,22 +105,19 @@ class Attention(nn.Module):
         bias = self._bias_apart()
         if bias is not None:
             qkv = qkv + bias
-        query, key, value = qkv.unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        query, key, value = _split(qkv, 3, self.heads)
         if rotation is not None:
             query, key = rotate(query, rotation), rotate(key, rotation)
         return self._put_together(attend(query, key, value, mask, causal))
 
-    def asked(
-        self, asking: Tensor, x: Tensor, rotation: Rotation | None = None, mask: Tensor | None = None
-    ) -> Tensor:
+    def asked(self, asking: Tensor, x: Tensor, rotation: Rotation | None = None, mask: Tensor | None = None) -> Tensor:
         """`[N, Q, D]` of positions `asking` `[N, Q, D]` that see `x` `[N, T, D]`; their queries do not turn."""
         width = x.shape[-1]
         weight = self.qkv.weight
         bias = self.qkv.bias if self.query_bias is None else self._bias_apart()
         query_bias, other_bias = (None, None) if bias is None else (bias[:width], bias[width:])
-        query = functional.linear(asking, weight[:width], query_bias).unflatten(-1, (self.heads, -1)).transpose(1, 2)
-        others = functional.linear(x, weight[width:], other_bias)
-        key, value = others.unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        (query,) = _split(functional.linear(asking, weight[:width], query_bias), 1, self.heads)
+        key, value = _split(functional.linear(x, weight[width:], other_bias), 2, self.heads)
         if rotation is not None:
             key = rotate(key, rotation)
         return self._put_together(attend(query, key, value, mask))
@@ -202,6 +199,11 @@ def stack(architecture: TransformerArchitecture, layers: int) -> nn.ModuleList:
         )
         for _ in range(layers)
     )
+
+
+def _split(x: Tensor, pieces: int, heads: int) -> Tensor:
+    """`[pieces, N, H, T, D / H]` of `[N, T, pieces * D]`."""
+    return x.reshape(*x.shape[:2], pieces, heads, -1).permute(2, 0, 3, 1, 4)
 
 
 def pick(x: Tensor, places: Tensor) -> Tensor:

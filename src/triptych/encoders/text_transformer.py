@@ -1,6 +1,6 @@
 """Our own text transformer: CLIP's (causal, the end token's state) or SigLIP's (bidirectional, the last position's).
 
-    ids [N, L] ─► words + positions ─► blocks ─► the state at one position ─► norm ─► project ─► [N, E]
+ids [N, L] ─► words + positions ─► blocks ─► the state at one position ─► norm ─► project ─► [N, E]
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from triptych.encoders.architecture import TextArchitecture
-from triptych.encoders.blocks import pick, projection, stack, start
+from triptych.encoders.blocks import Block, projection, stack, start
 from triptych.errors import RecipeError
 
 
@@ -63,7 +63,9 @@ class TextTower(nn.Module):
         places = self._places(ids, lengths)
         if causal:
             seen = (torch.arange(ids.shape[1], device=ids.device) <= places[:, None])[:, None, None]
-        state = self.norm(self.blocks[-1].only(x, places, mask=seen))
+        last = self.blocks[-1]
+        assert isinstance(last, Block)
+        state: Tensor = self.norm(last.only(x, places, mask=seen))
         return state if self.projection is None else self.projection(state)
 
     def states(self, ids: Tensor, lengths: Tensor | None = None) -> Tensor:

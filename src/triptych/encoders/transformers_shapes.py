@@ -17,6 +17,7 @@ ACTIVATIONS: dict[str, Activation] = {"gelu": "gelu", "gelu_pytorch_tanh": "gelu
 LEGACY_END = 2
 """An `eos_token_id` of old CLIP configurations, with which transformers pools at the highest id."""
 
+
 def vision_of(config: Any, pixels: Pixels | None = None) -> VisionArchitecture:
     """The architecture of a vision tower's configuration, or of that inside a whole model's.
 
@@ -187,5 +188,7 @@ def _theirs(architecture: VisionArchitecture | TextArchitecture) -> dict[str, An
 def _side(value: Any) -> int:
     sides = {value} if isinstance(value, int) else set(value)
     if len(sides) != 1:
-        raise WeightsError(f"the tower's pictures or patches are not square ({value}), and only square ones are supported")
+        raise WeightsError(
+            f"the tower's pictures or patches are not square ({value}), and only square ones are supported"
+        )
     return int(sides.pop())

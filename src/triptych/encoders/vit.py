@@ -1,7 +1,7 @@
 """Our own vision transformer: CLIP, EVA-01, EVA-02 or SigLIP by its options (`VisionArchitecture`).
 
-    pixels ─► normalise ─► patches (masked ones replaced, some left out while training) ─► [class token]
-           ─► + positions ─► [norm] ─► blocks ─► norm ─► states [N, T, D] ─► pool ─► project ─► [N, E]
+pixels ─► normalise ─► patches (masked ones replaced, some left out while training) ─► [class token]
+       ─► + positions ─► [norm] ─► blocks ─► norm ─► states [N, T, D] ─► pool ─► project ─► [N, E]
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from triptych.encoders.architecture import Pixels, VisionArchitecture
-from triptych.encoders.blocks import AttentionPooling, projection, stack, start
+from triptych.encoders.blocks import AttentionPooling, Block, projection, stack, start
 from triptych.encoders.encoder import Normalisation
 from triptych.encoders.preparation import CLIP_MEAN, CLIP_STD, HALF, IMAGENET_MEAN, IMAGENET_STD
 from triptych.encoders.rope import Rotation, rotation, select
@@ -120,7 +120,7 @@ class VisionTransformer(nn.Module):
         if grid == (side, side):
             return self.positions
         prefix, cells = self.positions[: self.prefix], self.positions[self.prefix :]
-        square = cells.unflatten(0, (side, side)).permute(2, 0, 1)[None].float()
+        square = cells.reshape(side, side, -1).permute(2, 0, 1)[None].float()
         resized = functional.interpolate(square, size=grid, mode="bicubic", align_corners=False)
         return torch.cat([prefix, resized[0].flatten(1).t().to(cells.dtype)])
 
@@ -170,9 +170,9 @@ class VisionTower(VisionTransformer):
         x, turns = self.embed(pixels)
         for block in self.blocks[:-1]:
             x = block(x, turns)
-        state = self.blocks[-1].only(x, None, turns)
-        assert self.norm is not None
-        return self._project(self.norm(state))
+        last = self.blocks[-1]
+        assert isinstance(last, Block) and self.norm is not None
+        return self._project(self.norm(last.only(x, None, turns)))
 
     def pooled(self, states: Tensor) -> Tensor:
         """The same `[N, E]` of states `[N, T, D]` that `forward` answered."""

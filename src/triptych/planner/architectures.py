@@ -12,7 +12,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from triptych.encoders.config import HuggingFaceConfig
+from triptych.encoders.architecture import VisionArchitecture
+from triptych.encoders.config import HuggingFaceConfig, VisionTransformerConfig
 from triptych.errors import RecipeError, TriptychError
 from triptych.language.config import LanguageConfig
 from triptych.weights import SMOLLM2, FileSource, HubSource, PyPISource, RunSource, cache_folder, fetch, parse
@@ -82,6 +83,26 @@ def _known() -> dict[str, dict[str, Any]]:
     text = resources.files("triptych.planner").joinpath("architectures.json").read_text(encoding="utf-8")
     known: dict[str, dict[str, Any]] = json.loads(text)
     return known
+
+
+def vision_shape(config: VisionTransformerConfig, base: Path | None = None) -> VisionArchitecture:
+    """The architecture of a tower of ours, from the recipe or from the place of its weights.
+
+    Raises:
+        RecipeError: It cannot be found without downloading weights.
+        WeightsError: A file that the recipe names is not there.
+    """
+    from triptych.encoders.checkpoints import shapes
+    from triptych.encoders.transformers_shapes import vision_of
+
+    if config.architecture is not None:
+        return config.architecture
+    assert config.weights is not None  # the configuration makes sure of it
+    source = parse(config.weights)
+    found = vision_of(_from_hub(source)) if isinstance(source, HubSource) else shapes(config.weights, base).vision
+    if found is None:
+        raise RecipeError(f"encoder: weights {config.weights} do not say what shape they have; give `architecture`")
+    return found
 
 
 def _made(values: dict[str, Any]) -> Any:

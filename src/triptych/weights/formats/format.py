@@ -123,10 +123,11 @@ def _part(state: dict[str, Tensor], rule: Parts) -> None:
             raise WeightsError(
                 f"{rule.whole.format(*number)}: {len(whole)} rows cannot be cut into pieces of {':'.join(map(str, shares))}"
             )
-        pieces = whole.split([share * unit for share in shares])
-        for name, piece in zip(rule.parts, pieces, strict=True):
+        begin = 0
+        for name, share in zip(rule.parts, shares, strict=True):
             if name is not None:
-                state[name.format(*number)] = piece
+                state[name.format(*number)] = whole[begin : begin + share * unit]
+            begin += share * unit
 
 
 def _numbers(state: Mapping[str, Tensor], pattern: str) -> list[tuple[str, ...]]:
