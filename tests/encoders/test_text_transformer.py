@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from encoders.tiny_towers import text_shape, text_tower
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from encoders.tiny_towers import text_shape, text_tower
 from triptych.encoders.text_transformer import TextTower, lengths_of
 from triptych.errors import RecipeError
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from encoders.tiny_towers import KINDS, pictures, vision_shape, vision_tower
 from torch.nn import functional
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
+from encoders.tiny_towers import KINDS, pictures, vision_shape, vision_tower
 from triptych.encoders import products
 from triptych.encoders.published import PUBLISHED, published
 from triptych.encoders.rope import rotate, rotation
@@ -217,5 +217,3 @@ def test_shapes_that_do_not_go_together(options: dict[str, Any], message: str) -
 def test_the_inner_width_survives_a_division() -> None:
     for hidden in range(1, 200):
         assert vision_shape("clip-b32", mlp_ratio=hidden / 16).hidden == hidden
-
-

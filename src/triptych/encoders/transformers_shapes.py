@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 ACTIVATIONS: dict[str, Activation] = {"gelu": "gelu", "gelu_pytorch_tanh": "gelu_tanh", "quick_gelu": "quick_gelu"}
 """Theirs to ours."""
 
+VISION = ("clip_vision_model", "siglip_vision_model", "blip_2_vision_model", "instructblip_vision_model")
+TEXT = ("clip_text_model", "siglip_text_model")
+"""Model types of the towers that ours can be."""
+
 LEGACY_END = 2
 """An `eos_token_id` of old CLIP configurations, with which transformers pools at the highest id."""
 
@@ -29,6 +33,7 @@ def vision_of(config: Any, pixels: Pixels | None = None) -> VisionArchitecture:
         WeightsError: It is of another family, or has an option that ours do not.
     """
     tower = getattr(config, "vision_config", config)
+    _known(tower.model_type, VISION, "vision")
     shape: dict[str, Any] = {
         "image_size": _side(tower.image_size),
         "patch_size": _side(tower.patch_size),
@@ -49,7 +54,7 @@ def vision_of(config: Any, pixels: Pixels | None = None) -> VisionArchitecture:
                 projection="none",
                 pixels=pixels or "half",
             )
-        case "blip_2_vision_model" | "instructblip_vision_model":
+        case _:
             return VisionArchitecture(
                 **shape,
                 patch_bias=True,
@@ -58,8 +63,6 @@ def vision_of(config: Any, pixels: Pixels | None = None) -> VisionArchitecture:
                 projection="none",
                 pixels=pixels or "clip",
             )
-        case other:
-            raise WeightsError(f"model type {other!r} is no vision tower of ours; known are CLIP, SigLIP and BLIP-2")
 
 
 def text_of(config: Any) -> TextArchitecture:
@@ -69,16 +72,15 @@ def text_of(config: Any) -> TextArchitecture:
         WeightsError: It is of another family, or has an option that ours do not.
     """
     tower = getattr(config, "text_config", config)
+    _known(tower.model_type, TEXT, "text")
     shape = {"vocabulary": tower.vocab_size, "max_tokens": tower.max_position_embeddings, **_common(tower)}
     match tower.model_type:
         case "clip_text_model":
             return TextArchitecture(**shape, pooling="highest" if tower.eos_token_id == LEGACY_END else "end")
-        case "siglip_text_model":
+        case _:
             return TextArchitecture(
                 **shape, attention="bidirectional", pooling="last", projection="bias", pad=tower.pad_token_id
             )
-        case other:
-            raise WeightsError(f"model type {other!r} is no text tower of ours; known are CLIP and SigLIP")
 
 
 def dual_of(config: CLIPConfig | SiglipConfig, pixels: Pixels | None = None) -> Published:
@@ -158,6 +160,11 @@ _SIGLIP = {
     ("text", "projection"): "bias",
 }
 """What transformers' models have without a choice."""
+
+
+def _known(model_type: str, types: tuple[str, ...], side: str) -> None:
+    if model_type not in types:
+        raise WeightsError(f"model type {model_type!r} is no {side} tower of ours; known are {', '.join(types)}")
 
 
 def _common(tower: Any) -> dict[str, Any]:
