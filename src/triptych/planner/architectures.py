@@ -98,8 +98,9 @@ def vision_shape(config: VisionTransformerConfig, base: Path | None = None) -> V
     if config.architecture is not None:
         return config.architecture
     assert config.weights is not None  # the configuration makes sure of it
-    source = parse(config.weights)
-    found = vision_of(_from_hub(source)) if isinstance(source, HubSource) else shapes(config.weights, base).vision
+    if isinstance(parse(config.weights), HubSource):
+        return vision_of(_made(vision_architecture(HuggingFaceConfig(weights=config.weights))))
+    found = shapes(config.weights, base).vision
     if found is None:
         raise RecipeError(f"encoder: weights {config.weights} do not say what shape they have; give `architecture`")
     return found
