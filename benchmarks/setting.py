@@ -110,7 +110,7 @@ def _save_llava(model: Any, tower: Any, dtype: Any, folder: Path) -> None:
     positions = model.encoders["image"].grid[0] ** 2
     config = LlavaConfig(
         vision_config=tower.config.to_dict(),
-        text_config=_plain(model.language.config),
+        text_config={**_plain(model.language.config), "use_cache": True},
         image_token_index=tokenizer.convert_tokens_to_ids(IMAGE_TOKEN),
         image_seq_length=positions,
         vision_feature_layer=-2,
@@ -126,6 +126,7 @@ def _save_llava(model: Any, tower: Any, dtype: Any, folder: Path) -> None:
     llava.model.multi_modal_projector.linear_1.load_state_dict(first.state_dict())
     llava.model.multi_modal_projector.linear_2.load_state_dict(second.state_dict())
     llava.tie_weights()
+    llava.generation_config.use_cache = True
     llava.generation_config.pad_token_id = tokenizer.pad_token_id
     llava.generation_config.eos_token_id = tokenizer.convert_tokens_to_ids("<|im_end|>")
     llava.save_pretrained(folder)
