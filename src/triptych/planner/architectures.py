@@ -49,6 +49,27 @@ def language_architecture(config: LanguageConfig, base: Path | None = None) -> A
             return _from_files(fetch(config.weights, base=base))
 
 
+def vision_shape(config: VisionTransformerConfig, base: Path | None = None) -> VisionArchitecture:
+    """The architecture of a tower of ours, from the recipe or from the place of its weights.
+
+    Raises:
+        RecipeError: It cannot be found without downloading weights.
+        WeightsError: A file that the recipe names is not there.
+    """
+    from triptych.encoders.checkpoints import shapes
+    from triptych.encoders.transformers_shapes import vision_of
+
+    if config.architecture is not None:
+        return config.architecture
+    assert config.weights is not None  # the configuration makes sure of it
+    if isinstance(parse(config.weights), HubSource):
+        return vision_of(_made(vision_architecture(HuggingFaceConfig(weights=config.weights))))
+    found = shapes(config.weights, base).vision
+    if found is None:
+        raise RecipeError(f"encoder: weights {config.weights} do not say what shape they have; give `architecture`")
+    return found
+
+
 def vision_architecture(config: HuggingFaceConfig, base: Path | None = None) -> dict[str, Any]:
     """The transformers configuration of a vision tower, as the values of `architecture` in a recipe.
 
@@ -83,27 +104,6 @@ def _known() -> dict[str, dict[str, Any]]:
     text = resources.files("triptych.planner").joinpath("architectures.json").read_text(encoding="utf-8")
     known: dict[str, dict[str, Any]] = json.loads(text)
     return known
-
-
-def vision_shape(config: VisionTransformerConfig, base: Path | None = None) -> VisionArchitecture:
-    """The architecture of a tower of ours, from the recipe or from the place of its weights.
-
-    Raises:
-        RecipeError: It cannot be found without downloading weights.
-        WeightsError: A file that the recipe names is not there.
-    """
-    from triptych.encoders.checkpoints import shapes
-    from triptych.encoders.transformers_shapes import vision_of
-
-    if config.architecture is not None:
-        return config.architecture
-    assert config.weights is not None  # the configuration makes sure of it
-    if isinstance(parse(config.weights), HubSource):
-        return vision_of(_made(vision_architecture(HuggingFaceConfig(weights=config.weights))))
-    found = shapes(config.weights, base).vision
-    if found is None:
-        raise RecipeError(f"encoder: weights {config.weights} do not say what shape they have; give `architecture`")
-    return found
 
 
 def _made(values: dict[str, Any]) -> Any:

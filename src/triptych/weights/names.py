@@ -1,8 +1,8 @@
 """Carrying weights over by name, in both directions: one table of patterns is read forwards and backwards.
 
-NameMap({"bert.layer.{}.query": "layers.{}.self_attention.query", …})
-    .ours(their state)   ──► our state
-    .theirs(our state)   ──► their state
+    NameMap({"bert.layer.{}.query": "layers.{}.self_attention.query", …})
+        .ours(their state)   ──► our state
+        .theirs(our state)   ──► their state
 """
 
 from __future__ import annotations
