@@ -7,12 +7,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from triptych.encoders import attention
+from triptych.encoders import attention, products
 
 
 @pytest.mark.parametrize("scores", [1, 100, 10_000])
 def test_is_pytorchs(scores: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention, "SCORES", scores)
+    monkeypatch.setattr(products, "SCORES", scores)
     query, key, value = torch.randn(3, 2, 4, 7, 5, dtype=torch.float64).unbind()
     found, _ = attention.attention(nn.Module(), query, key, value, None, scaling=0.3)
     expected = functional.scaled_dot_product_attention(query, key, value, scale=0.3)

@@ -1,6 +1,19 @@
 """Encoders: from a raw medium to features `[N, T, D_enc]`."""
 
 from triptych.encoders.build import build
-from triptych.encoders.config import EfficientNetConfig, EncoderConfig, HuggingFaceConfig
+from triptych.encoders.config import (
+    EfficientNetConfig,
+    EncoderConfig,
+    HuggingFaceConfig,
+    TextTransformerConfig,
+    VisionTransformerConfig,
+)
 
-__all__ = ["EfficientNetConfig", "EncoderConfig", "HuggingFaceConfig", "build"]
+__all__ = [
+    "EfficientNetConfig",
+    "EncoderConfig",
+    "HuggingFaceConfig",
+    "TextTransformerConfig",
+    "VisionTransformerConfig",
+    "build",
+]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AttentionInterface
@@ -16,12 +15,10 @@ from transformers.activations import QuickGELUActivation
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from triptych import packed
+from triptych.encoders.products import by_products
 
 NAME = "triptych_tower"
 """The implementation's name in a transformers configuration."""
-
-SCORES = 2**21
-"""Scores that are held at one time: 4 MB in bfloat16."""
 
 
 def attention(
@@ -32,17 +29,7 @@ def attention(
     if query.device.type != "cpu" or differentiated or attention_mask is not None or options.get("dropout"):
         fused: Tensor = sdpa_attention_forward(module, query, key, value, attention_mask, **options)[0]
         return fused, None
-    count, heads, length, width = query.shape
-    scale = options.get("scaling") or width**-0.5
-    size = max(1, SCORES // (heads * key.shape[2]))
-    out = query.new_empty(count, length, heads, width)
-    for picture in range(count):
-        keys, values = key[picture].transpose(1, 2), value[picture].contiguous()
-        for start in range(0, length, size):
-            queries = query[picture, :, start : start + size] * scale
-            weights = torch.softmax(torch.bmm(queries, keys), -1)
-            out[picture, start : start + size] = torch.bmm(weights, values).transpose(0, 1)
-    return out, None
+    return by_products(query, key, value, options.get("scaling") or query.shape[-1] ** -0.5), None
 
 
 class InPlaceQuickGELU(QuickGELUActivation):  # type: ignore[misc]

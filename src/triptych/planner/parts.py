@@ -14,14 +14,14 @@ from triptych.adapters.config import AdapterOptions
 from triptych.conversation import Image
 from triptych.custom import CustomConfig
 from triptych.encoders.build import build as build_encoder
-from triptych.encoders.config import EfficientNetConfig, EncoderConfig, HuggingFaceConfig
+from triptych.encoders.config import EfficientNetConfig, EncoderConfig, HuggingFaceConfig, VisionTransformerConfig
 from triptych.encoders.encoder import Encoder
 from triptych.fusion.build import build as build_fusion
 from triptych.language.backbone import LanguageModel
 from triptych.language.build import insert_lora, random_model
 from triptych.language.fast import accelerate
 from triptych.model.composed import MultimodalModel
-from triptych.planner.architectures import language_architecture, vision_architecture
+from triptych.planner.architectures import language_architecture, vision_architecture, vision_shape
 from triptych.planner.tokens import length
 from triptych.recipe import Recipe
 from triptych.training.parts import describe_parts
@@ -106,6 +106,10 @@ def _encoder(config: EncoderConfig, base: Path, bfloat16: bool) -> Encoder:
             chosen = precision if config.precision == "auto" else config.precision
             architecture = vision_architecture(config, base)
             config = config.model_copy(update={"weights": None, "architecture": architecture, "precision": chosen})
+        case VisionTransformerConfig():
+            chosen = precision if config.precision == "auto" else config.precision
+            shape = config.architecture or vision_shape(config, base)
+            config = config.model_copy(update={"weights": None, "architecture": shape, "precision": chosen})
         case CustomConfig():
             pass
     with torch.device("meta"):
@@ -114,7 +118,7 @@ def _encoder(config: EncoderConfig, base: Path, bfloat16: bool) -> Encoder:
 
 def _whole(config: EncoderConfig, base: Path) -> int | None:
     """Parameters of the whole tower where a recipe takes the features from a layer inside it."""
-    if not isinstance(config, HuggingFaceConfig) or config.layer == "output":
+    if not isinstance(config, HuggingFaceConfig | VisionTransformerConfig) or config.layer == "output":
         return None
     whole = _encoder(config.model_copy(update={"layer": "output"}), base, False)
     return sum(parameter.numel() for parameter in whole.parameters())

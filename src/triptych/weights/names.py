@@ -24,7 +24,7 @@ class NameMap:
     Args:
         patterns: Beginnings of names, cut at dots; each `{}` stands for one number, the same on both sides. What follows
             the beginning (`.weight`, `.bias`) is kept. The longest pattern that fits decides.
-        ignored: Beginnings of their names that have no counterpart here (buffers, unused heads).
+        ignored: Beginnings of their names that have no counterpart here (buffers, unused heads), with `{}` likewise.
     """
 
     patterns: Mapping[str, str]
@@ -36,7 +36,8 @@ class NameMap:
         Raises:
             WeightsError: A name fits no pattern, or two names become one.
         """
-        kept = {name: tensor for name, tensor in state.items() if not _begins(name, self.ignored)}
+        ignored = [_expression(start) for start in self.ignored]
+        kept = {name: tensor for name, tensor in state.items() if not any(rule.match(name) for rule in ignored)}
         return _renamed(kept, self.patterns)
 
     def theirs(self, state: Mapping[str, T]) -> dict[str, T]:
@@ -46,10 +47,6 @@ class NameMap:
             WeightsError: A name fits no pattern, or two names become one.
         """
         return _renamed(state, {mine: other for other, mine in self.patterns.items()})
-
-
-def _begins(name: str, beginnings: tuple[str, ...]) -> bool:
-    return any(name == start or name.startswith(f"{start}.") for start in beginnings)
 
 
 def _renamed(state: Mapping[str, T], patterns: Mapping[str, str]) -> dict[str, T]:
