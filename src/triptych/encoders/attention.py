@@ -34,11 +34,11 @@ def attention(
 
 
 class InPlaceQuickGELU(QuickGELUActivation):  # type: ignore[misc]
-    """x · sigmoid(1.702 x) as silu(1.702 x) / 1.702, in the memory of its input: nothing else reads that while answering."""
+    """x · sigmoid(1.702 x) as silu(1.702 x) / 1.702, in the memory of its input, which nothing else reads in a frozen tower."""
 
     def forward(self, input: Tensor) -> Tensor:
         """`[..., D]` to `[..., D]`."""
-        if input.device.type != "cpu" or torch.is_grad_enabled():
+        if input.device.type != "cpu" or input.requires_grad:
             plain: Tensor = super().forward(input)
             return plain
         return functional.silu(input.mul_(1.702), inplace=True).mul_(1 / 1.702)
