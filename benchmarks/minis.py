@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.harness import ROOT, child_environment
 from benchmarks.results import Settings, table, write
 
-SYSTEMS = ("llava-mini", "minigpt-4-mini", "llama-adapter-mini", "flamingo-mini")
+SYSTEMS = ("llava-mini", "minigpt4-mini", "llama-adapter-mini", "flamingo-mini")
 SCORE = "naming_accuracy"
 TARGET = 0.40
 
