@@ -89,11 +89,20 @@ def test_the_table_of_parts(world: World, tiny_cache: Path) -> None:
 
 def test_the_run_says_what_was_trained(trained: Path) -> None:
     stages = json.loads((trained / "run.json").read_text())["stages"]
-    shown = [{part["part"]: part["trained"] for part in stage["parts"]} for stage in stages]
+    shown = [{part["part"]: part["trained"] / part["parameters"] for part in stage["parts"]} for stage in stages]
     assert shown == [
-        {"encoders.image": False, "adapters.image": True, "language": False},
-        {"encoders.image": False, "adapters.image": True, "language": True},
+        {"encoders.image": 0, "adapters.image": 1, "language": 0},
+        {"encoders.image": 0, "adapters.image": 1, "language": 1},
     ]
+
+
+def test_a_part_that_learns_in_part_says_how_many(world: World, tiny_cache: Path) -> None:
+    recipe = world.recipe({"stages.1.train": ["language.embeddings"]})
+    model = build(recipe)
+    freeze(model, recipe.stages[1])
+    state = {part.part: part for part in describe_parts(model)}["language"]
+    assert state.trained == sum(parameter.numel() for _, parameter in model.part("language.embeddings"))
+    assert 0 < state.trained < state.parameters
 
 
 def test_dropout_only_where_something_learns_and_only_while_training(world: World, tiny_cache: Path) -> None:

@@ -20,11 +20,18 @@ Trained: TypeAlias = dict[str, dict[str, nn.Parameter]]
 
 @dataclass(frozen=True)
 class PartState:
-    """One line of the table at the start of a stage."""
+    """One line of the table at the start of a stage.
+
+    Args:
+        part: Its name.
+        parameters: How many it has.
+        trained: How many of them are trained; 0 where it is frozen.
+        precision: Of its parameters.
+    """
 
     part: str
     parameters: int
-    trained: bool
+    trained: int
     precision: str
 
 
@@ -93,7 +100,7 @@ def describe_parts(model: MultimodalModel) -> list[PartState]:
             PartState(
                 name,
                 sum(parameter.numel() for parameter in parameters),
-                any(parameter.requires_grad for parameter in parameters),
+                sum(parameter.numel() for parameter in parameters if parameter.requires_grad),
                 _precision(precisions, any(p.requires_grad for p in parameters)),
             )
         )

@@ -62,7 +62,8 @@ class Console:
         table.add_column("")
         table.add_column("precision")
         for part in parts:
-            state = "[green]trained[/]" if part.trained else "[dim]frozen[/]"
+            some = f"[green]{part.trained:,} trained[/]" if part.trained else "[dim]frozen[/]"
+            state = "[green]trained[/]" if part.trained == part.parameters else some
             table.add_row(part.part, f"{part.parameters:,}", state, part.precision)
         self.rich.print(table)
 
