@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM, LlamaForCausalLM, MistralConfig, Qwen2Config
 
 from tiny_world import llama
-from triptych.language.fast import FASTER, NAME, FastAttention, accelerate
+from triptych.language.fast import FASTER, NAME, FastAttention, accelerate, attention
 
 
 def pair(**changes: object) -> tuple[LlamaForCausalLM, LlamaForCausalLM]:
@@ -77,3 +77,15 @@ def test_models_that_see_only_a_window_keep_their_own_attention() -> None:
     whole = AutoModelForCausalLM.from_config(Qwen2Config(**shape))
     accelerate(whole)
     assert whole.config._attn_implementation == NAME
+
+
+@pytest.mark.parametrize(("heads", "shared"), [(6, 2), (4, 4), (3, 1)])
+def test_one_token_attends_as_with_repeated_keys(heads: int, shared: int) -> None:
+    query = torch.randn(3, heads, 1, 8, dtype=torch.float64)
+    key, value = torch.randn(2, 3, shared, 11, 8, dtype=torch.float64).unbind()
+    bias = torch.zeros(3, 1, 1, 11, dtype=torch.float64)
+    bias[0, ..., :4] = float("-inf")
+    found, _ = attention(torch.nn.Module(), query, key, value, bias, scaling=0.2)
+    keys, values = (x.repeat_interleave(heads // shared, dim=1) for x in (key, value))
+    expected = torch.nn.functional.scaled_dot_product_attention(query, keys, values, attn_mask=bias, scale=0.2)
+    torch.testing.assert_close(found, expected.transpose(1, 2))

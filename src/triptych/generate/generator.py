@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -120,7 +121,8 @@ class Generator:
         new = {key: medium for key, medium in zip(keys, media, strict=True) if key not in self._features}
         if new:
             pictures = {picture: medium for (picture, _), medium in new.items()}  # several texts may speak of one
-            pixels = [encoder.prepare(medium).to(self.model.device) for medium in pictures.values()]
+            with ThreadPoolExecutor() as pool:
+                pixels = [prepared.to(self.model.device) for prepared in pool.map(encoder.prepare, pictures.values())]
             encoded = dict(zip(pictures, encoder.encode(pixels), strict=True))
             for picture, text in new:
                 feature = encoded[picture][None]

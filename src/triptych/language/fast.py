@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
@@ -74,6 +75,8 @@ def _attention(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
 ) -> Tensor:
     length, keys = query.shape[2], key.shape[2]
+    if length == 1 and query.device.type == "cpu" and attention_mask is not None and not options.get("dropout"):
+        return _one_token(query, key, value, attention_mask, options.get("scaling"))
     plain = query.device.type == "cpu" and length > 1 and keys <= LONGEST_ROW and not options.get("dropout")
     plain = plain and query.shape[-1] == key.shape[-1] == value.shape[-1]
     if not plain or attention_mask is None or attention_mask.dtype == torch.bool:
@@ -83,6 +86,22 @@ def _attention(
     # Masks of numbers come from `packed_bias` and `padded_bias` alone, and are causal.
     out: Tensor = kernels.Attention.apply(query, key, value, attention_mask, scale, True)  # type: ignore[no-untyped-call]
     return out.transpose(1, 2)
+
+
+def _one_token(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: float | None) -> Tensor:
+    """Attention of a single query, `[B, 1, H, D]`: the query heads that share keys are rows of one product.
+
+    To repeat the keys for each of them, as is usual, costs more than the attention itself.
+    """
+    rows, heads, _, width = query.shape
+    grouped = query.reshape(rows, key.shape[1], -1, width)
+    mask = (
+        mask.expand(-1, -1, grouped.shape[2], -1)
+        if mask.shape[1] == 1
+        else mask.reshape(rows, key.shape[1], -1, mask.shape[-1])
+    )
+    out = functional.scaled_dot_product_attention(grouped, key, value, attn_mask=mask, scale=scale)
+    return out.reshape(rows, 1, heads, width)
 
 
 class FastRMSNorm(LlamaRMSNorm):  # type: ignore[misc]
