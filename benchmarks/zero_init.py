@@ -16,7 +16,7 @@ SEEDS = (0, 1, 2)
 
 def run(settings: Settings) -> None:
     """Train both on the same data in the same order; writes `zero_init.json` and `zero_init.md` and a plot."""
-    steps, seeds = (4, SEEDS[:1]) if settings.quick else (STEPS, SEEDS)
+    steps, seeds = (4, SEEDS[:1]) if settings.quick else (STEPS, SEEDS[: settings.runs])
     losses: dict[str, dict[str, list[float]]] = {}
     with tempfile.TemporaryDirectory(prefix="triptych-benchmark-") as temporary:
         for seed in seeds:
