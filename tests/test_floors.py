@@ -33,7 +33,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 )
 """From the ground up; what is on one floor does not know its neighbours."""
 
-CONFIGS = {"sequence", "data", "training", "evaluate", "generate"}
+CONFIGS = {"model", "sequence", "data", "training", "evaluate", "generate"}
 """Floors above the recipe whose `config` modules it knows: these modules, and nothing else of them, lie below it."""
 
 

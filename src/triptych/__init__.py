@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from triptych.api import Model, load
+    from triptych.api import Dual, Model, load, load_dual
     from triptych.conversation import Conversation, Frame, Image, Message, Region, assistant, document, system, user
     from triptych.errors import TriptychError
     from triptych.generate.config import GenerationSettings, Reply
@@ -24,6 +24,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Conversation": "triptych.conversation",
+    "Dual": "triptych.api",
     "Frame": "triptych.conversation",
     "GenerationSettings": "triptych.generate.config",
     "Image": "triptych.conversation",
@@ -36,6 +37,7 @@ _HOMES = {
     "assistant": "triptych.conversation",
     "document": "triptych.conversation",
     "load": "triptych.api",
+    "load_dual": "triptych.api",
     "load_recipe": "triptych.recipe",
     "system": "triptych.conversation",
     "train": "triptych.training.loop",
@@ -44,6 +46,7 @@ _HOMES = {
 
 __all__ = [
     "Conversation",
+    "Dual",
     "Frame",
     "GenerationSettings",
     "Image",
@@ -56,6 +59,7 @@ __all__ = [
     "assistant",
     "document",
     "load",
+    "load_dual",
     "load_recipe",
     "system",
     "train",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from triptych.planner.parts import Part, build, parts_of
+from triptych.model.config import DualConfig
+from triptych.planner.parts import Part, build, build_dual_shape, parts_of
 from triptych.recipe import Recipe, load_recipe
 
 
@@ -110,6 +111,30 @@ SYSTEMS = (
         ("instructblip",),
         "instructblip-mini",
     ),
+    System(
+        "clip",
+        "CLIP",
+        "dual encoder, symmetric InfoNCE",
+        "https://arxiv.org/abs/2103.00020",
+        ("clip",),
+        "clip-mini",
+    ),
+    System(
+        "eva-clip",
+        "EVA-CLIP",
+        "dual encoder from masked image modelling, LAMB",
+        "https://arxiv.org/abs/2303.15389",
+        ("eva-clip",),
+        "eva-clip-mini",
+    ),
+    System(
+        "siglip",
+        "SigLIP",
+        "dual encoder, sigmoid loss",
+        "https://arxiv.org/abs/2303.15343",
+        ("siglip",),
+        "siglip-mini",
+    ),
 )
 
 
@@ -143,4 +168,6 @@ def entry(preset: str) -> Entry:
 
     recipe = load_recipe(preset_path(preset))
     system = next(system for system in SYSTEMS if preset in (*system.presets, system.mini))
-    return Entry(system, preset, recipe, tuple(parts_of(build(recipe, bfloat16_encoder=False), recipe)))
+    dual = isinstance(recipe.model, DualConfig)
+    model = build_dual_shape(recipe) if dual else build(recipe, bfloat16_encoder=False)
+    return Entry(system, preset, recipe, tuple(parts_of(model, recipe)))

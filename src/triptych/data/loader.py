@@ -23,6 +23,7 @@ from triptych.data.mixture import Mixture
 from triptych.data.sources import Source
 from triptych.errors import DataError
 from triptych.sequence.pack import Batch, pack
+from triptych.sequence.pairs import PairBatch
 from triptych.sequence.plan import Layout, Refusal
 
 
@@ -46,7 +47,7 @@ class StepData:
         events: For the ledger.
     """
 
-    batch: Batch | None
+    batch: Batch | PairBatch | None
     events: tuple[Event, ...]
 
 
@@ -137,7 +138,7 @@ def _dataset(layout: Layout) -> str:
 class _Steps(Dataset[StepData]):
     """The steps as a dataset, so that PyTorch's loader runs the reader in its worker processes."""
 
-    def __init__(self, reader: Reader, first: int, last: int) -> None:
+    def __init__(self, reader: Callable[[int], StepData], first: int, last: int) -> None:
         self.reader, self.first, self.last = reader, first, last
 
     def __len__(self) -> int:
@@ -152,7 +153,7 @@ def _ignore_interrupts(worker: int) -> None:  # noqa: ARG001 - the loader passes
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def load_steps(reader: Reader, first: int, last: int, workers: int = 0) -> Iterator[StepData]:
+def load_steps(reader: Callable[[int], StepData], first: int, last: int, workers: int = 0) -> Iterator[StepData]:
     """The data of steps `first` to `last - 1` in order, read ahead by worker processes.
 
     Workers are forked: a reader holds the model's plan, which is not pickled. Where processes are only ever spawned (macOS,

@@ -68,4 +68,62 @@ class EpisodesTaskConfig(_Task):
         return (value,) if isinstance(value, int) else value
 
 
-TaskConfig = Annotated[ScenesTaskConfig | CaptionsTaskConfig | EpisodesTaskConfig, Field(discriminator="kind")]
+class RetrievalTaskConfig(_Task):
+    """Pictures find their texts and texts their pictures, in pools: R@1, R@5, R@10 both ways. For dual encoders."""
+
+    kind: Literal["retrieval"] = "retrieval"
+    pool: int = Field(
+        200, ge=2, description="pictures in a pool, that many in a row; a last pool that is not full is left out"
+    )
+    at: tuple[int, ...] = Field((1, 5, 10), min_length=1, description="the ranks that count as found")
+
+
+class ZeroShotTaskConfig(_Task):
+    """Each picture is named by the class whose prompts are nearest: top-1 and top-5. For dual encoders.
+
+    The class of a sample is `annotations["label"]`, or the one entry of `annotations["phrases"]`.
+    """
+
+    kind: Literal["zero_shot"] = "zero_shot"
+    templates: tuple[str, ...] = Field(
+        ("{a}",),
+        min_length=1,
+        description="prompts whose directions are averaged; `{name}` is the name of a class, `{a}` the same with its "
+        "article",
+    )
+    classes: tuple[str, ...] = Field((), description="names of the classes; by default those that occur in the data")
+
+    @field_validator("templates")
+    @classmethod
+    def _templates_name_the_class(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for template in value:
+            try:
+                if template.format(name="\0", a="\0").count("\0") < 1:
+                    raise KeyError
+            except (KeyError, IndexError, ValueError):
+                raise ValueError(
+                    f"the template {template!r} needs `{{name}}` or `{{a}}` and nothing else in braces"
+                ) from None
+        return value
+
+
+class LinearProbeTaskConfig(_Task):
+    """Logistic regression on the image side's frozen, pooled features: top-1. For dual encoders and composed models."""
+
+    kind: Literal["linear_probe"] = "linear_probe"
+    train_data: str = Field(description="the dataset that the regression is fitted on")
+    penalty: float = Field(1e-3, gt=0, description="of the squared weights, per example, on standardised features")
+
+
+EmbeddingTaskConfig = RetrievalTaskConfig | ZeroShotTaskConfig | LinearProbeTaskConfig
+"""Tasks in which nobody answers: directions are compared."""
+
+TaskConfig = Annotated[
+    ScenesTaskConfig
+    | CaptionsTaskConfig
+    | EpisodesTaskConfig
+    | RetrievalTaskConfig
+    | ZeroShotTaskConfig
+    | LinearProbeTaskConfig,
+    Field(discriminator="kind"),
+]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -16,20 +17,31 @@ from triptych.encoders.encoder import Encoder
 from triptych.errors import RecipeError, TriptychError, WeightsError
 from triptych.fusion.build import build as build_fusion
 from triptych.language.build import build as build_language
+from triptych.model.build_dual import build_dual
 from triptych.model.composed import MultimodalModel
+from triptych.model.config import DualConfig
+from triptych.model.dual import DualEncoder
+from triptych.model.trainable import Trainable
 from triptych.recipe import Recipe, load_recipe
+
+Model = TypeVar("Model", bound=Trainable)
+
+
+def build_any(recipe: Recipe) -> MultimodalModel | DualEncoder:
+    """The model of a recipe, of whatever kind."""
+    return build_dual(recipe) if isinstance(recipe.model, DualConfig) else build(recipe)
 
 
 def build(recipe: Recipe) -> MultimodalModel:
-    """The model of a recipe, pretrained parts loaded, new parts drawn from the recipe's seed.
+    """The composed model of a recipe, pretrained parts loaded, new parts drawn from the recipe's seed.
 
     Raises:
         WeightsError: Weights cannot be found or read.
         RecipeError: Parts do not go together.
     """
+    config, base = recipe.composed, Path(recipe.base)
     torch.manual_seed(recipe.seed)
-    base = Path(recipe.base)
-    middle = build_language(recipe.model.language, base)
+    middle = build_language(config.language, base)
     limit = middle.max_positions
     if limit is not None and recipe.sequence.max_tokens > limit:
         raise RecipeError(
@@ -37,12 +49,12 @@ def build(recipe: Recipe) -> MultimodalModel:
         )
     spread = float(middle.embedding.weight.detach().float().std())
     left, hinges = {}, {}
-    for modality in recipe.model.modalities:
-        encoder = build_encoder(getattr(recipe.model.encoders, modality), base)
+    for modality in config.modalities:
+        encoder = build_encoder(getattr(config.encoders, modality), base)
         encoder.requires_grad_(False).eval()
         left[modality] = encoder
         hinges[modality] = build_adapter(
-            getattr(recipe.model.adapters, modality),
+            getattr(config.adapters, modality),
             encoder.dim,
             encoder.grid,
             middle.dim,
@@ -52,7 +64,7 @@ def build(recipe: Recipe) -> MultimodalModel:
             middle.embedding.num_embeddings,
             usual_tokens(encoder),
         )
-    fusion = build_fusion(recipe.model.fusion, middle, spread)
+    fusion = build_fusion(config.fusion, middle, spread)
     return MultimodalModel(middle, left, hinges, recipe.sequence, fusion)
 
 
@@ -64,7 +76,7 @@ def usual_tokens(encoder: Encoder) -> int | None:
         return None
 
 
-def save_weights(model: MultimodalModel, names: set[str], path: Path) -> None:
+def save_weights(model: Trainable, names: set[str], path: Path) -> None:
     """Write what `new_weights` finds: what the recipe's pretrained parts do not have."""
     path.parent.mkdir(parents=True, exist_ok=True)
     work = path.with_name(f".{path.name}")
@@ -72,24 +84,24 @@ def save_weights(model: MultimodalModel, names: set[str], path: Path) -> None:
     work.replace(path)
 
 
-def new_weights(model: MultimodalModel, names: set[str]) -> dict[str, Tensor]:
-    """The named parameters, the buffers beside them (running statistics), and all of the adapters and the fusion, by name."""
+def new_weights(model: Trainable, names: set[str]) -> dict[str, Tensor]:
+    """The named parameters, the buffers beside them (running statistics), and all of `saved`, by name."""
     beside = {name.rpartition(".")[0] for name in names}
     buffers = {name for name in _buffers(model) if name.rpartition(".")[0] in beside}
     return {
         name: tensor.detach().cpu().contiguous().clone()
         for name, tensor in (*model.named_parameters(), *_buffers(model).items())
-        if name in names or name in buffers or name.startswith(("adapters.", "fusion."))
+        if name in names or name in buffers or name.startswith(model.saved)
     }
 
 
-def _buffers(model: MultimodalModel) -> dict[str, Tensor]:
+def _buffers(model: Trainable) -> dict[str, Tensor]:
     """The buffers that belong to the state of a model."""
     state = model.state_dict()
     return {name: buffer for name, buffer in model.named_buffers() if name in state}
 
 
-def load_weights(model: MultimodalModel, tensors: dict[str, Tensor], origin: Path) -> None:
+def load_weights(model: Trainable, tensors: dict[str, Tensor], origin: Path) -> None:
     """Put saved parameters and buffers in place.
 
     Raises:
@@ -104,7 +116,29 @@ def load_weights(model: MultimodalModel, tensors: dict[str, Tensor], origin: Pat
 
 
 def load_run(run: Path) -> tuple[MultimodalModel, Recipe]:
-    """The trained model of a run and its recipe.
+    """The trained composed model of a run and its recipe.
+
+    Raises:
+        WeightsError: The folder is no finished run.
+        RecipeError: Its model is of another kind.
+    """
+    recipe = _recipe_of(run)
+    return _trained(build(recipe), run).eval(), recipe
+
+
+def load_dual_run(run: Path) -> tuple[DualEncoder, Recipe]:
+    """The trained dual encoder of a run and its recipe.
+
+    Raises:
+        WeightsError: The folder is no finished run.
+        RecipeError: Its model is of another kind.
+    """
+    recipe = _recipe_of(run)
+    return _trained(build_dual(recipe), run).eval(), recipe
+
+
+def _recipe_of(run: Path) -> Recipe:
+    """The recipe of a finished run.
 
     Raises:
         WeightsError: The folder is no finished run.
@@ -116,10 +150,14 @@ def load_run(run: Path) -> tuple[MultimodalModel, Recipe]:
         raise WeightsError(
             f"{run}: training has not finished; continue it with `triptych train {run}/recipe.yaml --resume`"
         )
-    recipe = load_recipe(run / "recipe.yaml")
-    model = build(recipe)
+    return load_recipe(run / "recipe.yaml")
+
+
+def _trained(model: Model, run: Path) -> Model:
+    """The model with the weights of a run in place."""
+    weights = run / "weights" / "model.safetensors"
     try:
         load_weights(model, load_file(weights), weights)
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{weights}: cannot be read ({error})") from error
-    return model.eval(), recipe
+    return model

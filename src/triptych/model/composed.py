@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -59,6 +59,34 @@ class MultimodalModel(nn.Module):
     def device(self) -> torch.device:
         """Where the model computes."""
         return self.language.embedding.weight.device
+
+    @property
+    def part_names(self) -> list[str]:
+        """The parts that together are the whole model; LoRA is named apart."""
+        names = [f"encoders.{m}" for m in self.encoders] + [f"adapters.{m}" for m in self.adapters] + ["language"]
+        if next(self.language.part("lora"), None) is not None:
+            names.append("language.lora")
+        return names + [f"fusion.{part}" for part in self.fusion.parts]
+
+    @property
+    def saved(self) -> tuple[str, ...]:
+        """Beginnings of the names of parameters that a run holds even where no stage trained them."""
+        return ("adapters.", "fusion.")
+
+    def after_step(self) -> dict[str, float]:
+        """Nothing here is bounded."""
+        return {}
+
+    def describe(self, batch: Batch) -> list[dict[str, Any]]:
+        """The conversations of a batch in words."""
+        return [
+            {
+                "id": document.id,
+                "text": self.language.tokenizer.decode(batch.ids[batch.documents == number].tolist()),
+                "media": [str(batch.media[medium]) for medium in document.media],
+            }
+            for number, document in enumerate(batch.conversations)
+        ]
 
     def part(self, name: str) -> Iterator[tuple[str, nn.Parameter]]:
         """The named parameters of a part that a stage may train.

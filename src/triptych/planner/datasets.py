@@ -76,7 +76,7 @@ def dataset_sizes(recipe: Recipe, tokenizer: Any | None = None) -> dict[str, Dat
             depends on it.
     """
     used = dict.fromkeys(name for stage in recipe.stages for name in stage.mixture)
-    config = recipe.model.language
+    config = recipe.composed.language
     template = None if tokenizer is None else ChatTemplate(tokenizer, config.chat_template, config.system)
     sizes = {name: _size(name, recipe, template) for name in used}
     for i, stage in enumerate(recipe.stages):

@@ -16,15 +16,21 @@ from triptych.custom import CustomConfig
 from triptych.encoders.build import build as build_encoder
 from triptych.encoders.config import EfficientNetConfig, EncoderConfig, HuggingFaceConfig, VisionTransformerConfig
 from triptych.encoders.encoder import Encoder
+from triptych.errors import RecipeError
 from triptych.fusion.build import build as build_fusion
 from triptych.language.backbone import LanguageModel
 from triptych.language.build import insert_lora, random_model
 from triptych.language.fast import accelerate
+from triptych.model.build_dual import build_dual
 from triptych.model.composed import MultimodalModel
+from triptych.model.config import DualConfig
+from triptych.model.dual import DualEncoder
 from triptych.planner.architectures import language_architecture, vision_architecture, vision_shape
 from triptych.planner.tokens import length
 from triptych.recipe import Recipe
 from triptych.training.parts import describe_parts
+from triptych.weights import SMOLLM2
+from triptych.weights.architectures import SMOLLM2_REPOSITORY, shipped
 
 
 @dataclass(frozen=True)
@@ -61,30 +67,61 @@ def build(recipe: Recipe, bfloat16_encoder: bool, tokenizer: Any | None = None) 
     language = _language(recipe, base)
     encoders: dict[str, Encoder] = {}
     adapters: dict[str, Adapter] = {}
-    for modality in recipe.model.modalities:
-        encoder = _encoder(getattr(recipe.model.encoders, modality), base, bfloat16_encoder)
+    for modality in recipe.composed.modalities:
+        encoder = _encoder(getattr(recipe.composed.encoders, modality), base, bfloat16_encoder)
         encoders[modality] = encoder
-        adapters[modality] = _adapter(getattr(recipe.model.adapters, modality), encoder, language, tokenizer)
+        adapters[modality] = _adapter(getattr(recipe.composed.adapters, modality), encoder, language, tokenizer)
     with torch.device("meta"):
-        fusion = build_fusion(recipe.model.fusion, language, 1.0)
+        fusion = build_fusion(recipe.composed.fusion, language, 1.0)
     return MultimodalModel(language, encoders, adapters, recipe.sequence, fusion)
 
 
-def parts_of(model: MultimodalModel, recipe: Recipe) -> list[Part]:
+def build_dual_shape(recipe: Recipe) -> DualEncoder:
+    """The dual encoder of a recipe on the meta device. No weights are read, no tokenizer is loaded.
+
+    Raises:
+        RecipeError: The size of the vocabulary is not known here.
+    """
+    config = recipe.model
+    assert isinstance(config, DualConfig)
+    shape = config.text.architecture
+    words = shape.vocabulary if shape is not None else None
+    if words is None and config.tokenizer == SMOLLM2:
+        words = (shipped("language", SMOLLM2_REPOSITORY) or {}).get("vocab_size")
+    if words is None and config.text.weights is None:
+        raise RecipeError("model.text.architecture.vocabulary: give it; the tokenizer is not at hand")
+    with torch.device("meta"):
+        return build_dual(recipe, tokenizer=_Vocabulary(words or 1), weights=False)
+
+
+class _Vocabulary:
+    """Of a tokenizer nothing but its size."""
+
+    eos_token_id = 0
+    bos_token_id = None
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __len__(self) -> int:
+        return self.size
+
+
+def parts_of(model: MultimodalModel | DualEncoder, recipe: Recipe) -> list[Part]:
     """The parts of a model, in the order of the table that training prints."""
     found = []
     for state in describe_parts(model):
         parameters = [parameter for _, parameter in model.part(state.part)]
         size = sum(parameter.numel() * parameter.element_size() for parameter in parameters)
         panel, _, modality = state.part.partition(".")
-        whole = _whole(getattr(recipe.model.encoders, modality), Path(recipe.base)) if panel == "encoders" else None
+        whole = _whole(getattr(recipe.composed.encoders, modality), Path(recipe.base)) if panel == "encoders" else None
         precision = ", ".join(sorted({str(p.dtype).removeprefix("torch.") for p in parameters}))
         found.append(Part(state.part, state.parameters, precision, size, whole if whole != state.parameters else None))
     return found
 
 
 def _language(recipe: Recipe, base: Path) -> LanguageModel:
-    config = recipe.model.language
+    config = recipe.composed.language
     architecture = language_architecture(config, base)
     with torch.device("meta"):
         model = random_model(architecture, getattr(torch, config.precision))

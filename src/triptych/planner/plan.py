@@ -151,7 +151,7 @@ def plan(recipe: Recipe, device: DeviceSpec | str = "cpu", count: int = 1) -> Co
         device=spec,
         count=count,
         parts=described,
-        media_tokens={modality: media_tokens(model, modality) for modality in recipe.model.modalities},
+        media_tokens={modality: media_tokens(model, modality) for modality in recipe.composed.modalities},
         datasets=sizes,
         stages=stages,
         generation=GenerationCost(
@@ -192,7 +192,7 @@ def _stage(
     records = sum(sizes[name].records or 0 for name in stage.mixture)
     steps = stage.steps or max(1, math.ceil((stage.epochs or 1) * records / stage.batch_size))
     samples = steps * stage.batch_size
-    per_medium = sum(media_tokens(model, modality) for modality in recipe.model.modalities)
+    per_medium = sum(media_tokens(model, modality) for modality in recipe.composed.modalities)
     media = sum(share * sizes[name].media for name, share in shares.items())
     supervised = sum(share * sizes[name].supervised for name, share in shares.items())
     longest = recipe.sequence.max_tokens

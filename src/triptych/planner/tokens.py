@@ -14,7 +14,7 @@ from triptych.weights.wheels import package_folder
 
 def tokenizer_at_hand(recipe: Recipe) -> Any | None:
     """The tokenizer of a recipe's language model, or None."""
-    config = recipe.model.language
+    config = recipe.composed.language
     uri, base = config.tokenizer or config.weights, Path(recipe.base)
     if uri is None or not at_hand(uri, base):
         return None

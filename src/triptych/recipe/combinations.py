@@ -12,13 +12,14 @@ from typing import Any
 
 from triptych.adapters.config import AnyAdapterConfig, GridOptions
 from triptych.adapters.limits import mistake as adapter_mistake
-from triptych.encoders.config import EfficientNetConfig, EncoderConfig, HuggingFaceConfig
+from triptych.encoders.config import EfficientNetConfig, EncoderConfig, HuggingFaceConfig, VisionTransformerConfig
 from triptych.fusion.config import PromptConfig
 from triptych.fusion.limits import FUSED, no_projections
 from triptych.fusion.limits import mistake as fusion_mistake
 from triptych.language.config import LanguageConfig
+from triptych.model.config import DualConfig
 from triptych.recipe.schema import ModelConfig, Recipe
-from triptych.training.config import PhraseAlignment
+from triptych.training.config import Contrastive, MaskedImage, PhraseAlignment, Sigmoid
 from triptych.weights.architectures import peek
 
 LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "layers")
@@ -29,9 +30,14 @@ WIDTH = ("hidden_size", "n_embd", "d_model", "embed_dim")
 
 Values = dict[str, Any]
 
+PAIRED = (Contrastive, Sigmoid, MaskedImage)
+"""Objectives of dual encoders."""
+
 
 def mistakes(recipe: Recipe) -> list[str]:
     """One line per mistake: `field: what does not go together; what would`."""
+    if isinstance(recipe.model, DualConfig):
+        return [*_dual(recipe, recipe.model)]
     base = Path(recipe.base)
     language = language_values(recipe.model.language, base)
     return [*_fusion(recipe.model, language), *_adapters(recipe.model, language, base), *_stages(recipe)]
@@ -93,18 +99,27 @@ def _features(config: EncoderConfig, base: Path) -> tuple[tuple[int, int], int, 
             return (side, side), 0, 1280 if config.features == "head" else 352
         case HuggingFaceConfig():
             values = vision_values(config, base)
-            pixels, patch = config.resolution or number(values, ("image_size",)), number(values, ("patch_size",))
-            if not pixels or not patch or pixels % patch:
+            own, patch = config.resolution or number(values, ("image_size",)), number(values, ("patch_size",))
+            if not own or not patch or own % patch:
                 return None
             has_class = not str(values.get("model_type", "")).startswith("siglip")
-            cells = pixels // patch
+            cells = own // patch
             return (cells, cells), int(has_class and not config.drop_cls), number(values, WIDTH)
+        case VisionTransformerConfig() if config.architecture is not None:
+            shape = config.architecture
+            cells = (config.resolution or shape.image_size) // shape.patch_size
+            return (cells, cells), int(shape.class_token and not config.drop_cls), shape.width
         case _:
             return None
 
 
 def _stages(recipe: Recipe) -> Iterator[str]:
     for i, stage in enumerate(recipe.stages):
+        if isinstance(stage.objective, PAIRED):
+            yield (
+                f"stages.{i}.objective: `{stage.objective.kind}` is for a model of `kind: dual`; a composed model learns by "
+                "`next_token` or `phrase_alignment`"
+            )
         if not isinstance(stage.objective, PhraseAlignment):
             continue
         for j, part in enumerate(stage.train):
@@ -113,8 +128,37 @@ def _stages(recipe: Recipe) -> Iterator[str]:
                     f"stages.{i}.train.{j}: {part!r} learns nothing from `phrase_alignment`, in which no language model "
                     "runs; train `adapters` with it, or take `objective: {kind: next_token}`"
                 )
-        if isinstance(recipe.model.fusion, PromptConfig) and recipe.model.fusion.early is None:
+        fusion = recipe.composed.fusion
+        if isinstance(fusion, PromptConfig) and fusion.early is None:
             yield (
                 f"stages.{i}.objective: `phrase_alignment` lets each position of a picture say a word, but `fusion: prompt` "
                 "takes the mean of all positions; take `objective: {kind: next_token}`, or `early` in the fusion"
             )
+
+
+def _dual(recipe: Recipe, model: DualConfig) -> Iterator[str]:
+    for i, stage in enumerate(recipe.stages):
+        match stage.objective:
+            case Contrastive():
+                if model.bias is not None and "logit_scale" in stage.train:
+                    yield "model.bias: `contrastive` has no use for a bias, which changes nothing in it; leave it out"
+            case Sigmoid():
+                if model.bias is None:
+                    yield (
+                        f"stages.{i}.objective: `sigmoid` needs a bias, or every pair of the batch counts as a match at "
+                        "first; set `model.bias: -10` and `model.scale: 10`"
+                    )
+            case MaskedImage():
+                if model.masked_features is None:
+                    yield (
+                        f"stages.{i}.objective: `masked_image` needs a head; set `model.masked_features` to the number of "
+                        "channels of the teacher's features"
+                    )
+                for j, part in enumerate(stage.train):
+                    if part not in {"vision", "masked_head"}:
+                        yield f"stages.{i}.train.{j}: {part!r} learns nothing from `masked_image`"
+            case _:
+                yield (
+                    f"stages.{i}.objective: a model of `kind: dual` has no language model to learn by "
+                    f"`{stage.objective.kind}`; take `objective: {{kind: contrastive}}`, `sigmoid` or `masked_image`"
+                )

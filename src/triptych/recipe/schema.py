@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from triptych.adapters.config import AdapterConfig, ConnectorConfig, MLPConfig, QFormerConfig
 from triptych.config import Config
 from triptych.data.config import DataConfig
 from triptych.encoders.config import EfficientNetConfig, EncoderConfig
-from triptych.evaluate.config import CaptionsTaskConfig, TaskConfig
+from triptych.errors import RecipeError
+from triptych.evaluate.config import CaptionsTaskConfig, LinearProbeTaskConfig, TaskConfig
 from triptych.fusion.config import CrossAttendConfig, FusionConfig, SpliceConfig
 from triptych.language.config import LanguageConfig
 from triptych.language.templates import resolve
+from triptych.model.config import DualConfig
 from triptych.sequence.config import SequenceConfig
 from triptych.training.config import StageConfig
 
@@ -33,6 +35,7 @@ class Adapters(Config):
 class ModelConfig(Config):
     """The three panels: encoders, adapters, language model; and how the first two meet the third."""
 
+    kind: Literal["composed"] = Field("composed", exclude=True)  # left out where recipes are written: there is no need
     language: LanguageConfig
     encoders: Encoders = Encoders()
     adapters: Adapters = Adapters()
@@ -88,6 +91,18 @@ class ModelConfig(Config):
                 return ""
 
 
+def _model_kind(value: Any) -> Any:
+    """Which kind of model is meant: a composed one where nothing is said."""
+    found = value.get("kind", "composed") if isinstance(value, dict) else getattr(value, "kind", None)
+    return found if isinstance(found, str) else "composed"
+
+
+AnyModelConfig = Annotated[
+    Annotated[ModelConfig, Tag("composed")] | Annotated[DualConfig, Tag("dual")], Discriminator(_model_kind)
+]
+"""A composed model, or a dual encoder, told apart by `kind`."""
+
+
 class LoadingConfig(Config):
     """How data is read."""
 
@@ -102,13 +117,24 @@ class Recipe(Config):
     name: str = Field(pattern=r"^[A-Za-z0-9._-]+$", description="names the run's folder")
     base: str = Field(".", description="folder that relative paths start from; the recipe file's own by default")
     seed: int = Field(0, ge=0, lt=2**31)
-    model: ModelConfig
+    model: AnyModelConfig
     sequence: SequenceConfig = SequenceConfig()
     data: dict[str, DataConfig] = Field({}, description="datasets by name")
     loading: LoadingConfig = LoadingConfig()
     stages: list[StageConfig] = Field([], description="training phases in order")
     validation: str | None = Field(None, description="dataset for the loss during training (`validate_every`)")
     evaluation: dict[str, TaskConfig] = Field({}, description="tasks by name, run by `triptych evaluate`")
+
+    @property
+    def composed(self) -> ModelConfig:
+        """The model's configuration where it is a composed one.
+
+        Raises:
+            RecipeError: It is of another kind.
+        """
+        if not isinstance(self.model, ModelConfig):
+            raise RecipeError(f"{self.name}: this works with composed models, not yet with `kind: {self.model.kind}`")
+        return self.model
 
     @model_validator(mode="after")
     def _names_exist(self) -> Recipe:
@@ -119,6 +145,7 @@ class Recipe(Config):
                 problems.append((f"stages.{i}.name", stage.name, None))
             problems += [(f"stages.{i}.train.{j}", part, self.model.parts) for j, part in enumerate(stage.train)]
             problems += [(f"stages.{i}.learning_rates", part, self.model.parts) for part in stage.learning_rates]
+            problems += [(f"stages.{i}.layer_decay", part, self.model.parts) for part in stage.layer_decay]
             problems += [(f"stages.{i}.mixture", name, list(self.data)) for name in stage.mixture]
             problems += [(f"stages.{i}.groups", name, list(stage.mixture)) for name in stage.groups]
             problems += [
@@ -136,7 +163,7 @@ class Recipe(Config):
             problems.append(("validation", self.validation, list(self.data)))
         for name, task in self.evaluation.items():
             problems.append((f"evaluation.{name}.data", task.data, list(self.data)))
-            if isinstance(task, CaptionsTaskConfig) and task.train_data is not None:
+            if isinstance(task, CaptionsTaskConfig | LinearProbeTaskConfig) and task.train_data is not None:
                 problems.append((f"evaluation.{name}.train_data", task.train_data, list(self.data)))
         for path, name, allowed in problems:
             if allowed is None:

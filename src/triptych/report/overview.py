@@ -27,6 +27,8 @@ def panels(run: RunFolder) -> list[Panel]:
     model = run.recipe.get("model")
     if not isinstance(model, Mapping):
         return []
+    if model.get("kind") == "dual":
+        return [_tower(run, model, "vision", "image side"), _tower(run, model, "text", "text side")]
     encoders, adapters = model.get("encoders") or {}, model.get("adapters") or {}
     found = []
     for modality, encoder in encoders.items():
@@ -115,6 +117,14 @@ def _panel(run: RunFolder, role: str, name: str, part: str) -> Panel:
     detail = f"{count(size)} parameters" if size else ""
     state = "" if not size else f"trained in {', '.join(trained)}" if trained else "frozen"
     return Panel(role, name or "–", detail, state)
+
+
+def _tower(run: RunFolder, model: Mapping[str, Any], part: str, role: str) -> Panel:
+    """One side of a dual encoder."""
+    tower = model.get(part) or {}
+    shape = tower.get("architecture") or {}
+    shown = f"{shape['layers']} layers of {shape['width']}" if "layers" in shape and "width" in shape else ""
+    return _panel(run, role, _weights_name(tower.get("weights")) or shown or _name(tower.get("kind")), part)
 
 
 def _name(kind: Any) -> str:

@@ -38,6 +38,11 @@ class ScenesConfig(Config):
         description="what is said about a picture; `mixed` is half questions, half captions. For pretraining in one "
         "stage: `document` is picture and caption without question or roles, `text` the caption alone",
     )
+    captions: Literal["both", "full", "names"] = Field(
+        "both",
+        description="what a caption says: `names`: what there is; `full`: where it is, too; `both`: half of them one, half "
+        "the other",
+    )
     kinds: tuple[Kind, ...] = Field(KINDS, min_length=1, description="the kinds of questions")
     questions: int = Field(
         6, ge=1, le=32, description="questions per picture, at most: fewer where no more can be asked"

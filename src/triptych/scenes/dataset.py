@@ -107,7 +107,7 @@ class Scenes:
         if config.style in ("document", "text"):
             return [_turn("caption", "", sentence(caption(scene)))]
         if config.style == "caption" or (config.style == "mixed" and draw.chance(0.5)):
-            if draw.chance(0.5):
+            if config.captions == "full" or (config.captions == "both" and draw.chance(0.5)):
                 return [_turn("caption", draw.pick(templates.CAPTION), caption(scene))]
             return [_turn("names", draw.pick(templates.NAMES), name_caption(scene))]
         asked = ask(scene, self.cast, config.kinds, config.questions, draw, hints=config.hints)

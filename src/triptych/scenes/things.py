@@ -32,12 +32,17 @@ class Thing:
     @property
     def a(self) -> str:
         """The name with its indefinite article: "a dog", "an apple"."""
-        vowel = self.name[0].lower() in "aeiou" and self.name not in _SOUNDS_LIKE_CONSONANT
-        return f"an {self.name}" if vowel or self.name in _SOUNDS_LIKE_VOWEL else f"a {self.name}"
+        return with_article(self.name)
 
     def times(self, count: int) -> str:
         """So many of them, in words: "a dog", "two dogs"."""
         return self.a if count == 1 else f"{COUNT_WORDS[count]} {self.plural}"
+
+
+def with_article(name: str) -> str:
+    """A name with its indefinite article."""
+    vowel = name[:1].lower() in "aeiou" and name not in _SOUNDS_LIKE_CONSONANT
+    return f"an {name}" if vowel or name in _SOUNDS_LIKE_VOWEL else f"a {name}"
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,16 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from triptych.api import Model, load
+from triptych.api import Dual, Model, load, load_dual
 from triptych.conversation import Image
 from triptych.data.sources import build as build_source
 from triptych.errors import RecipeError
-from triptych.evaluate.config import CaptionsTaskConfig
+from triptych.evaluate.config import CaptionsTaskConfig, EmbeddingTaskConfig, LinearProbeTaskConfig, TaskConfig
+from triptych.evaluate.embedding.run import evaluate_embeddings
 from triptych.evaluate.results import Results, TaskResult, record_results
 from triptych.evaluate.run import evaluate
+from triptych.model.config import DualConfig
+from triptych.recipe import load_recipe
 from triptych.recipe.messages import unknown_name
 from triptych.report import write_report
 
@@ -37,9 +41,8 @@ def evaluate_run(
     """
     console = Console(stderr=True)
     with console.status(f"loading {run}"):
-        model = load(run)
+        model = load_any(run)
     recipe = model.recipe
-    base = Path(recipe.base)
     names = list(recipe.evaluation) if tasks is None else list(tasks)
     if not names:
         raise RecipeError(f"{run}: the recipe has no tasks under `evaluation`")
@@ -49,23 +52,63 @@ def evaluate_run(
         task = recipe.evaluation[name]
         if limit is not None:
             task = task.model_copy(update={"limit": limit})
-        captions = isinstance(task, CaptionsTaskConfig) and task.train_data is not None
-        train_source = build_source(recipe.data[task.train_data], base) if captions else None  # type: ignore[union-attr, index]
-        done = evaluate(
-            model,
-            build_source(recipe.data[task.data], base),
-            task,
-            run,
-            name=name,
-            train_source=train_source,
-            features=lambda pictures: pooled_features(model, pictures),
-            fingerprint=model.fingerprint,
-            fresh=restart,
-        )
+        done = _evaluated(model, task, run, name, restart)
         results = record_results(run, {name: done}, {"fingerprint": model.fingerprint, "name": recipe.name})
         console.print(score_table(name, done))
     console.print(f"results: {run / 'results.json'}; report: {write_report(run)}", highlight=False)
     return results
+
+
+def load_any(run: Path) -> Model | Dual:
+    """The trained model of a run, of whatever kind."""
+    if not (run / "recipe.yaml").exists():
+        return load(run)  # which says what is missing
+    return load_dual(run) if isinstance(load_recipe(run / "recipe.yaml").model, DualConfig) else load(run)
+
+
+def _evaluated(model: Model | Dual, task: TaskConfig, run: Path, name: str, restart: bool) -> TaskResult:
+    recipe = model.recipe
+    base = Path(recipe.base)
+    source = build_source(recipe.data[task.data], base)
+    trains = isinstance(task, CaptionsTaskConfig | LinearProbeTaskConfig) and task.train_data is not None
+    train_source = build_source(recipe.data[task.train_data], base) if trains else None  # type: ignore[union-attr, index]
+    if isinstance(task, EmbeddingTaskConfig):
+        embedder = model if isinstance(model, Dual) else _FeaturesAlone(model, name)
+        return evaluate_embeddings(
+            embedder, source, task, run, name=name, train_source=train_source, fingerprint=model.fingerprint
+        )
+    if isinstance(model, Dual):
+        raise RecipeError(
+            f"evaluation.{name}: a dual encoder answers nothing; its tasks are `retrieval`, `zero_shot` and `linear_probe`"
+        )
+    return evaluate(
+        model,
+        source,
+        task,
+        run,
+        name=name,
+        train_source=train_source,
+        features=lambda pictures: pooled_features(model, pictures),
+        fingerprint=model.fingerprint,
+        fresh=restart,
+    )
+
+
+@dataclass(frozen=True)
+class _FeaturesAlone:
+    """A composed model in a task that compares: its encoder gives features, and nothing gives directions of texts."""
+
+    model: Model
+    task: str
+
+    def images(self, pictures: Sequence[Image]) -> np.ndarray[Any, np.dtype[np.float32]]:  # noqa: ARG002 - nothing is looked at
+        raise RecipeError(f"evaluation.{self.task}: only a model of `kind: dual` puts pictures and texts in one space")
+
+    def texts(self, texts: Sequence[str]) -> np.ndarray[Any, np.dtype[np.float32]]:  # noqa: ARG002 - nothing is looked at
+        raise RecipeError(f"evaluation.{self.task}: only a model of `kind: dual` puts pictures and texts in one space")
+
+    def features(self, pictures: Sequence[Image]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        return pooled_features(self.model, pictures)
 
 
 def pooled_features(model: Model, pictures: Sequence[Image]) -> np.ndarray[Any, np.dtype[np.float32]]:

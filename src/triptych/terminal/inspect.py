@@ -45,7 +45,7 @@ def inspect(recipe: Recipe, sample: int, data: str | None, save: Path | None) ->
         raise DataError(f"{name} has {len(source):,} records; --sample goes from 0 to {len(source) - 1}")
     conversation = source[sample]
     console = Console()
-    language = recipe.model.language
+    language = recipe.composed.language
     tokenizer = load_tokenizer(language, base)
     template = ChatTemplate(tokenizer, language.chat_template, language.system)
     lengths: dict[str, int] = {}
@@ -57,18 +57,18 @@ def inspect(recipe: Recipe, sample: int, data: str | None, save: Path | None) ->
         return torch.empty(len(tokenise(text)), width)
 
     for medium in conversation.media:
-        if recipe.model.encoders.image is None or recipe.model.adapters.image is None:
+        if recipe.composed.encoders.image is None or recipe.composed.adapters.image is None:
             raise RecipeError(f"{name} {conversation.id or sample} has images, but model.encoders.image is null")
-        encoder = build_encoder(recipe.model.encoders.image, base)
+        encoder = build_encoder(recipe.composed.encoders.image, base)
         width = language_architecture(language, base).get_text_config().hidden_size
-        config, tokens = recipe.model.adapters.image, encoder.tokens(medium)
+        config, tokens = recipe.composed.adapters.image, encoder.tokens(medium)
         # Shapes alone say how long a medium is; one's own adapter may need numbers to be built.
         with torch.device("cpu" if isinstance(config, CustomConfig) else "meta"):
             adapter = build_adapter(
                 config, encoder.dim, encoder.grid, width, 1.0, embed_text, tokenise, len(tokenizer), tokens
             )
         adapted = adapter.output_tokens(encoder.tokens(medium))
-        lengths[medium.content_hash] = recipe.model.fusion.positions(adapted)
+        lengths[medium.content_hash] = recipe.composed.fusion.positions(adapted)
         picture = medium.open()
         if console.is_terminal:
             console.print(as_blocks(picture, min(64, console.width)))

@@ -12,6 +12,9 @@ from triptych.zoo import Entry, entries, entry
 
 PANELS = ("encoders", "adapters", "fusion", "language")
 
+TOWERS = {"vision": "encoders", "text": "encoders"}
+"""The column in which parts of a dual encoder stand."""
+
 
 def zoo(name: str | None) -> None:
     """Print all presets, or everything about one.
@@ -74,7 +77,7 @@ def _learns(part: str, trained: list[str]) -> bool:
 
 
 def _panel(one: Entry, panel: str) -> str:
-    count = sum(part.parameters for part in one.parts if part.name.split(".")[0] == panel)
+    count = sum(part.parameters for part in one.parts if TOWERS.get(part.name, part.name.split(".")[0]) == panel)
     return short(count) if count else "—"
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from triptych.config import Config
+from triptych.encoders.config import EncoderConfig
 
 
 class NextToken(Config):
@@ -33,7 +34,45 @@ class PhraseAlignment(Config):
     )
 
 
-ObjectiveConfig = Annotated[NextToken | PhraseAlignment, Field(discriminator="kind")]
+class Contrastive(Config):
+    """Symmetric InfoNCE (van den Oord et al., 2018; CLIP): each picture against all texts of the step, and back.
+
+    Negatives come from all processes. Loss per pair; ln(batch_size) where nothing is known.
+    """
+
+    kind: Literal["contrastive"] = "contrastive"
+    chunk: int | None = Field(
+        None,
+        ge=1,
+        description="pairs whose activations are held at one time; the gradient is that of the whole batch, for a second "
+        "forward pass. null holds all",
+    )
+
+
+class Sigmoid(Config):
+    """SigLIP's loss (Zhai et al., 2023): every picture with every text is a match or none. Loss per pair."""
+
+    kind: Literal["sigmoid"] = "sigmoid"
+    chunk: int | None = Field(None, ge=1, description="as that of `contrastive`")
+
+
+class MaskedImage(Config):
+    """EVA's masked image modelling: where patches are masked, the tower predicts a teacher's features of them.
+
+    One minus the cosine between `masked_head` of the tower's state and the teacher's feature, mean over masked patches.
+    """
+
+    kind: Literal["masked_image"] = "masked_image"
+    teacher: EncoderConfig = Field(
+        description="an encoder with as many features per side as the tower has patches; `weights: run:…` for one "
+        "trained here, `layer: output` for its last layer"
+    )
+    share: float = Field(0.4, gt=0, le=1, description="of the patches that are masked")
+
+
+ObjectiveConfig = Annotated[
+    NextToken | PhraseAlignment | Contrastive | Sigmoid | MaskedImage, Field(discriminator="kind")
+]
 
 
 class StageConfig(Config):
@@ -59,6 +98,13 @@ class StageConfig(Config):
     warmup: float = Field(0.03, ge=0, lt=1, description="share of the steps in which the rate rises from zero")
     final_rate: float = Field(0.0, ge=0, le=1, description="the last rate as a share of the peak")
     weight_decay: float = Field(0.0, ge=0, description="on matrices only; never on biases, gains and positions")
+    layer_decay: dict[str, float] = Field(
+        {},
+        description="part → factor ≤ 1 of the rate from one layer to the one below it; the last layer has the whole rate",
+    )
+    optimiser: Literal["adamw", "lamb"] = Field(
+        "adamw", description="`lamb`: AdamW's update scaled to each matrix's own norm, for very large batches"
+    )
     betas: tuple[float, float] = (0.9, 0.999)
     epsilon: float = Field(1e-8, gt=0)
     clip: float | None = Field(1.0, gt=0, description="largest norm of the gradient")
@@ -70,4 +116,7 @@ class StageConfig(Config):
     def _has_one_length(self) -> StageConfig:
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("give either `steps` or `epochs`")
+        for part, factor in self.layer_decay.items():
+            if not 0 < factor <= 1:
+                raise ValueError(f"`layer_decay.{part}: {factor}` must be above 0 and at most 1")
         return self

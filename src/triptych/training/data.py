@@ -13,14 +13,17 @@ from triptych.conversation import Image
 from triptych.data.features import FeatureCache, encode_missing
 from triptych.data.loader import Reader, StepData
 from triptych.data.mixture import Mixture
+from triptych.data.pairs import PairReader
 from triptych.data.sources import Source
 from triptych.data.sources import build as build_source
 from triptych.errors import DataError
 from triptych.language.template import ChatTemplate
 from triptych.model.composed import MultimodalModel
+from triptych.model.dual import DualEncoder
+from triptych.model.trainable import Trainable
 from triptych.packed import release
 from triptych.recipe import Recipe
-from triptych.training.config import StageConfig
+from triptych.training.config import MaskedImage, StageConfig
 from triptych.training.progress import Console
 
 VALIDATION_SAMPLES = 64
@@ -38,13 +41,13 @@ class StageData:
         feature_seconds: Spent on encoding media ahead.
     """
 
-    reader: Reader
+    reader: Reader | PairReader
     steps: int
     validation: Sequence[StepData]
     feature_seconds: float
 
 
-def stage_data(model: MultimodalModel, recipe: Recipe, stage: StageConfig, console: Console) -> StageData:
+def stage_data(model: Trainable, recipe: Recipe, stage: StageConfig, console: Console) -> StageData:
     """Open the stage's sources, encode what a frozen encoder will be asked for, prepare the reader.
 
     Raises:
@@ -54,7 +57,9 @@ def stage_data(model: MultimodalModel, recipe: Recipe, stage: StageConfig, conso
     sources = {name: build_source(recipe.data[name], base) for name in stage.mixture}
     mixture = Mixture({name: len(source) for name, source in sources.items()}, stage.mixture, recipe.seed)
     steps = stage.steps or max(1, math.ceil((stage.epochs or 1) * sum(map(len, sources.values())) / stage.batch_size))
-    reader = make_reader(model, recipe, sources, mixture, stage.batch_size, stage.chat_template, bool(stage.groups))
+    texts = not isinstance(stage.objective, MaskedImage)
+    options = (stage.chat_template, bool(stage.groups), texts)
+    reader = make_reader(model, recipe, sources, mixture, stage.batch_size, *options)
     began = time.perf_counter()
     validation: list[StepData] = []
     if stage.validate_every and recipe.validation is not None:
@@ -62,7 +67,7 @@ def stage_data(model: MultimodalModel, recipe: Recipe, stage: StageConfig, conso
         size = min(VALIDATION_SAMPLES, len(held_out))
         order = Mixture({recipe.validation: len(held_out)}, {recipe.validation: 1.0}, recipe.seed)
         held_out_sources: dict[str, Source] = {recipe.validation: held_out}
-        validation_reader = make_reader(model, recipe, held_out_sources, order, size, stage.chat_template)
+        validation_reader = make_reader(model, recipe, held_out_sources, order, size, stage.chat_template, texts=texts)
         _encode(model, validation_reader, 1, console)
         validation = [validation_reader(0)]
         if validation[0].batch is None:
@@ -73,14 +78,15 @@ def stage_data(model: MultimodalModel, recipe: Recipe, stage: StageConfig, conso
 
 
 def make_reader(
-    model: MultimodalModel,
+    model: Trainable,
     recipe: Recipe,
     sources: dict[str, Source],
     mixture: Mixture,
     batch_size: int,
     chat_template: str | None = None,
     apart: bool = False,
-) -> Reader:
+    texts: bool = True,
+) -> Reader | PairReader:
     """The reader of a model's batches; it uses the feature cache where the encoder is frozen.
 
     Args:
@@ -91,7 +97,11 @@ def make_reader(
         batch_size: Conversations per step.
         chat_template: How they are written, where not in the model's own way.
         apart: Whether rows hold conversations of one dataset each.
+        texts: Whether a dual encoder's objective looks at texts.
     """
+    if isinstance(model, DualEncoder):
+        return PairReader(sources, mixture, batch_size, model.prepare, model.words, texts)
+    assert isinstance(model, MultimodalModel)
     encoder = model.encoder() if "image" in model.encoders else None
     cache = None
     if encoder is not None and recipe.loading.cache_features and not any(p.requires_grad for p in encoder.parameters()):
@@ -111,10 +121,11 @@ def make_reader(
     )
 
 
-def _encode(model: MultimodalModel, reader: Reader, steps: int, console: Console) -> None:
+def _encode(model: Trainable, reader: Reader | PairReader, steps: int, console: Console) -> None:
     """Run the frozen encoder once over every medium that the steps will ask for."""
-    if reader.cache is None:
+    if isinstance(reader, PairReader) or reader.cache is None:
         return
+    assert isinstance(model, MultimodalModel)
     draws = dict.fromkeys(reader.mixture.draw(n) for n in range(steps * reader.batch_size))
     with console.bar("encoding media once", 0, None) as bar:
         media = list(_media(reader, draws))

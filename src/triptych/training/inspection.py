@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 from safetensors.torch import save_file
+from torch import Tensor
 
-from triptych.model.composed import MultimodalModel
-from triptych.sequence.pack import Batch
+from triptych.model.trainable import Trainable
+from triptych.training.batch import AnyBatch
 
 
-def write_batch(folder: Path, batch: Batch, model: MultimodalModel) -> Path:
+def write_batch(folder: Path, batch: AnyBatch, model: Trainable) -> Path:
     """Write a batch's tensors (`batch.safetensors`) and its records as text (`records.json`)."""
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {name: getattr(batch, name) for name in ("ids", "targets", "positions", "documents")}
-    tensors |= {f"features/{i}": f.contiguous() for i, f in enumerate(batch.features) if f is not None}
-    tensors |= {f"pixels/{i}": p.contiguous() for i, p in enumerate(batch.pixels) if p is not None}
-    save_file(tensors, folder / "batch.safetensors")
-    records = [
-        {
-            "id": document.id,
-            "text": model.language.tokenizer.decode(batch.ids[batch.documents == number].tolist()),
-            "media": [str(batch.media[medium]) for medium in document.media],
-        }
-        for number, document in enumerate(batch.conversations)
-    ]
-    (folder / "records.json").write_text(json.dumps(records, indent=2, ensure_ascii=False), encoding="utf-8")
+    save_file(_tensors(batch), folder / "batch.safetensors")
+    records = json.dumps(model.describe(batch), indent=2, ensure_ascii=False)
+    (folder / "records.json").write_text(records, encoding="utf-8")
     return folder
+
+
+def _tensors(batch: AnyBatch) -> dict[str, Tensor]:
+    found: dict[str, Tensor] = {}
+    for field in fields(batch):
+        value = getattr(batch, field.name)
+        if isinstance(value, Tensor):
+            found[field.name] = value.contiguous()
+        elif isinstance(value, tuple):
+            found |= {
+                f"{field.name}/{i}": item.contiguous() for i, item in enumerate(value) if isinstance(item, Tensor)
+            }
+    return found

@@ -25,10 +25,10 @@ from triptych.data.ledger import Ledger
 from triptych.data.loader import load_steps
 from triptych.errors import DataError, TrainingError
 from triptych.model.build import load_weights, new_weights, save_weights
-from triptych.model.composed import MultimodalModel
+from triptych.model.trainable import Trainable
 from triptych.recipe import Recipe
-from triptych.sequence.pack import Batch
 from triptych.training import checkpoint, distributed
+from triptych.training.batch import AnyBatch
 from triptych.training.checkpoint import Progress
 from triptych.training.config import StageConfig
 from triptych.training.data import StageData, stage_data
@@ -55,7 +55,7 @@ class Trainer:
         console: What people see.
     """
 
-    def __init__(self, model: MultimodalModel, recipe: Recipe, run: RunFolder, console: Console) -> None:
+    def __init__(self, model: Trainable, recipe: Recipe, run: RunFolder, console: Console) -> None:
         self.model, self.recipe, self.run, self.console = model, recipe, run, console
         self.ledger = Ledger(run.path / "ledger.jsonl" if distributed.rank() == 0 else None)
         self.trained_names: set[str] = set()
@@ -104,7 +104,7 @@ class Trainer:
                 raise TrainingError(f"stage {stage.name}: the checkpoint holds no state of {error}") from error
         parts = describe_parts(self.model)
         self.console.stage(index, len(self.recipe.stages), stage, data.steps, parts)
-        objective = build_objective(stage.objective)
+        objective = build_objective(stage.objective, Path(self.recipe.base))
         set_mode(self.model, trained, "train")
         self.ledger.rewind(stage.name, progress.step)
         for event in (event for loaded in data.validation for event in loaded.events):
@@ -116,13 +116,14 @@ class Trainer:
                 for event in loaded.events:
                     self.ledger.record(**vars(event), stage=stage.name, step=step)
                 self._check_ledger(stage, data, step)
-                loss, norm, rates = None, 0.0, {}
+                loss, norm, rates, figures = None, 0.0, {}, {}
                 if loaded.batch is not None:
                     loss = self._accumulate(loaded.batch, objective, stage, optimiser, trained)
                     norm = optimiser.clip()
                     if not (math.isfinite(loss) and math.isfinite(norm)):
                         self._stop_not_finite(stage, loaded.batch, progress, loss, norm)
                     rates = optimiser.step(step)
+                    figures = self.model.after_step()
                     progress = replace(
                         progress,
                         samples=progress.samples + len(loaded.batch.conversations),
@@ -135,12 +136,12 @@ class Trainer:
                     total_steps=progress.total_steps + 1,
                     seconds=time.perf_counter() - began,
                 )
-                values = self._values(stage, progress, loss, norm, rates)
+                values = {**self._values(stage, progress, loss, norm, rates), **figures}
                 bar.update(values)
                 if self.metrics is not None and (progress.step % stage.log_every == 0 or progress.step == data.steps):
                     self.metrics.write(progress.total_steps, values)
                 if stage.validate_every and progress.step % stage.validate_every == 0:
-                    self._validate(stage, data, progress, trained)
+                    self._validate(stage, data, progress, trained, objective)
                 stop = distributed.any_rank(self.stop_requested, self.model.device)
                 if stop or (progress.step % stage.checkpoint_every == 0 and progress.step < data.steps):
                     self._save(progress, optimiser)
@@ -160,7 +161,7 @@ class Trainer:
         return progress
 
     def _accumulate(
-        self, batch: Batch, objective: Objective, stage: StageConfig, optimiser: Optimiser, trained: Trained
+        self, batch: AnyBatch, objective: Objective, stage: StageConfig, optimiser: Optimiser, trained: Trained
     ) -> float:
         """Gradients of one step, divided by the count over all micro-batches and ranks; returns the loss."""
         micro = [
@@ -169,7 +170,7 @@ class Trainer:
             for part in (rows.split(stage.micro_rows) if objective.splittable else [rows])
         ]
         count = sum(objective.count(part) for _, part in micro)
-        mine = distributed.share(micro)
+        mine = [(taught, self._own(part)) for taught, part in micro] if objective.gathers else distributed.share(micro)
         total = torch.zeros((), dtype=torch.float64, device=self.model.device)
         for taught, part in mine:
             with teaching(self.model, trained, taught):
@@ -181,8 +182,18 @@ class Trainer:
         distributed.sum_over_ranks([total, *(optimiser.gradients() if distributed.world_size() > 1 else [])])
         return float(total) / count
 
+    @staticmethod
+    def _own(batch: AnyBatch) -> AnyBatch:
+        """The rows that this process computes where every process takes a part of each batch."""
+        world, rows = distributed.world_size(), len(batch.ids)
+        if world == 1:
+            return batch
+        if rows < world:
+            raise TrainingError(f"a batch of {rows} pairs cannot be shared by {world} processes; raise `batch_size`")
+        return batch.rows(range(distributed.rank(), rows, world))
+
     def _stop_not_finite(
-        self, stage: StageConfig, batch: Batch, progress: Progress, loss: float, norm: float
+        self, stage: StageConfig, batch: AnyBatch, progress: Progress, loss: float, norm: float
     ) -> NoReturn:
         """Write the batch out for a person to look at, and stop before anything is updated."""
         path = self.run.path / f"not-finite-{progress.total_steps:06d}"
@@ -208,9 +219,10 @@ class Trainer:
             sizes=mixture.sizes,
         )
 
-    def _validate(self, stage: StageConfig, data: StageData, progress: Progress, trained: dict) -> None:  # type: ignore[type-arg]
+    def _validate(
+        self, stage: StageConfig, data: StageData, progress: Progress, trained: Trained, objective: Objective
+    ) -> None:
         """The loss on the validation set, logged."""
-        objective = build_objective(stage.objective)
         set_mode(self.model, trained, "eval")
         total, count = 0.0, 0
         with torch.no_grad():
@@ -311,7 +323,7 @@ def train(
     Raises:
         TriptychError: See `Trainer.train`, and whatever building the model and the data raises.
     """
-    from triptych.model.build import build
+    from triptych.model.build import build_any
 
     if not recipe.stages:
         raise TrainingError("the recipe has no stages, so there is nothing to train")
@@ -327,7 +339,7 @@ def train(
         console.say(f"{run.path}: this run is already complete")
         return run.path
     with console.status("loading the model"):
-        model = build(recipe)
+        model = build_any(recipe)
         if torch.cuda.is_available():
             model.to("cuda")
     Trainer(model, recipe, run, console).train()

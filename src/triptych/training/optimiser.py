@@ -1,18 +1,21 @@
-"""AdamW (Loshchilov and Hutter, 2019) on float32 master copies of whatever is trained in a lower precision."""
+"""AdamW (Loshchilov and Hutter, 2019) or LAMB on float32 master copies of whatever is trained in a lower precision."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from triptych.training.config import StageConfig
+from triptych.training.lamb import Lamb
+from triptych.training.layer_decay import layer_factors
 from triptych.training.schedule import rate_factor
 
 
 class Optimiser:
-    """AdamW for one stage.
+    """The optimiser of one stage.
 
     A parameter in bfloat16 keeps a float32 master copy: gradients of micro-batches add up in float32, the
     update is made in float32, and the parameter is its rounding.
@@ -30,15 +33,29 @@ class Optimiser:
             name: p if p.dtype == torch.float32 else nn.Parameter(p.detach().float())
             for name, p in self.parameters.items()
         }
-        groups = []
-        for part, group in trained.items():
-            peak = stage.learning_rates.get(part, stage.learning_rate)
-            for decayed in (True, False):
-                members = [self.masters[name] for name, p in group.items() if _is_matrix(name, p) == decayed]
-                if members:
-                    decay = stage.weight_decay if decayed else 0.0
-                    groups.append({"params": members, "lr": peak, "peak": peak, "part": part, "weight_decay": decay})
-        self.adamw = torch.optim.AdamW(groups, betas=stage.betas, eps=stage.epsilon, fused=True)
+        groups = [group for part, members in trained.items() for group in self._groups(part, members)]
+        self.updates: torch.optim.Optimizer
+        if stage.optimiser == "lamb":
+            self.updates = Lamb(groups, betas=stage.betas, eps=stage.epsilon)
+        else:
+            groups = [{key: value for key, value in group.items() if key != "adapts"} for group in groups]
+            self.updates = torch.optim.AdamW(groups, betas=stage.betas, eps=stage.epsilon, fused=True)
+
+    def _groups(self, part: str, members: Mapping[str, nn.Parameter]) -> list[dict[str, Any]]:
+        """Parameters of a part with one rate and one decay each; decayed ones first."""
+        stage = self.stage
+        peak = stage.learning_rates.get(part, stage.learning_rate)
+        factors = layer_factors(members, stage.layer_decay[part]) if part in stage.layer_decay else {}
+        groups: dict[tuple[bool, float], list[nn.Parameter]] = {}
+        for matrix in (True, False):
+            for name, parameter in members.items():
+                if _is_matrix(name, parameter) == matrix:
+                    groups.setdefault((matrix, peak * factors.get(name, 1.0)), []).append(self.masters[name])
+        return [
+            {"params": found, "lr": rate, "peak": rate, "part": part, "adapts": matrix,
+             "weight_decay": stage.weight_decay if matrix else 0.0}
+            for (matrix, rate), found in groups.items()
+        ]  # fmt: skip
 
     def collect(self) -> None:
         """Move the gradients of a micro-batch to the masters, where they add up in float32."""
@@ -74,27 +91,30 @@ class Optimiser:
             step: The step within the stage, from zero; it sets the rates.
 
         Returns:
-            The rate of each part.
+            The rate of each part, of its last layer where they differ.
         """
         stage = self.stage
         factor = rate_factor(step, self.steps, stage.warmup, stage.schedule, stage.final_rate)
-        for group in self.adamw.param_groups:
+        for group in self.updates.param_groups:
             group["lr"] = group["peak"] * factor
         self.gradients()
-        self.adamw.step()
-        self.adamw.zero_grad(set_to_none=True)
+        self.updates.step()
+        self.updates.zero_grad(set_to_none=True)
         with torch.no_grad():
             for name, parameter in self.parameters.items():
                 if self.masters[name] is not parameter:
                     parameter.copy_(self.masters[name])
-        return {group["part"]: group["lr"] for group in self.adamw.param_groups}
+        rates: dict[str, float] = {}
+        for group in self.updates.param_groups:
+            rates[group["part"]] = max(group["lr"], rates.get(group["part"], 0.0))
+        return rates
 
     def state(self) -> dict[str, Tensor]:
         """Masters and moments by name, for a checkpoint."""
         tensors = {}
         for name, master in self.masters.items():
             tensors[f"master/{name}"] = master.detach()
-            for key, value in self.adamw.state.get(master, {}).items():
+            for key, value in self.updates.state.get(master, {}).items():
                 tensors[f"{key}/{name}"] = value
         return tensors
 
@@ -112,7 +132,7 @@ class Optimiser:
                 saved = {key: tensors.get(f"{key}/{name}") for key in ("step", "exp_avg", "exp_avg_sq")}
                 moments = {key: value.to(master.device, copy=True) for key, value in saved.items() if value is not None}
                 if moments:
-                    self.adamw.state[master] = moments
+                    self.updates.state[master] = moments
 
 
 def _is_matrix(name: str, parameter: Tensor) -> bool:

@@ -10,8 +10,8 @@ from typing import Literal, TypeAlias
 from torch import nn
 
 from triptych.errors import TrainingError
-from triptych.model.composed import MultimodalModel
-from triptych.sequence.pack import Batch
+from triptych.model.trainable import Trainable
+from triptych.training.batch import AnyBatch
 from triptych.training.config import StageConfig
 
 Trained: TypeAlias = dict[str, dict[str, nn.Parameter]]
@@ -35,7 +35,7 @@ class PartState:
     precision: str
 
 
-def freeze(model: MultimodalModel, stage: StageConfig) -> Trained:
+def freeze(model: Trainable, stage: StageConfig) -> Trained:
     """Give gradients to exactly what the stage trains.
 
     Returns:
@@ -59,7 +59,7 @@ def freeze(model: MultimodalModel, stage: StageConfig) -> Trained:
 
 
 @contextmanager
-def teaching(model: MultimodalModel, trained: Trained, parts: Sequence[str] | None) -> Iterator[None]:
+def teaching(model: Trainable, trained: Trained, parts: Sequence[str] | None) -> Iterator[None]:
     """While some conversations are read that teach only these of the trained parts; None is all of them."""
     if parts is None:
         yield
@@ -75,7 +75,7 @@ def teaching(model: MultimodalModel, trained: Trained, parts: Sequence[str] | No
             parameter.requires_grad_(True)
 
 
-def by_group(batch: Batch, groups: Mapping[str, Sequence[str]]) -> list[tuple[Sequence[str] | None, Batch]]:
+def by_group(batch: AnyBatch, groups: Mapping[str, Sequence[str]]) -> list[tuple[Sequence[str] | None, AnyBatch]]:
     """A batch cut by what its rows teach: the parts, or None for all. A row holds conversations of one dataset."""
     if not groups:
         return [(None, batch)]
@@ -86,14 +86,10 @@ def by_group(batch: Batch, groups: Mapping[str, Sequence[str]]) -> list[tuple[Se
     return [(parts, batch.rows(kept)) for parts, kept in rows.items()]
 
 
-def describe_parts(model: MultimodalModel) -> list[PartState]:
+def describe_parts(model: Trainable) -> list[PartState]:
     """Every part of the model with its size, whether it is trained now, and its precision."""
-    names = [f"encoders.{m}" for m in model.encoders] + [f"adapters.{m}" for m in model.adapters] + ["language"]
-    if next(model.language.part("lora"), None) is not None:
-        names.append("language.lora")
-    names += [f"fusion.{part}" for part in model.fusion.parts]
     states = []
-    for name in names:
+    for name in model.part_names:
         parameters = [parameter for _, parameter in model.part(name)]
         precisions = sorted({str(parameter.dtype).removeprefix("torch.") for parameter in parameters})
         states.append(
@@ -115,7 +111,7 @@ def _precision(precisions: list[str], trained: bool) -> str:
 Mode = Literal["train", "eval"]
 
 
-def set_mode(model: MultimodalModel, trained: Trained, mode: Mode) -> None:
+def set_mode(model: Trainable, trained: Trained, mode: Mode) -> None:
     """Training behaviour (dropout, batch statistics) only for modules that are trained, and only while training.
 
     A module without parameters, such as LoRA's dropout, goes with the one that holds it.

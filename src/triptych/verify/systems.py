@@ -30,6 +30,9 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "flamingo": (PERCEIVER, CROSS_ATTENTION, LLAMA),
     "kosmos-1": (CONNECTOR, KOSMOS),
     "instructblip": (INSTRUCTBLIP_QFORMER, LLAMA),
+    "clip": ("triptych.verify.clip:clip",),
+    "eva-clip": ("triptych.verify.eva:eva01", "triptych.verify.eva:eva02", "triptych.verify.eva:eva02_timm"),
+    "siglip": ("triptych.verify.clip:siglip",),
 }
 """System → `module:function` of its checks, imported when they run."""
 

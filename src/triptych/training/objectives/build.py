@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import assert_never
 
-from triptych.training.config import NextToken, ObjectiveConfig, PhraseAlignment
+from triptych.training.config import Contrastive, MaskedImage, NextToken, ObjectiveConfig, PhraseAlignment, Sigmoid
 from triptych.training.objectives.objective import Objective
 
 
-def build(config: ObjectiveConfig) -> Objective:
-    """The objective of a stage."""
+def build(config: ObjectiveConfig, base: Path | None = None) -> Objective:
+    """The objective of a stage; relative paths in it start from `base`."""
     match config:
         case NextToken():
             from triptych.training.objectives.next_token import NextTokenObjective
@@ -19,5 +20,17 @@ def build(config: ObjectiveConfig) -> Objective:
             from triptych.training.objectives.phrase_alignment import PhraseAlignmentObjective
 
             return PhraseAlignmentObjective(config)
+        case Contrastive():
+            from triptych.training.objectives.paired import ContrastiveObjective
+
+            return ContrastiveObjective(config)
+        case Sigmoid():
+            from triptych.training.objectives.paired import SigmoidObjective
+
+            return SigmoidObjective(config)
+        case MaskedImage():
+            from triptych.training.objectives.masked_image import MaskedImageObjective
+
+            return MaskedImageObjective(config, base)
         case _:
             assert_never(config)

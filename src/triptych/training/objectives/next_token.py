@@ -23,6 +23,7 @@ class NextTokenObjective:
     """Cross-entropy in float32; logits exist only at supervised positions, a chunk at a time."""
 
     splittable: ClassVar[bool] = True
+    gathers: ClassVar[bool] = False
 
     def count(self, batch: Batch) -> int:
         """Number of supervised tokens."""

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
-
-from triptych.model.composed import MultimodalModel
-from triptych.sequence.pack import Batch
 
 
 @dataclass(frozen=True)
@@ -20,15 +17,18 @@ class Loss:
 
 
 class Objective(Protocol):
-    """Something to minimise over batches."""
+    """Something to minimise over batches of its own kind, by models of its own kind."""
 
     splittable: ClassVar[bool]
     """Whether the sum over micro-batches is the sum over the batch; a contrast among all its members is not."""
 
-    def count(self, batch: Batch) -> int:
+    gathers: ClassVar[bool]
+    """Whether every process computes its own rows of the batch and sees those of all others."""
+
+    def count(self, batch: Any) -> int:
         """How many terms the batch will contribute, known before anything is computed."""
         ...
 
-    def __call__(self, model: MultimodalModel, batch: Batch) -> Loss:
+    def __call__(self, model: Any, batch: Any) -> Loss:
         """The summed loss of a batch."""
         ...

@@ -28,6 +28,7 @@ class PhraseAlignmentObjective:
     """The contrast between the pictures of a batch and their phrases (`annotations["phrases"]` of a conversation)."""
 
     splittable: ClassVar[bool] = False
+    gathers: ClassVar[bool] = False
 
     def __init__(self, config: PhraseAlignment) -> None:
         self.config = config

@@ -1,0 +1,1 @@
+"""Tasks in which nobody answers: directions of pictures and texts are compared."""
