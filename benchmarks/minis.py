@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.harness import ROOT, child_environment
 from benchmarks.results import Settings, table, write
 
-SYSTEMS = ("llava-mini", "minigpt4-mini", "llama-adapter-mini", "flamingo-mini")
+SYSTEMS = ("llava-mini", "minigpt4-mini", "llama-adapter-mini", "flamingo-mini", "kosmos-1-mini")
 SCORE = "naming_accuracy"
 TARGET = 0.40
 
@@ -85,5 +85,31 @@ def _page(values: dict[str, Any]) -> str:
 
 Each preset trained and evaluated as it stands, on pictures drawn by the embedded data, evaluated on pictures that it has never seen
 (95 % intervals over pictures); commands: `triptych train NAME`, `triptych evaluate runs/NAME`. Beside the score, the same questions with another scene's picture. Wanted: {100 * TARGET:.0f} points between the two.
+
+{table(head, rows)}{_shots(values)}"""
+
+
+def _shots(values: dict[str, Any]) -> str:
+    """What named pictures before the question are worth, for systems that are asked so."""
+    tasks = [
+        (system, name, task)
+        for system, entry in values["systems"].items()
+        for name, task in entry["tasks"].items()
+        if any(metric.endswith("_shots_accuracy") for metric in task["metrics"])
+    ]
+    if not tasks:
+        return ""
+    shots = [metric for metric in tasks[0][2]["metrics"] if metric.endswith("_shots_accuracy")]
+    rows = []
+    for system, name, task in tasks:
+        for what, scores in (("", task["metrics"]), (", wrong pictures", task["control"])):
+            found = [scores[metric] for metric in shots]
+            cells = [f"{score['value']:.3f} ({score['low']:.3f}–{score['high']:.3f})" for score in found]
+            rows.append([f"{system}, {name}{what}", *cells])
+    head = ["share of right words", *(f"{metric.split('_')[0]} shots" for metric in shots)]
+    return f"""
+
+Few-shot episodes: four things, each called by a made-up word that no training document has; so many pictures with their words, then
+another picture of one of the four. With two, half of the questions can be known. *Wrong pictures*: the same documents, each word beside a picture of the thing that another word names.
 
 {table(head, rows)}"""
