@@ -89,8 +89,10 @@ class PromptConfig(Config):
         description="spread of the prompts at the start: 1 as published; `embeddings` takes the token embeddings' own",
     )
     gate: Literal["head", "layer"] = Field("head", description="one gate per head, or one per layer")
-    start: Literal["zero", "random"] = Field(
-        "zero", description="of the gates: zero leaves the language model as it was; random is the paper's ablation"
+    start: Literal["zero", "random", "one"] = Field(
+        "zero",
+        description="of the gates: zero leaves the language model as it was; `one` lets the random prompts through from the "
+        "first step, as the paper's ablation does; `random` draws the gates",
     )
     tuning: TuningConfig | None = Field(None, description="a bias and a scale per linear layer (V2)")
     early: EarlyConfig | None = Field(None, description="media in the first layers, static prompts in the last (V2)")

@@ -168,7 +168,7 @@ class Prompt(Fusion):
 
     def _gates(self, layers: int) -> Tensor:
         shape = (layers, self.heads if self.config.gate == "head" else 1)
-        return torch.zeros(shape) if self.config.start == "zero" else torch.randn(shape)
+        return {"zero": torch.zeros, "one": torch.ones, "random": torch.randn}[self.config.start](shape)
 
 
 class Share:
