@@ -14,7 +14,7 @@ from triptych.report.numbers import count, duration, gibibytes, number
 
 @dataclass(frozen=True)
 class Panel:
-    """One of the three panels: what stands in it, its name, its size and how it is trained."""
+    """One of the panels: what stands in it, its name, its size and how it is trained."""
 
     role: str
     name: str
@@ -23,7 +23,7 @@ class Panel:
 
 
 def panels(run: RunFolder) -> list[Panel]:
-    """Encoder, adapter and language model of each modality, out of the recipe and the table of parts."""
+    """Encoder and adapter of each modality, fusion and language model, out of the recipe and the table of parts."""
     model = run.recipe.get("model")
     if not isinstance(model, Mapping):
         return []
@@ -38,6 +38,9 @@ def panels(run: RunFolder) -> list[Panel]:
         adapter = adapters.get(modality)
         if isinstance(adapter, Mapping):
             found.append(_panel(run, "adapter", _name(adapter.get("kind")), f"adapters.{modality}"))
+    fusion = (model.get("fusion") or {}).get("kind", "splice")
+    if fusion != "splice":  # which has no parameters: adapted vectors take the places of tokens
+        found.append(_panel(run, "fusion", _name(fusion), "fusion"))
     language = model.get("language") or {}
     name = _weights_name(language.get("weights")) or _name((language.get("architecture") or {}).get("model_type"))
     return [*found, _panel(run, "language model", name, "language")]
