@@ -122,8 +122,8 @@ def load_run(run: Path) -> tuple[MultimodalModel, Recipe]:
         WeightsError: The folder is no finished run.
         RecipeError: Its model is of another kind.
     """
-    recipe = _recipe_of(run)
-    return _trained(build(recipe), run).eval(), recipe
+    recipe = recipe_of(run)
+    return trained(build(recipe), run).eval(), recipe
 
 
 def load_dual_run(run: Path) -> tuple[DualEncoder, Recipe]:
@@ -133,11 +133,11 @@ def load_dual_run(run: Path) -> tuple[DualEncoder, Recipe]:
         WeightsError: The folder is no finished run.
         RecipeError: Its model is of another kind.
     """
-    recipe = _recipe_of(run)
-    return _trained(build_dual(recipe), run).eval(), recipe
+    recipe = recipe_of(run)
+    return trained(build_dual(recipe), run).eval(), recipe
 
 
-def _recipe_of(run: Path) -> Recipe:
+def recipe_of(run: Path) -> Recipe:
     """The recipe of a finished run.
 
     Raises:
@@ -153,8 +153,12 @@ def _recipe_of(run: Path) -> Recipe:
     return load_recipe(run / "recipe.yaml")
 
 
-def _trained(model: Model, run: Path) -> Model:
-    """The model with the weights of a run in place."""
+def trained(model: Model, run: Path) -> Model:
+    """The model with the weights of a run in place.
+
+    Raises:
+        WeightsError: They cannot be read, or belong to another model.
+    """
     weights = run / "weights" / "model.safetensors"
     try:
         load_weights(model, load_file(weights), weights)
