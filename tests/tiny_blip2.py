@@ -23,7 +23,7 @@ def values(world: World, changes: Mapping[str, Any] | None = None) -> dict[str, 
     model = {
         "kind": "blip2",
         "encoder": {"kind": "huggingface", "weights": "file:vision", "precision": "float32"},
-        "qformer": QFORMER,
+        "qformer": dict(QFORMER),
         "embed_dim": 8,
         "tokenizer": "file:language",
         "max_tokens": 20,

@@ -91,7 +91,7 @@ def test_the_losses_are_those_of_the_paper(model: Blip2) -> None:
     features, ids, lengths = batch.pixels.double(), batch.ids, batch.lengths
     model.eval()
     found = Blip2Objective(Blip2Losses())(model, PairBatch(**{**vars(batch), "pixels": features}))
-    images, texts, words = read(model, batch)
+    images, texts, words = (part.detach() for part in read(model, batch))
     scale = float(model.logit_scale.detach().exp())
     cosines = torch.tensor(
         [[max(float(query @ text) for query in picture) * scale for text in texts] for picture in images]
