@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from triptych.model.config import DualConfig
-from triptych.planner.parts import Part, build, build_dual_shape, parts_of
+from triptych.model.blip2 import Blip2
+from triptych.model.composed import MultimodalModel
+from triptych.model.config import Blip2Config, DualConfig
+from triptych.model.dual import DualEncoder
+from triptych.planner.parts import Part, build, build_blip2_shape, build_dual_shape, parts_of
 from triptych.recipe import Recipe, load_recipe
 
 
@@ -88,6 +91,14 @@ SYSTEMS = (
         "llama-adapter-v2-mini",
     ),
     System(
+        "blip-2",
+        "BLIP-2",
+        "Q-Former learns from contrast, matching and captions, then speaks to a frozen language model",
+        "https://arxiv.org/abs/2301.12597",
+        ("blip2", "blip2-opt-2.7b"),
+        "blip2-mini",
+    ),
+    System(
         "flamingo",
         "Flamingo",
         "Perceiver resampler, gated cross-attention",
@@ -168,6 +179,12 @@ def entry(preset: str) -> Entry:
 
     recipe = load_recipe(preset_path(preset))
     system = next(system for system in SYSTEMS if preset in (*system.presets, system.mini))
-    dual = isinstance(recipe.model, DualConfig)
-    model = build_dual_shape(recipe) if dual else build(recipe, bfloat16_encoder=False)
+    model: MultimodalModel | DualEncoder | Blip2
+    match recipe.model:
+        case DualConfig():
+            model = build_dual_shape(recipe)
+        case Blip2Config():
+            model = build_blip2_shape(recipe)
+        case _:
+            model = build(recipe, bfloat16_encoder=False)
     return Entry(system, preset, recipe, tuple(parts_of(model, recipe)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 from triptych.adapters.config import (
@@ -34,8 +35,9 @@ def build(
     tokenise: Callable[[str], list[int]] | None = None,
     vocabulary: int | None = None,
     tokens: int | None = None,
+    base: Path | None = None,
 ) -> Adapter:
-    """Build an adapter with fresh weights in float32.
+    """Build an adapter in float32, with fresh weights or with those that its config names.
 
     Args:
         config: Which, and how.
@@ -47,15 +49,17 @@ def build(
         tokenise: Text → the language model's ids, for adapters that read text.
         vocabulary: One more than the largest id.
         tokens: Positions of the encoder's features of one medium, where that is known beforehand.
+        base: The folder that relative `file:` and `run:` paths start from.
 
     Raises:
+        WeightsError: An adapter's weights cannot be had or do not fit.
         RecipeError: The adapter cannot take what the encoder puts out or what the language model takes in; or a custom
             adapter cannot be imported or does not take its options.
     """
     beside = 0 if tokens is None else tokens % (grid[0] * grid[1])
     if (reason := mistake(config, grid, beside, encoder_dim, language_dim)) is not None:
         raise RecipeError(reason)
-    adapter = _build(config, (encoder_dim, grid, language_dim, embedding_std), tokenise, vocabulary)
+    adapter = _build(config, (encoder_dim, grid, language_dim, embedding_std), tokenise, vocabulary, base)
     if isinstance(config, GridOptions) and config.markers == "places":
         from triptych.adapters.markers import Marked
 
@@ -73,6 +77,7 @@ def _build(
     sizes: tuple[int, tuple[int, int], int, float],
     tokenise: Callable[[str], list[int]] | None,
     vocabulary: int | None,
+    base: Path | None,
 ) -> Adapter:
     match config:
         case LinearConfig():
@@ -86,7 +91,7 @@ def _build(
         case QFormerConfig():
             from triptych.adapters.qformer_adapter import QFormerAdapter
 
-            return QFormerAdapter(config, *sizes, tokenise, vocabulary)
+            return QFormerAdapter.from_config(config, *sizes, tokenise, vocabulary, base)
         case PerceiverConfig():
             from triptych.adapters.perceiver import Perceiver
 

@@ -91,6 +91,18 @@ class QFormerConfig(ResamplerOptions):
         False, description="the queries also read the text of the message that the medium stands in (InstructBLIP)"
     )
     text_tokens: int = Field(128, ge=1, le=4096, description="tokens of that text that are read; what follows is not")
+    tokenizer: str | None = Field(
+        None,
+        description="URI of the tokenizer of that text, where `weights` were trained with another than the language model's",
+    )
+    vocabulary: int | None = Field(
+        None, ge=1, description="words of that text, where they cannot be counted because the tokenizer is not at hand"
+    )
+    weights: str | None = Field(
+        None,
+        description="run:FOLDER of a `kind: blip2` trained here, hf:ORG/NAME or file:FOLDER of BLIP-2 or InstructBLIP in "
+        "the hub's format; null starts from random ones",
+    )
     dropout: float = Field(0.0, ge=0, lt=1)
 
     @model_validator(mode="after")

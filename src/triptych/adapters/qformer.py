@@ -19,7 +19,10 @@ from torch import Tensor, nn
 from triptych.adapters.attention import attend, split
 
 KeysValues: TypeAlias = tuple[Tensor, Tensor]
-"""Keys and values of one layer's self-attention, each `[N, H, Q + L, W / H]`."""
+"""Keys and values of one layer's attention, each `[N, H, Q + L, W / H]`, or `[N, H, S, W / H]` of features."""
+
+Seen: TypeAlias = list[KeysValues | None]
+"""What each layer has to look at; None where it does not look."""
 
 EPSILON = 1e-12
 """Of BERT's layer normalisation."""
@@ -100,11 +103,12 @@ class QFormer(nn.Module):
         text_mask: Tensor | None = None,
         causal: bool = False,
         cache: Sequence[KeysValues] | None = None,
+        seen: Seen | None = None,
     ) -> QFormerStates:
         """Read queries with features, text, or both.
 
         Args:
-            queries: `[N, Q, W]`; they need `features`.
+            queries: `[N, Q, W]`; they need `features`, or `seen`.
             features: `[N, S, D]`.
             ids: Text `[N, L]`; a row of its own has to begin with a token that `text_mask` shows.
             feature_mask: `[N, S]`, true where there is a feature; None shows all.
@@ -113,13 +117,14 @@ class QFormer(nn.Module):
                 everything.
             cache: Keys and values of queries that were read before, for text that is read alone: it then sees them as
                 if they stood in front of it.
+            seen: What `look` made of the features, instead of them: one look serves several readings.
 
         Raises:
             ValueError: There is nothing to read, queries have no features, or text is too long or has no text side.
         """
         pieces = []
         if queries is not None:
-            if features is None:
+            if features is None and seen is None:
                 raise ValueError("queries need features to look at")
             pieces.append(queries)
         if ids is not None:
@@ -133,9 +138,16 @@ class QFormer(nn.Module):
         shown = None if feature_mask is None else feature_mask[:, None, None].bool()
         kept = []
         for i, layer in enumerate(self.layers):
-            x, keys_values = layer(x, asked, mask, features, shown, None if cache is None else cache[i])
+            looks = None
+            if asked and isinstance(layer, Block):
+                looks = layer.look(features) if seen is None else seen[i]
+            x, keys_values = layer(x, asked, mask, looks, shown, None if cache is None else cache[i])
             kept.append(keys_values)
         return QFormerStates(x[:, :asked], x[:, asked:], kept)
+
+    def look(self, features: Tensor) -> Seen:
+        """What queries will look at, for `seen` of `forward`: features `[N, S, D]` as keys and values of each layer."""
+        return [layer.look(features) for layer in self.layers if isinstance(layer, Block)]
 
     def _embedded(self, ids: Tensor) -> Tensor:
         if self.words is None or self.places is None:
@@ -163,20 +175,25 @@ class Block(nn.Module):
         x: Tensor,
         asked: int,
         mask: Tensor | None,
-        features: Tensor | None,
+        seen: KeysValues | None,
         feature_mask: Tensor | None,
         cached: KeysValues | None,
     ) -> tuple[Tensor, KeysValues]:
         """`[N, Q + L, W]`, of which the first `asked` positions are queries, and the keys and values of it."""
-        x, keys_values = self.attention(x, x, mask, cached)
+        own = self.attention.keys_values(x)
+        x = self.attention(x, own if cached is None else _behind(cached, own), mask)
         queries, text = x[:, :asked], x[:, asked:]
         if asked:
             if self.cross is not None:
-                queries, _ = self.cross(queries, features, feature_mask)
+                queries = self.cross(queries, seen, feature_mask)
             queries = self.feed_forward(queries)
         if self.text_feed_forward is not None and text.shape[1]:
             text = self.text_feed_forward(text)
-        return torch.cat([queries, text], dim=1), keys_values
+        return torch.cat([queries, text], dim=1), own
+
+    def look(self, features: Tensor | None) -> KeysValues | None:
+        """Keys and values of features `[N, S, D]`; None where the layer does not look at them."""
+        return None if self.cross is None or features is None else self.cross.keys_values(features)
 
 
 class Attention(nn.Module):
@@ -193,18 +210,15 @@ class Attention(nn.Module):
         self.dropout = nn.Dropout(dropout)
         _start(self.query, self.key, self.value, self.output)
 
-    def forward(
-        self, x: Tensor, source: Tensor, mask: Tensor | None, cached: KeysValues | None = None
-    ) -> tuple[Tensor, KeysValues]:
-        """`[N, L, W]` that attends `source` `[N, S, D]`, behind what is cached; and the source's keys and values."""
-        keys, values = split(self.key(source), self.heads), split(self.value(source), self.heads)
-        seen = (keys, values)
-        if cached is not None:
-            seen = (torch.cat([cached[0], keys], dim=2), torch.cat([cached[1], values], dim=2))
-        query = split(self.query(x), self.heads)
-        attended = attend(query, *seen, mask, self.dropout.p if self.training else 0.0)
+    def keys_values(self, source: Tensor) -> KeysValues:
+        """Keys and values of `[N, S, D]`."""
+        return split(self.key(source), self.heads), split(self.value(source), self.heads)
+
+    def forward(self, x: Tensor, seen: KeysValues, mask: Tensor | None) -> Tensor:
+        """`[N, L, W]` that attends keys and values."""
+        attended = attend(split(self.query(x), self.heads), *seen, mask, self.dropout.p if self.training else 0.0)
         out: Tensor = self.norm(x + self.dropout(self.output(attended)))
-        return out, (keys, values)
+        return out
 
 
 class FeedForward(nn.Module):
@@ -223,6 +237,11 @@ class FeedForward(nn.Module):
         """`[N, L, W]` of the same."""
         out: Tensor = self.norm(x + self.dropout(self.down(self.activation(self.up(x)))))
         return out
+
+
+def _behind(cached: KeysValues, own: KeysValues) -> KeysValues:
+    """Keys and values of positions that stand behind others."""
+    return torch.cat([cached[0], own[0]], dim=2), torch.cat([cached[1], own[1]], dim=2)
 
 
 def _start(*layers: nn.Linear) -> None:

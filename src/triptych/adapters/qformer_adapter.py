@@ -6,11 +6,13 @@ InstructBLIP (Dai et al., 2023) lets the queries read the instruction too, so th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from triptych.adapters.config import QFormerConfig
+from triptych.adapters.pretrained import load_qformer
 from triptych.adapters.qformer import QFormer
 from triptych.adapters.resampler import Resampler
 from triptych.errors import RecipeError
@@ -63,6 +65,29 @@ class QFormerAdapter(Resampler):
         )
         self.projection = nn.Linear(config.width, language_dim)
         self._start()
+
+    @classmethod
+    def from_config(
+        cls,
+        config: QFormerConfig,
+        encoder_dim: int,
+        grid: tuple[int, int],
+        language_dim: int,
+        embedding_std: float,
+        tokenise: Callable[[str], list[int]] | None = None,
+        vocabulary: int | None = None,
+        base: Path | None = None,
+    ) -> QFormerAdapter:
+        """Build it with its weights.
+
+        Raises:
+            WeightsError: They cannot be had, or do not fit.
+        """
+        adapter = cls(config, encoder_dim, grid, language_dim, embedding_std, tokenise, vocabulary)
+        if config.weights is not None:
+            load_qformer(adapter, config.weights, base)
+            adapter._start()  # the scale of random weights is not theirs
+        return adapter
 
     def resample(self, features: Tensor, texts: Sequence[str] | None = None) -> Tensor:
         """Unscaled output `[N, queries, language_dim]` from prepared features `[N, S, input_dim]`.

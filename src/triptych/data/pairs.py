@@ -1,6 +1,6 @@
 """Loading pairs: which pictures and texts step k trains on.
 
-    mixture.draw(n) ──► source[i] ──► its picture and one of its texts ──► pixels, ids ──► PairBatch
+    mixture.draw(n) ──► source[i] ──► its picture and one of its texts ──► pixels or cached features, ids ──► PairBatch
                             └────────────────┴──► ledger, when one of them refuses
 
 A step's data is a pure function of its number, so resuming needs nothing but that number.
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from triptych.conversation import Conversation, Image
+from triptych.data.features import FeatureCache
 from triptych.data.loader import Event, StepData
 from triptych.data.mixture import Mixture
 from triptych.data.sources import Source
@@ -36,6 +37,8 @@ class PairReader:
         prepare: Picture → pixels; raises `DataError`.
         words: Texts → ids.
         texts: Whether texts are needed; without, a picture alone is a pair.
+        cache: Features of a frozen encoder, which a batch then holds instead of pixels; those of every picture of the
+            stage are in it before its first step.
     """
 
     sources: Mapping[str, Source]
@@ -44,6 +47,7 @@ class PairReader:
     prepare: Callable[[Image], Tensor]
     words: Words
     texts: bool = True
+    cache: FeatureCache | None = None
 
     def __call__(self, step: int) -> StepData:
         """The data of a step, a pure function of its number."""
@@ -57,7 +61,7 @@ class PairReader:
                 record = conversation.id or record
                 picture = picture_of(conversation)
                 text = drawn(texts_of(conversation), conversation.id, number) if self.texts else ""
-                pixels = self.prepare(picture)
+                pixels = self.prepare(picture) if self.cache is None else self._cached(picture)
             except DataError as error:
                 events.append(Event(dataset, record, "refused", "unreadable", str(error)))
                 continue
@@ -71,6 +75,17 @@ class PairReader:
         media, pixels_, texts, documents = zip(*found, strict=True)
         ids, lengths = self.words(texts)
         return StepData(PairBatch(torch.stack(pixels_), ids, lengths, media, texts, documents), tuple(events))
+
+    def _cached(self, picture: Image) -> Tensor:
+        """Features `[T, D]`, as they were written."""
+        assert self.cache is not None
+        features = self.cache.get(picture.content_hash)
+        if features is None:
+            self.prepare(picture)  # most often it says why it could not be encoded
+            raise DataError(
+                f"{picture}: its features are not in {self.cache.folder}; was the folder deleted meanwhile?"
+            )
+        return features
 
 
 def picture_of(conversation: Conversation) -> Image:

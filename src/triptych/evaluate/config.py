@@ -76,6 +76,22 @@ class RetrievalTaskConfig(_Task):
         200, ge=2, description="pictures in a pool, that many in a row; a last pool that is not full is left out"
     )
     at: tuple[int, ...] = Field((1, 5, 10), min_length=1, description="the ranks that count as found")
+    rerank: int | None = Field(
+        None,
+        ge=2,
+        description="read each query together with its first so many candidates, and order these anew; for `kind: blip2`. "
+        "The order before is scored beside it, as the baseline `cosines`",
+    )
+    train_data: str | None = Field(None, description="the dataset that baselines are fitted on")
+    baselines: tuple[Literal["ridge"], ...] = Field(
+        (), description="`ridge`: linear regression from pooled features of pictures to features of texts"
+    )
+
+    @model_validator(mode="after")
+    def _baselines_are_fitted(self) -> RetrievalTaskConfig:
+        if self.baselines and self.train_data is None:
+            raise ValueError("`baselines` need `train_data`: the dataset that they are fitted on")
+        return self
 
 
 class ZeroShotTaskConfig(_Task):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,15 +12,21 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from triptych.adapters.build import build as build_adapter
+from triptych.adapters.config import AnyAdapterConfig, QFormerConfig
 from triptych.conversation import Image
 from triptych.encoders.build import build as build_encoder
 from triptych.encoders.encoder import Encoder
 from triptych.errors import RecipeError, TriptychError, WeightsError
 from triptych.fusion.build import build as build_fusion
+from triptych.language.backbone import LanguageModel
 from triptych.language.build import build as build_language
+from triptych.language.build import load_tokenizer
+from triptych.language.config import LanguageConfig
+from triptych.model.blip2 import Blip2
+from triptych.model.build_blip2 import build_blip2
 from triptych.model.build_dual import build_dual
 from triptych.model.composed import MultimodalModel
-from triptych.model.config import DualConfig
+from triptych.model.config import Blip2Config, DualConfig
 from triptych.model.dual import DualEncoder
 from triptych.model.trainable import Trainable
 from triptych.recipe import Recipe, load_recipe
@@ -27,8 +34,10 @@ from triptych.recipe import Recipe, load_recipe
 Model = TypeVar("Model", bound=Trainable)
 
 
-def build_any(recipe: Recipe) -> MultimodalModel | DualEncoder:
+def build_any(recipe: Recipe) -> MultimodalModel | DualEncoder | Blip2:
     """The model of a recipe, of whatever kind."""
+    if isinstance(recipe.model, Blip2Config):
+        return build_blip2(recipe)
     return build_dual(recipe) if isinstance(recipe.model, DualConfig) else build(recipe)
 
 
@@ -60,12 +69,22 @@ def build(recipe: Recipe) -> MultimodalModel:
             middle.dim,
             spread,
             middle.embed_text,
-            lambda text: list(middle.tokenizer(text, add_special_tokens=False)["input_ids"]),
-            middle.embedding.num_embeddings,
+            *_reading(getattr(config.adapters, modality), middle, base),
             usual_tokens(encoder),
+            base,
         )
     fusion = build_fusion(config.fusion, middle, spread)
     return MultimodalModel(middle, left, hinges, recipe.sequence, fusion)
+
+
+def _reading(adapter: AnyAdapterConfig, language: LanguageModel, base: Path) -> tuple[Callable[[str], list[int]], int]:
+    """How an adapter that reads text makes ids of it, and how many ids there are: the language model's way, or its own."""
+    if isinstance(adapter, QFormerConfig) and adapter.tokenizer is not None:
+        own = load_tokenizer(LanguageConfig(weights=adapter.tokenizer), base)
+        return lambda text: list(own(text)["input_ids"]), adapter.vocabulary or len(own)
+    tokenizer = language.tokenizer
+    words = language.embedding.num_embeddings
+    return lambda text: list(tokenizer(text, add_special_tokens=False)["input_ids"]), words
 
 
 def usual_tokens(encoder: Encoder) -> int | None:
@@ -122,8 +141,8 @@ def load_run(run: Path) -> tuple[MultimodalModel, Recipe]:
         WeightsError: The folder is no finished run.
         RecipeError: Its model is of another kind.
     """
-    recipe = _recipe_of(run)
-    return _trained(build(recipe), run).eval(), recipe
+    recipe = recipe_of(run)
+    return trained(build(recipe), run).eval(), recipe
 
 
 def load_dual_run(run: Path) -> tuple[DualEncoder, Recipe]:
@@ -133,11 +152,22 @@ def load_dual_run(run: Path) -> tuple[DualEncoder, Recipe]:
         WeightsError: The folder is no finished run.
         RecipeError: Its model is of another kind.
     """
-    recipe = _recipe_of(run)
-    return _trained(build_dual(recipe), run).eval(), recipe
+    recipe = recipe_of(run)
+    return trained(build_dual(recipe), run).eval(), recipe
 
 
-def _recipe_of(run: Path) -> Recipe:
+def load_blip2_run(run: Path) -> tuple[Blip2, Recipe]:
+    """The trained first stage of BLIP-2 of a run, and its recipe.
+
+    Raises:
+        WeightsError: The folder is no finished run.
+        RecipeError: Its model is of another kind.
+    """
+    recipe = recipe_of(run)
+    return trained(build_blip2(recipe), run).eval(), recipe
+
+
+def recipe_of(run: Path) -> Recipe:
     """The recipe of a finished run.
 
     Raises:
@@ -153,8 +183,12 @@ def _recipe_of(run: Path) -> Recipe:
     return load_recipe(run / "recipe.yaml")
 
 
-def _trained(model: Model, run: Path) -> Model:
-    """The model with the weights of a run in place."""
+def trained(model: Model, run: Path) -> Model:
+    """The model with the weights of a run in place.
+
+    Raises:
+        WeightsError: They cannot be read, or belong to another model.
+    """
     weights = run / "weights" / "model.safetensors"
     try:
         load_weights(model, load_file(weights), weights)

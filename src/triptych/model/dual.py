@@ -1,8 +1,10 @@
 """The dual encoder: pictures and texts in one space, where what belongs together points the same way.
 
-pixels ─► vision tower ─► [N, E] ─┐
-                                  ├─► cosines · exp(logit_scale) [+ logit_bias] ─► objective
-ids ────► text tower ───► [N, E] ─┘
+pixels ─► image side ─► [N, E] ─┐
+                                ├─► cosines · exp(logit_scale) [+ logit_bias] ─► objective
+ids ────► text side ──► [N, E] ─┘
+
+A side is a tower that learns, or a frozen encoder or language model with a head that does (`triptych.model.frozen`).
 """
 
 from __future__ import annotations
@@ -16,14 +18,19 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from triptych.conversation import Image
+from triptych.encoders.encoder import Encoder
 from triptych.encoders.preparation import ImagePreparation
 from triptych.encoders.text_transformer import TextTower
 from triptych.encoders.vit import VisionTower
+from triptych.model.frozen import FrozenImages, FrozenTexts
 from triptych.sequence.pairs import PairBatch, Words
+
+COUNTED = 4096
+"""Columns in which the tokens of a text are counted."""
 
 
 class DualEncoder(nn.Module):
-    """Two towers, and how sharply their cosines are read.
+    """Two sides, and how sharply their cosines are read.
 
     Args:
         vision: The image side.
@@ -39,8 +46,8 @@ class DualEncoder(nn.Module):
 
     def __init__(
         self,
-        vision: VisionTower,
-        text: TextTower,
+        vision: VisionTower | FrozenImages,
+        text: TextTower | FrozenTexts,
         words: Words,
         preparation: ImagePreparation,
         *,
@@ -56,8 +63,9 @@ class DualEncoder(nn.Module):
         self.largest = math.log(largest_scale)
         self.logit_scale = nn.Parameter(torch.tensor(math.log(scale)))
         self.logit_bias = nn.Parameter(torch.tensor(float(bias))) if bias is not None else None
-        width = vision.architecture.width
-        self.masked_head = nn.Linear(width, masked_features) if masked_features is not None else None
+        self.masked_head = None
+        if masked_features is not None:
+            self.masked_head = nn.Linear(self.tower.architecture.width, masked_features)
         self.saved = saved
 
     @property
@@ -66,15 +74,34 @@ class DualEncoder(nn.Module):
         return self.logit_scale.device
 
     @property
+    def tower(self) -> VisionTower:
+        """The image side where it is a tower that learns.
+
+        Raises:
+            TypeError: It is a frozen encoder.
+        """
+        if not isinstance(self.vision, VisionTower):
+            raise TypeError("the image side is a frozen encoder, not a tower")
+        return self.vision
+
+    @property
+    def frozen_encoder(self) -> Encoder | None:
+        """The encoder of an image side that is frozen: its features may be cached."""
+        return self.vision.encoder if isinstance(self.vision, FrozenImages) else None
+
+    @property
     def part_names(self) -> list[str]:
         """The parts that together are the whole model."""
-        return ["vision", "text", "logit_scale"] + (["masked_head"] if self.masked_head is not None else [])
+        images = ["vision.encoder", "vision.head"] if isinstance(self.vision, FrozenImages) else ["vision"]
+        texts = ["text.language", "text.head"] if isinstance(self.text, FrozenTexts) else ["text"]
+        return [*images, *texts, "logit_scale"] + (["masked_head"] if self.masked_head is not None else [])
 
     def part(self, name: str) -> Iterator[tuple[str, nn.Parameter]]:
-        """The named parameters of a part that a stage may train.
+        """The named parameters of a part.
 
         `vision`, `text` (towers with their projections), `projections` (those of both), `logit_scale` (the bias, too),
-        `masked_head`.
+        `masked_head`; of frozen sides `vision.head` and `text.head`, which a stage may train, and `vision.encoder` and
+        `text.language`, which it may not.
 
         Raises:
             KeyError: There is no such part.
@@ -85,6 +112,7 @@ class DualEncoder(nn.Module):
             "projections": ("vision.projection.", "text.projection."),
             "logit_scale": ("logit_scale", "logit_bias"),
             "masked_head": ("masked_head.",),
+            **{part: (f"{part}.",) for part in ("vision.encoder", "vision.head", "text.language", "text.head")},
         }[name]
         return ((key, parameter) for key, parameter in self.named_parameters() if key.startswith(beginnings))
 
@@ -101,7 +129,7 @@ class DualEncoder(nn.Module):
         return [{"id": document.id, "text": text, "media": [str(medium)]} for document, text, medium in found]
 
     def encode_pixels(self, pixels: Tensor) -> Tensor:
-        """Directions `[N, E]`, float32, of pixels `[N, 3, H, W]` in 0–255."""
+        """Directions `[N, E]`, float32, of pixels `[N, 3, H, W]` in 0–255, or of a frozen encoder's features `[N, T, D]`."""
         return functional.normalize(self.vision.encode(pixels.to(self.device)).float(), dim=-1)
 
     def encode_ids(self, ids: Tensor, lengths: Tensor) -> Tensor:
@@ -131,11 +159,36 @@ class DualEncoder(nn.Module):
 
     @torch.inference_mode()
     def pooled_features(self, pictures: Sequence[Image], batch_size: int = 64) -> Tensor:
-        """What the image side knows before its projection `[N, D]`, on the CPU: the pooled state of the tower."""
+        """What the image side knows before anything is projected `[N, D]`, on the CPU.
+
+        The pooled state of a tower; the mean over positions of a frozen encoder's features.
+        """
         found = []
         for i in range(0, len(pictures), batch_size):
-            pixels = torch.stack([self.prepare(picture) for picture in pictures[i : i + batch_size]])
-            states = self.vision(pixels.to(self.device))
+            pixels = torch.stack([self.prepare(picture) for picture in pictures[i : i + batch_size]]).to(self.device)
+            if isinstance(self.vision, FrozenImages):
+                found.append(self.vision.features(pixels).float().mean(dim=1).cpu())
+                continue
+            states = self.vision(pixels)
             pooled = states[:, 0] if self.vision.pool is None else self.vision.pool(states)
             found.append(pooled.float().cpu())
-        return torch.cat(found) if found else torch.empty(0, self.vision.architecture.width)
+        width = self.vision.width if isinstance(self.vision, FrozenImages) else self.vision.architecture.width
+        return torch.cat(found) if found else torch.empty(0, width)
+
+    @torch.inference_mode()
+    def text_features(self, texts: Sequence[str], batch_size: int = 256) -> Tensor:
+        """What the text side knows of texts before anything is projected `[N, D]`, on the CPU.
+
+        The mean state of a frozen language model. A tower that learns knows only what it was taught together with the
+        image side: there it is how often a text has each token, those with the same remainder by `COUNTED` together.
+        """
+        found = []
+        for i in range(0, len(texts), batch_size):
+            ids, lengths = self.words(texts[i : i + batch_size])
+            if isinstance(self.text, FrozenTexts):
+                found.append(self.text.features(ids.to(self.device), lengths.to(self.device)).cpu())
+                continue
+            inside = torch.arange(ids.shape[1]) < lengths[:, None] - 1  # without the end token
+            found.append(torch.zeros(len(ids), COUNTED).scatter_add_(1, ids % COUNTED, inside.float()))
+        width = self.text.width if isinstance(self.text, FrozenTexts) else COUNTED
+        return torch.cat(found) if found else torch.empty(0, width)

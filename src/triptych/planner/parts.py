@@ -10,7 +10,7 @@ import torch
 
 from triptych.adapters.adapter import Adapter
 from triptych.adapters.build import build as build_adapter
-from triptych.adapters.config import AdapterOptions
+from triptych.adapters.config import AdapterOptions, QFormerConfig
 from triptych.conversation import Image
 from triptych.custom import CustomConfig
 from triptych.encoders.build import build as build_encoder
@@ -21,13 +21,16 @@ from triptych.fusion.build import build as build_fusion
 from triptych.language.backbone import LanguageModel
 from triptych.language.build import insert_lora, random_model
 from triptych.language.fast import accelerate
+from triptych.model.blip2 import Blip2
+from triptych.model.build_blip2 import build_blip2
 from triptych.model.build_dual import build_dual
 from triptych.model.composed import MultimodalModel
-from triptych.model.config import DualConfig
+from triptych.model.config import Blip2Config, DualConfig
 from triptych.model.dual import DualEncoder
 from triptych.planner.architectures import language_architecture, vision_architecture, vision_shape
 from triptych.planner.tokens import length
 from triptych.recipe import Recipe
+from triptych.sequence.read_words import DECODE
 from triptych.training.parts import describe_parts
 from triptych.weights import SMOLLM2
 from triptych.weights.architectures import SMOLLM2_REPOSITORY, shipped
@@ -94,10 +97,29 @@ def build_dual_shape(recipe: Recipe) -> DualEncoder:
         return build_dual(recipe, tokenizer=_Vocabulary(words or 1), weights=False)
 
 
+def build_blip2_shape(recipe: Recipe) -> Blip2:
+    """The first stage of BLIP-2 of a recipe on the meta device. No weights are read, no tokenizer is loaded.
+
+    Raises:
+        RecipeError: The size of the vocabulary, or an architecture, is not known here.
+    """
+    config, base = recipe.model, Path(recipe.base)
+    assert isinstance(config, Blip2Config)
+    words = config.qformer.vocabulary
+    if words is None and config.tokenizer == SMOLLM2:
+        words = 1 + int((shipped("language", SMOLLM2_REPOSITORY) or {})["vocab_size"])
+    if words is None:
+        raise RecipeError("model.qformer.vocabulary: give it; the tokenizer is not at hand")
+    plain = config.model_copy(update={"qformer": config.qformer.model_copy(update={"weights": None})})
+    encoder = _encoder(config.encoder, base, False)
+    with torch.device("meta"):
+        return build_blip2(recipe.model_copy(update={"model": plain}), encoder, _Vocabulary(words))
+
+
 class _Vocabulary:
     """Of a tokenizer nothing but its size."""
 
-    eos_token_id = 0
+    eos_token_id = cls_token_id = sep_token_id = 0
     bos_token_id = None
 
     def __init__(self, size: int) -> None:
@@ -106,8 +128,12 @@ class _Vocabulary:
     def __len__(self) -> int:
         return self.size
 
+    def get_added_vocab(self) -> dict[str, int]:
+        """With BLIP-2's token among those that are counted."""
+        return {DECODE: 0}
 
-def parts_of(model: MultimodalModel | DualEncoder, recipe: Recipe) -> list[Part]:
+
+def parts_of(model: MultimodalModel | DualEncoder | Blip2, recipe: Recipe) -> list[Part]:
     """The parts of a model, in the order of the table that training prints."""
     found = []
     for state in describe_parts(model):
@@ -165,6 +191,8 @@ def _adapter(config: Any, encoder: Encoder, language: LanguageModel, tokenizer: 
     if isinstance(config, AdapterOptions):
         # The scale is measured on real numbers, and it is one number: leave it out.
         config = config.model_copy(update={"output_scale": None})
+    if isinstance(config, QFormerConfig):
+        config = config.model_copy(update={"weights": None})
 
     def embed_text(text: str) -> torch.Tensor:
         return torch.empty(length(text, tokenizer), language.dim, device="meta")
@@ -173,6 +201,7 @@ def _adapter(config: Any, encoder: Encoder, language: LanguageModel, tokenizer: 
         return [0] * length(text, tokenizer)
 
     tokens = encoder.tokens(Image(b""))
-    words = language.embedding.num_embeddings
+    own = config.vocabulary if isinstance(config, QFormerConfig) else None
+    words = own or language.embedding.num_embeddings
     with torch.device("meta"):
         return build_adapter(config, encoder.dim, encoder.grid, language.dim, 1.0, embed_text, tokenise, words, tokens)

@@ -17,9 +17,9 @@ from triptych.fusion.config import PromptConfig
 from triptych.fusion.limits import FUSED, no_projections
 from triptych.fusion.limits import mistake as fusion_mistake
 from triptych.language.config import LanguageConfig
-from triptych.model.config import DualConfig
+from triptych.model.config import Blip2Config, DualConfig
 from triptych.recipe.schema import ModelConfig, Recipe
-from triptych.training.config import Contrastive, MaskedImage, PhraseAlignment, Sigmoid
+from triptych.training.config import Blip2Losses, Contrastive, MaskedImage, PhraseAlignment, Sigmoid
 from triptych.weights.architectures import peek
 
 LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "layers")
@@ -30,14 +30,16 @@ WIDTH = ("hidden_size", "n_embd", "d_model", "embed_dim")
 
 Values = dict[str, Any]
 
-PAIRED = (Contrastive, Sigmoid, MaskedImage)
-"""Objectives of dual encoders."""
+PAIRED = (Contrastive, Sigmoid, MaskedImage, Blip2Losses)
+"""Objectives of pictures paired with texts, for models that are not composed."""
 
 
 def mistakes(recipe: Recipe) -> list[str]:
     """One line per mistake: `field: what does not go together; what would`."""
     if isinstance(recipe.model, DualConfig):
         return [*_dual(recipe, recipe.model)]
+    if isinstance(recipe.model, Blip2Config):
+        return [*_blip2(recipe, recipe.model)]
     base = Path(recipe.base)
     language = language_values(recipe.model.language, base)
     return [*_fusion(recipe.model, language), *_adapters(recipe.model, language, base), *_stages(recipe)]
@@ -116,8 +118,9 @@ def _features(config: EncoderConfig, base: Path) -> tuple[tuple[int, int], int, 
 def _stages(recipe: Recipe) -> Iterator[str]:
     for i, stage in enumerate(recipe.stages):
         if isinstance(stage.objective, PAIRED):
+            kind = "blip2" if isinstance(stage.objective, Blip2Losses) else "dual"
             yield (
-                f"stages.{i}.objective: `{stage.objective.kind}` is for a model of `kind: dual`; a composed model learns by "
+                f"stages.{i}.objective: `{stage.objective.kind}` is for a model of `kind: {kind}`; a composed model learns by "
                 "`next_token` or `phrase_alignment`"
             )
         if not isinstance(stage.objective, PhraseAlignment):
@@ -162,3 +165,17 @@ def _dual(recipe: Recipe, model: DualConfig) -> Iterator[str]:
                     f"stages.{i}.objective: a model of `kind: dual` has no language model to learn by "
                     f"`{stage.objective.kind}`; take `objective: {{kind: contrastive}}`, `sigmoid` or `masked_image`"
                 )
+
+
+def _blip2(recipe: Recipe, model: Blip2Config) -> Iterator[str]:
+    features = _features(model.encoder, Path(recipe.base))
+    if features is not None:
+        grid, class_tokens, dim = features
+        if (reason := adapter_mistake(model.qformer, grid, class_tokens, dim)) is not None:
+            yield f"model.qformer: {reason}"
+    for i, stage in enumerate(recipe.stages):
+        if not isinstance(stage.objective, Blip2Losses):
+            yield (
+                f"stages.{i}.objective: a model of `kind: blip2` learns by `objective: {{kind: blip2}}`, not by "
+                f"`{stage.objective.kind}`"
+            )

@@ -11,11 +11,11 @@ from triptych.config import Config
 from triptych.data.config import DataConfig
 from triptych.encoders.config import EfficientNetConfig, EncoderConfig
 from triptych.errors import RecipeError
-from triptych.evaluate.config import CaptionsTaskConfig, LinearProbeTaskConfig, TaskConfig
+from triptych.evaluate.config import CaptionsTaskConfig, LinearProbeTaskConfig, RetrievalTaskConfig, TaskConfig
 from triptych.fusion.config import CrossAttendConfig, FusionConfig, SpliceConfig
 from triptych.language.config import LanguageConfig
 from triptych.language.templates import resolve
-from triptych.model.config import DualConfig
+from triptych.model.config import Blip2Config, DualConfig
 from triptych.sequence.config import SequenceConfig
 from triptych.training.config import StageConfig
 
@@ -98,9 +98,10 @@ def _model_kind(value: Any) -> Any:
 
 
 AnyModelConfig = Annotated[
-    Annotated[ModelConfig, Tag("composed")] | Annotated[DualConfig, Tag("dual")], Discriminator(_model_kind)
+    Annotated[ModelConfig, Tag("composed")] | Annotated[DualConfig, Tag("dual")] | Annotated[Blip2Config, Tag("blip2")],
+    Discriminator(_model_kind),
 ]
-"""A composed model, or a dual encoder, told apart by `kind`."""
+"""A composed model, a dual encoder or BLIP-2's first stage, told apart by `kind`."""
 
 
 class LoadingConfig(Config):
@@ -163,7 +164,8 @@ class Recipe(Config):
             problems.append(("validation", self.validation, list(self.data)))
         for name, task in self.evaluation.items():
             problems.append((f"evaluation.{name}.data", task.data, list(self.data)))
-            if isinstance(task, CaptionsTaskConfig | LinearProbeTaskConfig) and task.train_data is not None:
+            trains = isinstance(task, CaptionsTaskConfig | LinearProbeTaskConfig | RetrievalTaskConfig)
+            if trains and task.train_data is not None:
                 problems.append((f"evaluation.{name}.train_data", task.train_data, list(self.data)))
         for path, name, allowed in problems:
             if allowed is None:

@@ -18,7 +18,8 @@ class PairBatch:
     """N pairs; pair i is row i.
 
     Args:
-        pixels: `[N, 3, H, W]`, uint8, as the image side takes them.
+        pixels: `[N, 3, H, W]`, uint8, as the image side takes them; or the features `[N, T, D]` that its frozen encoder made
+            of them before.
         ids: `[N, L]` token ids, padded at the right.
         lengths: `[N]` tokens of each text, its end token among them.
         media: The pictures.

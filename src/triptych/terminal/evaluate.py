@@ -11,15 +11,15 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from triptych.api import Dual, Model, load, load_dual
+from triptych.api import Dual, Matcher, Model, load, load_dual, load_matcher
 from triptych.conversation import Image
 from triptych.data.sources import build as build_source
 from triptych.errors import RecipeError
-from triptych.evaluate.config import CaptionsTaskConfig, EmbeddingTaskConfig, LinearProbeTaskConfig, TaskConfig
+from triptych.evaluate.config import EmbeddingTaskConfig, TaskConfig
 from triptych.evaluate.embedding.run import evaluate_embeddings
 from triptych.evaluate.results import Results, TaskResult, record_results
 from triptych.evaluate.run import evaluate
-from triptych.model.config import DualConfig
+from triptych.model.config import Blip2Config, DualConfig
 from triptych.recipe import load_recipe
 from triptych.recipe.messages import unknown_name
 from triptych.report import write_report
@@ -59,27 +59,30 @@ def evaluate_run(
     return results
 
 
-def load_any(run: Path) -> Model | Dual:
+def load_any(run: Path) -> Model | Dual | Matcher:
     """The trained model of a run, of whatever kind."""
     if not (run / "recipe.yaml").exists():
         return load(run)  # which says what is missing
-    return load_dual(run) if isinstance(load_recipe(run / "recipe.yaml").model, DualConfig) else load(run)
+    model = load_recipe(run / "recipe.yaml").model
+    if isinstance(model, Blip2Config):
+        return load_matcher(run)
+    return load_dual(run) if isinstance(model, DualConfig) else load(run)
 
 
-def _evaluated(model: Model | Dual, task: TaskConfig, run: Path, name: str, restart: bool) -> TaskResult:
+def _evaluated(model: Model | Dual | Matcher, task: TaskConfig, run: Path, name: str, restart: bool) -> TaskResult:
     recipe = model.recipe
     base = Path(recipe.base)
     source = build_source(recipe.data[task.data], base)
-    trains = isinstance(task, CaptionsTaskConfig | LinearProbeTaskConfig) and task.train_data is not None
-    train_source = build_source(recipe.data[task.train_data], base) if trains else None  # type: ignore[union-attr, index]
+    train_data = getattr(task, "train_data", None)
+    train_source = build_source(recipe.data[train_data], base) if train_data is not None else None
     if isinstance(task, EmbeddingTaskConfig):
-        embedder = model if isinstance(model, Dual) else _FeaturesAlone(model, name)
+        embedder = model if isinstance(model, Dual | Matcher) else _FeaturesAlone(model, name)
         return evaluate_embeddings(
             embedder, source, task, run, name=name, train_source=train_source, fingerprint=model.fingerprint
         )
-    if isinstance(model, Dual):
+    if isinstance(model, Dual | Matcher):
         raise RecipeError(
-            f"evaluation.{name}: a dual encoder answers nothing; its tasks are `retrieval`, `zero_shot` and `linear_probe`"
+            f"evaluation.{name}: a model of `kind: {recipe.model.kind}` answers nothing; its tasks are `retrieval`, `zero_shot` and `linear_probe`"
         )
     return evaluate(
         model,
@@ -106,6 +109,8 @@ class _FeaturesAlone:
 
     def texts(self, texts: Sequence[str]) -> np.ndarray[Any, np.dtype[np.float32]]:  # noqa: ARG002 - nothing is looked at
         raise RecipeError(f"evaluation.{self.task}: only a model of `kind: dual` puts pictures and texts in one space")
+
+    text_features = texts
 
     def features(self, pictures: Sequence[Image]) -> np.ndarray[Any, np.dtype[np.float32]]:
         return pooled_features(self.model, pictures)

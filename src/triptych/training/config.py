@@ -70,8 +70,21 @@ class MaskedImage(Config):
     share: float = Field(0.4, gt=0, le=1, description="of the patches that are masked")
 
 
+class Blip2Losses(Config):
+    """The sum of BLIP-2's three (Li et al., 2023): contrast (ITC), matching with hard negatives (ITM), captions (ITG).
+
+    Negatives come from all processes. ITC per pair, ITM per pair of three that are judged, ITG per token.
+    """
+
+    kind: Literal["blip2"] = "blip2"
+    label_smoothing: float = Field(0.1, ge=0, lt=1, description="in the contrast and in the captions")
+    weights: dict[Literal["itc", "itm", "itg"], float] = Field(
+        {}, description="of the losses where they are not 1; 0 leaves one out, and it is not computed"
+    )
+
+
 ObjectiveConfig = Annotated[
-    NextToken | PhraseAlignment | Contrastive | Sigmoid | MaskedImage, Field(discriminator="kind")
+    NextToken | PhraseAlignment | Contrastive | Sigmoid | MaskedImage | Blip2Losses, Field(discriminator="kind")
 ]
 
 

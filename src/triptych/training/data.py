@@ -16,8 +16,10 @@ from triptych.data.mixture import Mixture
 from triptych.data.pairs import PairReader
 from triptych.data.sources import Source
 from triptych.data.sources import build as build_source
+from triptych.encoders.encoder import Encoder
 from triptych.errors import DataError
 from triptych.language.template import ChatTemplate
+from triptych.model.blip2 import Blip2
 from triptych.model.composed import MultimodalModel
 from triptych.model.dual import DualEncoder
 from triptych.model.trainable import Trainable
@@ -99,13 +101,13 @@ def make_reader(
         apart: Whether rows hold conversations of one dataset each.
         texts: Whether a dual encoder's objective looks at texts.
     """
-    if isinstance(model, DualEncoder):
-        return PairReader(sources, mixture, batch_size, model.prepare, model.words, texts)
-    assert isinstance(model, MultimodalModel)
-    encoder = model.encoder() if "image" in model.encoders else None
+    encoder = _encoder(model)
     cache = None
     if encoder is not None and recipe.loading.cache_features and not any(p.requires_grad for p in encoder.parameters()):
         cache = FeatureCache.of(encoder.fingerprint)
+    if isinstance(model, DualEncoder | Blip2):
+        return PairReader(sources, mixture, batch_size, model.prepare, model.words, texts, cache)
+    assert isinstance(model, MultimodalModel)
     own = model.language.template
     template = ChatTemplate(own.tokenizer, chat_template, own.system_prompt) if chat_template else None
     return Reader(
@@ -123,18 +125,28 @@ def make_reader(
 
 def _encode(model: Trainable, reader: Reader | PairReader, steps: int, console: Console) -> None:
     """Run the frozen encoder once over every medium that the steps will ask for."""
-    if isinstance(reader, PairReader) or reader.cache is None:
+    encoder = _encoder(model)
+    if reader.cache is None or encoder is None:
         return
-    assert isinstance(model, MultimodalModel)
     draws = dict.fromkeys(reader.mixture.draw(n) for n in range(steps * reader.batch_size))
     with console.bar("encoding media once", 0, None) as bar:
         media = list(_media(reader, draws))
         bar.total(len(media))
-        encode_missing(media, model.encoder(), reader.cache, bar.advance)
-    release(model.encoder())
+        encode_missing(media, encoder, reader.cache, bar.advance)
+    release(encoder)
 
 
-def _media(reader: Reader, draws: Iterable[tuple[str, int]]) -> Iterator[Image]:
+def _encoder(model: Trainable) -> Encoder | None:
+    """The image encoder whose features may be cached while it is frozen; None where there is none beside the model."""
+    if isinstance(model, DualEncoder):
+        return model.frozen_encoder
+    if isinstance(model, Blip2):
+        return model.encoder
+    assert isinstance(model, MultimodalModel)
+    return model.encoder() if "image" in model.encoders else None
+
+
+def _media(reader: Reader | PairReader, draws: Iterable[tuple[str, int]]) -> Iterator[Image]:
     for dataset, index in draws:
         try:
             yield from reader.sources[dataset][index].media

@@ -118,12 +118,12 @@ class Trainer:
                 self._check_ledger(stage, data, step)
                 loss, norm, rates, figures = None, 0.0, {}, {}
                 if loaded.batch is not None:
-                    loss = self._accumulate(loaded.batch, objective, stage, optimiser, trained)
+                    loss, figures = self._accumulate(loaded.batch, objective, stage, optimiser, trained)
                     norm = optimiser.clip()
                     if not (math.isfinite(loss) and math.isfinite(norm)):
                         self._stop_not_finite(stage, loaded.batch, progress, loss, norm)
                     rates = optimiser.step(step)
-                    figures = self.model.after_step()
+                    figures |= self.model.after_step()
                     progress = replace(
                         progress,
                         samples=progress.samples + len(loaded.batch.conversations),
@@ -162,8 +162,8 @@ class Trainer:
 
     def _accumulate(
         self, batch: AnyBatch, objective: Objective, stage: StageConfig, optimiser: Optimiser, trained: Trained
-    ) -> float:
-        """Gradients of one step, divided by the count over all micro-batches and ranks; returns the loss."""
+    ) -> tuple[float, dict[str, float]]:
+        """Gradients of one step, divided by the count over all micro-batches and ranks; the loss, and its parts."""
         micro = [
             (taught, part)
             for taught, rows in by_group(batch, stage.groups)
@@ -172,15 +172,19 @@ class Trainer:
         count = sum(objective.count(part) for _, part in micro)
         mine = [(taught, self._own(part)) for taught, part in micro] if objective.gathers else distributed.share(micro)
         total = torch.zeros((), dtype=torch.float64, device=self.model.device)
+        parts: dict[str, torch.Tensor] = {}
         for taught, part in mine:
             with teaching(self.model, trained, taught):
                 loss = objective(self.model, part)
                 total += loss.total.detach()
+                for name, value in loss.parts.items():
+                    parts[name] = parts.get(name, torch.zeros_like(total)) + value.detach()
                 if loss.total.requires_grad:  # not where only adapters learn and these rows hold text alone
                     (loss.total / count).backward()  # type: ignore[no-untyped-call]
                     optimiser.collect()
-        distributed.sum_over_ranks([total, *(optimiser.gradients() if distributed.world_size() > 1 else [])])
-        return float(total) / count
+        gradients = optimiser.gradients() if distributed.world_size() > 1 else []
+        distributed.sum_over_ranks([total, *parts.values(), *gradients])
+        return float(total) / count, {f"loss_{name}": float(value) / count for name, value in parts.items()}
 
     @staticmethod
     def _own(batch: AnyBatch) -> AnyBatch:
@@ -225,15 +229,19 @@ class Trainer:
         """The loss on the validation set, logged."""
         set_mode(self.model, trained, "eval")
         total, count = 0.0, 0
+        parts: dict[str, float] = {}
         with torch.no_grad():
             for loaded in data.validation:
                 if loaded.batch is not None:
                     for part in loaded.batch.split(stage.micro_rows) if objective.splittable else [loaded.batch]:
                         loss = objective(self.model, part)
                         total, count = total + float(loss.total), count + loss.count
+                        for name, value in loss.parts.items():
+                            parts[name] = parts.get(name, 0.0) + float(value)
         set_mode(self.model, trained, "train")
         if self.metrics is not None and count:
             values = {"stage": stage.name, "step": progress.step, "validation_loss": total / count}
+            values |= {f"validation_loss_{name}": value / count for name, value in parts.items()}
             self.metrics.write(progress.total_steps, values)
             self.console.say(f"step {progress.step}: validation loss {total / count:.4f}")
 

@@ -27,6 +27,7 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "minigpt4-v2": (LINEAR, LLAMA),
     "llama-adapter": (PROMPTS, LLAMA),
     "llama-adapter-v2": (PROMPTS, LLAMA),
+    "blip-2": (QFORMER, "triptych.verify.blip2:retrieval", "triptych.verify.blip2:conditional_generation"),
     "flamingo": (PERCEIVER, CROSS_ATTENTION, LLAMA),
     "kosmos-1": (CONNECTOR, KOSMOS),
     "instructblip": (INSTRUCTBLIP_QFORMER, LLAMA),
@@ -49,6 +50,7 @@ def system_of(name: str) -> str:
     """
     base = name.removesuffix("-mini")
     base = "llama" if base in {"llama-7b", "llama-13b", "llama-33b", "llama-65b"} else base
+    base = "blip-2" if base in {"blip2", "blip2-opt-2.7b"} else base
     if base not in SYSTEMS:
         from triptych.recipe.messages import unknown_name
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triptych.errors import EvaluationError
-from triptych.evaluate.embedding.encoder import Embedder, Floats
+from triptych.evaluate.embedding.encoder import Embedder, Floats, cosines
 from triptych.evaluate.embedding.samples import Sample
 from triptych.evaluate.metrics.bootstrap import Tally
 from triptych.scenes.things import with_article
@@ -37,8 +37,7 @@ def zero_shot(samples: Sequence[Sample], classes: Sequence[str], templates: Sequ
     prompts = [template.format(name=name, a=with_article(name)) for name in classes for template in templates]
     mean = model.texts(prompts).reshape(len(classes), len(templates), -1).mean(axis=1)
     mean /= np.linalg.norm(mean, axis=1, keepdims=True)
-    found: Floats = model.images([sample.picture for sample in samples]) @ mean.T
-    return found
+    return cosines(model.images([sample.picture for sample in samples]), mean)
 
 
 def linear_probe(

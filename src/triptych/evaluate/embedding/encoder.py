@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ class Embedder(Protocol):
     """Pictures and texts as directions in one space, and pictures as features. All on the CPU, float32."""
 
     def images(self, pictures: Sequence[Image]) -> Floats:
-        """Directions `[N, E]` of pictures, of length one."""
+        """Directions `[N, E]` of pictures, of length one; or `[N, Q, E]`, several for each, of which the nearest counts."""
         ...
 
     def texts(self, texts: Sequence[str]) -> Floats:
@@ -27,3 +27,22 @@ class Embedder(Protocol):
     def features(self, pictures: Sequence[Image]) -> Floats:
         """Pooled features `[N, D]` of pictures."""
         ...
+
+    def text_features(self, texts: Sequence[str]) -> Floats:
+        """Features `[N, D']` of texts that no picture had a part in, for baselines."""
+        ...
+
+
+@runtime_checkable
+class PairJudge(Protocol):
+    """A model that also reads a picture and a text together, which takes more time and sees more."""
+
+    def matches(self, pictures: Sequence[Image], texts: Sequence[str], pairs: NDArray[np.integer[Any]]) -> Floats:
+        """The log-odds `[P]` that they belong together, of pairs `[P, 2]` of numbers of pictures and texts."""
+        ...
+
+
+def cosines(images: Floats, texts: Floats) -> Floats:
+    """`[N, M]` of pictures `[N, E]` or `[N, Q, E]` with texts `[M, E]`; of several directions the nearest counts."""
+    found: Floats = images @ texts.T
+    return found.max(axis=1) if found.ndim == 3 else found

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from triptych.conversation import Image
 from triptych.errors import EvaluationError
-from triptych.evaluate.embedding.encoder import Embedder, Floats
+from triptych.evaluate.embedding.encoder import Embedder, Floats, PairJudge, cosines
 from triptych.evaluate.embedding.ranks import chance_at, ranks
 from triptych.evaluate.embedding.samples import Sample
 from triptych.evaluate.metrics.bootstrap import Tally
@@ -44,12 +45,21 @@ class Search:
     first: str | int
 
 
-def search(samples: Sequence[Sample], model: Embedder, pool: int, name: str) -> list[Search]:
+def search(samples: Sequence[Sample], model: Embedder, pool: int, name: str, rerank: int | None = None) -> list[Search]:
     """Every picture and every text asked for in its pool.
 
+    Args:
+        samples: Pictures with their texts.
+        model: Gives directions.
+        pool: Pictures in a pool.
+        name: Of the dataset, for messages.
+        rerank: The first so many candidates of each query are put in a new order, read together with it.
+
     Raises:
-        EvaluationError: There are fewer samples than a pool has.
+        EvaluationError: There are fewer samples than a pool has, or the model cannot judge pairs.
     """
+    if rerank is not None and not isinstance(model, PairJudge):
+        raise EvaluationError(f"{name}: `rerank` needs a model that reads picture and text together (`kind: blip2`)")
     if len(samples) < pool:
         raise EvaluationError(f"{name}: {len(samples)} pictures are fewer than a pool of {pool}; lower `pool`")
     images = model.images([sample.picture for sample in samples])
@@ -59,12 +69,37 @@ def search(samples: Sequence[Sample], model: Embedder, pool: int, name: str) -> 
     for start in range(0, len(samples) - pool + 1, pool):
         members = samples[start : start + pool]
         own = list(dict.fromkeys(text for sample in members for text in sample.texts))
-        scores = images[start : start + pool] @ np.stack([directions[text] for text in own]).T
-        found += _pool(members, own, scores, start)
+        scores = cosines(images[start : start + pool], np.stack([directions[text] for text in own]))
+        both = (scores, scores.T)
+        if rerank is not None and isinstance(model, PairJudge):
+            both = reranked(model, [sample.picture for sample in members], own, scores, rerank)
+        found += _pool(members, own, both, start)
     return found
 
 
-def _pool(members: Sequence[Sample], texts: Sequence[str], scores: Floats, start: int) -> list[Search]:
+def reranked(
+    model: PairJudge, pictures: Sequence[Image], texts: Sequence[str], scores: Floats, first: int
+) -> tuple[Floats, Floats]:
+    """Scores `[N, M]` of pictures and `[M, N]` of texts whose first candidates stand in the order of judged pairs.
+
+    Cosine and log-odds are added, as BLIP-2's evaluation does; candidates behind the first keep their order.
+    """
+    near = [np.zeros(scores.shape, dtype=bool) for _ in range(2)]
+    for axis, shortlist in ((1, near[0]), (0, near[1])):
+        count = min(first, scores.shape[axis])
+        best = np.argsort(-scores, axis=axis, kind="stable").take(range(count), axis=axis)
+        np.put_along_axis(shortlist, best, True, axis=axis)
+    pairs = np.argwhere(near[0] | near[1])
+    odds = np.zeros(scores.shape)
+    odds[tuple(pairs.T)] = model.matches(pictures, texts, pairs)
+    ahead = 10 + 2 * np.abs(odds).max()  # more than any difference of odds and cosines
+    forward, backward = (np.where(shortlist, scores + odds + ahead, scores) for shortlist in near)
+    return forward, backward.T
+
+
+def _pool(members: Sequence[Sample], texts: Sequence[str], both: tuple[Floats, Floats], start: int) -> list[Search]:
+    """The searches of a pool, by scores of pictures with texts `[N, M]` and of texts with pictures `[M, N]`."""
+    scores, backward = both
     number = {text: i for i, text in enumerate(texts)}
     right = np.zeros(scores.shape, dtype=bool)
     for row, sample in enumerate(members):
@@ -73,10 +108,10 @@ def _pool(members: Sequence[Sample], texts: Sequence[str], scores: Floats, start
     for row, rank in enumerate(ranks(scores, right)):
         first = texts[int(scores[row].argmax())]
         found.append(Search(start + row, WAYS[0], int(rank), len(texts), int(right[row].sum()), "", first))
-    for column, rank in enumerate(ranks(scores.T, right.T)):
+    for column, rank in enumerate(ranks(backward, right.T)):
         # A text of several pictures is one query; it counts with the first of them.
         owner = int(right[:, column].argmax())
-        first_picture = start + int(scores[:, column].argmax())
+        first_picture = start + int(backward[column].argmax())
         found.append(
             Search(
                 start + owner,

@@ -18,9 +18,9 @@ from triptych.evaluate.embedding import retrieval
 from triptych.evaluate.embedding.encoder import Embedder, Floats
 from triptych.evaluate.embedding.ranks import ranks
 from triptych.evaluate.embedding.samples import Sample, label_of, read, texts_of
-from triptych.evaluate.metrics.bootstrap import intervals
+from triptych.evaluate.metrics.bootstrap import Tally, differences, intervals
 from triptych.evaluate.records import write_records
-from triptych.evaluate.results import TaskResult, Unparsed
+from triptych.evaluate.results import Baseline, TaskResult, Unparsed
 from triptych.evaluate.tasks.question import Record
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def evaluate_embeddings(
     about = texts_of if isinstance(task, RetrievalTaskConfig) else label_of
     samples, faults = read(source, about, task.limit, task.data, task.failed_share)
     if isinstance(task, RetrievalTaskConfig):
-        records, values = _retrieval(model, samples, task)
+        records, values = _retrieval(model, samples, task, train_source)
     else:
         records, values = _naming(model, samples, task, train_source)
     seconds = time.perf_counter() - began
@@ -79,18 +79,25 @@ def evaluate_embeddings(
 
 
 def _retrieval(
-    model: Embedder, samples: Sequence[Sample], task: RetrievalTaskConfig
+    model: Embedder, samples: Sequence[Sample], task: RetrievalTaskConfig, train_source: Source | None
 ) -> tuple[list[Record], dict[str, Any]]:
-    found = retrieval.search(samples, model, task.pool, task.data)
+    found = retrieval.search(samples, model, task.pool, task.data, task.rerank)
     at = [k for k in task.at if k < task.pool]
+    ours = retrieval.tally(found, at)
     values: dict[str, Any] = {
         "prompt": f"{task.pool}-way retrieval",
-        "metrics": intervals(retrieval.tally(found, at), seed=task.seed),
+        "metrics": intervals(ours, seed=task.seed),
         "chance": retrieval.chance(found, at),
+        "baselines": {name: _baseline(name, model, samples, task, train_source, ours, at) for name in task.baselines},
     }
+    if task.rerank is not None:
+        before = retrieval.tally(retrieval.search(samples, model, task.pool, task.data), at)
+        values["baselines"]["cosines"] = Baseline(
+            metrics=intervals(before, seed=task.seed), difference=differences(ours, before, seed=task.seed)
+        )
     if task.control:
         shuffled = _others(samples, task.pool, task.seed)
-        control = retrieval.search(shuffled, model, task.pool, task.data)
+        control = retrieval.search(shuffled, model, task.pool, task.data, task.rerank)
         values["control"] = intervals(retrieval.tally(control, at), seed=task.seed)
     records = []
     for number, one in enumerate(found):
@@ -116,6 +123,26 @@ def _retrieval(
             )
         )
     return records, values
+
+
+def _baseline(
+    name: str,
+    model: Embedder,
+    samples: Sequence[Sample],
+    task: RetrievalTaskConfig,
+    train_source: Source | None,
+    ours: Tally,
+    at: Sequence[int],
+) -> Baseline:
+    """What a baseline scores, and the model's scores minus its own, paired by picture."""
+    if train_source is None:
+        raise EvaluationError(f"the baseline {name!r} needs the dataset {task.train_data!r}: pass it as `train_source`")
+    from triptych.evaluate.embedding import ridge
+
+    train, _ = read(train_source, texts_of, None, task.train_data or "", task.failed_share)
+    once = list({sample.picture.content_hash: sample for sample in train}.values())
+    theirs = retrieval.tally(retrieval.search(samples, ridge.fit(model, once, task.seed), task.pool, task.data), at)
+    return Baseline(metrics=intervals(theirs, seed=task.seed), difference=differences(ours, theirs, seed=task.seed))
 
 
 def _others(samples: Sequence[Sample], pool: int, seed: int) -> list[Sample]:

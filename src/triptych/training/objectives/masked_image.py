@@ -50,7 +50,7 @@ class MaskedImageObjective:
         wanted = self._features(model, pixels)
         cells = wanted.shape[1]
         masked = draw_mask(len(pixels), cells, max(1, round(self.share * cells)), model.device)
-        states = model.vision(pixels, masked)[:, model.vision.prefix :]
+        states = model.tower(pixels, masked)[:, model.tower.prefix :]
         found = model.masked_head(states[masked]).float()
         loss = 1 - functional.cosine_similarity(found, wanted[masked].float(), dim=-1)
         return Loss(loss.sum() * len(pixels) / max(1, len(loss)), len(pixels))
@@ -66,7 +66,7 @@ class MaskedImageObjective:
             )
             pixels = resized.clamp(0, 255)
         features: Tensor = teacher(pixels)
-        rows = model.preparation.size // model.vision.architecture.patch_size
+        rows = model.preparation.size // model.tower.architecture.patch_size
         head = model.masked_head
         assert head is not None
         if features.shape[1] != rows * rows or features.shape[2] != head.out_features:

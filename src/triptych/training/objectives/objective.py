@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 from torch import Tensor
@@ -10,10 +11,17 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Loss:
-    """A sum over `count` terms; the loop divides the sums of a whole step by all its counts."""
+    """A sum over `count` terms; the loop divides the sums of a whole step by all its counts.
+
+    Args:
+        total: The sum, with its gradient.
+        count: Of the terms.
+        parts: Sums that `total` is made of, by name, for the log; without gradient.
+    """
 
     total: Tensor
     count: int
+    parts: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Objective(Protocol):
