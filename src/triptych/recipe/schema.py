@@ -13,6 +13,7 @@ from triptych.encoders.config import EfficientNetConfig, EncoderConfig
 from triptych.errors import RecipeError
 from triptych.evaluate.config import CaptionsTaskConfig, LinearProbeTaskConfig, TaskConfig
 from triptych.fusion.config import CrossAttendConfig, FusionConfig, SpliceConfig
+from triptych.grounding.config import RegionsConfig
 from triptych.language.config import LanguageConfig
 from triptych.language.templates import resolve
 from triptych.model.config import DualConfig
@@ -40,6 +41,9 @@ class ModelConfig(Config):
     encoders: Encoders = Encoders()
     adapters: Adapters = Adapters()
     fusion: FusionConfig = Field(SpliceConfig(), description="how media meet the language model; a kind alone will do")
+    regions: RegionsConfig | None = Field(
+        None, description="how regions are written and read; null: the model neither points nor is pointed at anything"
+    )
 
     @field_validator("fusion", mode="before")
     @classmethod
