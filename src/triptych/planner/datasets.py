@@ -20,6 +20,7 @@ from triptych.language.template import ChatTemplate
 from triptych.planner.tokens import at_hand
 from triptych.recipe import Recipe
 from triptych.scenes.config import EpisodesConfig, ScenesConfig
+from triptych.scenes.referring.config import ReferringConfig
 from triptych.sequence.plan import Refusal, plan
 
 SAMPLE = 256
@@ -94,7 +95,7 @@ def _size(name: str, recipe: Recipe, template: ChatTemplate | None) -> DatasetSi
     base = Path(recipe.base)
     if isinstance(config, ScenesConfig) and not at_hand(config.font, base):
         return _typical_scenes(name, config)
-    if isinstance(config, EpisodesConfig) and not at_hand(config.font, base):
+    if isinstance(config, EpisodesConfig | ReferringConfig) and not at_hand(config.font, base):
         return _expected(name, config, "its font has not been fetched")
     try:
         source = build_source(config, base)
@@ -182,11 +183,13 @@ def _typical_scenes(name: str, config: ScenesConfig) -> DatasetSize:
 def _expected(name: str, config: DataConfig, reason: str) -> DatasetSize:
     """What the recipe expects of a dataset that cannot be read."""
     text, supervised = UNKNOWN_TEXT
-    expected = None if isinstance(config, CustomConfig | ScenesConfig | EpisodesConfig) else config.expected
+    expected = (
+        None if isinstance(config, CustomConfig | ScenesConfig | EpisodesConfig | ReferringConfig) else config.expected
+    )
     if expected is None:
-        count = config.count if isinstance(config, ScenesConfig | EpisodesConfig) else None
+        count = config.count if isinstance(config, ScenesConfig | EpisodesConfig | ReferringConfig) else None
         return DatasetSize(name, count, 1.0, text, supervised, f"not at hand ({reason}); lengths are assumed")
-    limit = None if isinstance(config, CustomConfig | ScenesConfig | EpisodesConfig) else config.limit
+    limit = None if isinstance(config, CustomConfig | ScenesConfig | EpisodesConfig | ReferringConfig) else config.limit
     return DatasetSize(
         name,
         expected.records if limit is None else min(limit, expected.records),
