@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 from pydantic import Field
 
 from triptych.config import Config
+from triptych.conversation.expression import LOCATE
 
 
 class TextRegionsConfig(Config):
@@ -24,9 +25,7 @@ class TextRegionsConfig(Config):
         "input",
         description="what coordinates are relative to: the square that the encoder sees, padding and all, or the picture",
     )
-    prompt: str = Field(
-        "Where is {expression}?", description="how an expression is asked for by `triptych ground` and the like"
-    )
+    prompt: str = Field(LOCATE, description="how an expression is asked for by `triptych ground` and the like")
 
 
 RegionsConfig: TypeAlias = TextRegionsConfig
