@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from triptych.conversation import Conversation, Image, Message, Region, assistant, user
 from triptych.conversation.conversation import Part
 from triptych.conversation.expression import DESCRIBE, NONE, Expression
+from triptych.conversation.mask import Mask
 from triptych.errors import DataError
 from triptych.scenes.compose import VERSION, Scene, Settings, compose
 from triptych.scenes.dataset import Drawing
@@ -160,18 +161,18 @@ class Referring:
                 return refer(kind, scene, draw)
 
     def _turn(self, kind: ReferringKind, scene: Scene, found: Referred, draw: Draw) -> Turn:
-        regions = tuple(self._region(scene, i) for i in found.objects)
-        if kind == "what":
-            return Turn(kind, (WHAT[0], *regions, WHAT[1]), (found.text,))
         asked = draw.pick(self.config.wordings).format(expression=found.text)
-        expression = Expression(found.text, regions, kind)
-        if not regions:
-            return Turn(kind, (asked,), (NONE,), (expression,))
-        thing = scene.objects[found.objects[0]].thing
-        same = all(scene.objects[i].thing == thing for i in found.objects)
-        name = "things" if not same else thing.name if len(regions) == 1 else thing.plural
-        before = {"regions": (), "name": (name,), "phrase": (found.text,)}[self.config.answer]
-        return Turn(kind, (asked,), (*before, *regions), (expression,))
+        if not found.objects:
+            return Turn(kind, (asked,), (NONE,), (Expression(found.text, (), kind),))
+        if kind == "what":  # the region is not named: that would give the answer away
+            return Turn(kind, (WHAT[0], self._region(scene, found.objects[0], ""), WHAT[1]), (found.text,))
+        things = {scene.objects[i].thing for i in found.objects}
+        thing = things.pop()
+        name = "things" if things else thing.name if len(found.objects) == 1 else thing.plural
+        phrase = found.text if self.config.answer == "phrase" else name
+        regions = tuple(self._region(scene, i, phrase) for i in found.objects)
+        before = () if self.config.answer == "regions" else (phrase,)
+        return Turn(kind, (asked,), (*before, *regions), (Expression(found.text, regions, kind),))
 
     def _caption(self, scene: Scene) -> Turn:
         """ "a dog" R " and " "two apples" R R: each phrase a part of its own, its regions behind it."""
@@ -180,20 +181,17 @@ class Referring:
         for number, (thing, count) in enumerate(scene.counts.items()):
             if number:
                 parts.append(" and " if number == len(scene.counts) - 1 else ", ")
-            regions = tuple(self._region(scene, i) for i, item in enumerate(scene.objects) if item.thing == thing)
-            expressions.append(Expression(thing.times(count), regions, "caption"))
-            parts += [thing.times(count), *regions]
+            phrase = thing.times(count)
+            members = (i for i, item in enumerate(scene.objects) if item.thing == thing)
+            regions = tuple(self._region(scene, i, phrase) for i in members)
+            expressions.append(Expression(phrase, regions, "caption"))
+            parts += [phrase, *regions]
         return Turn("caption", (DESCRIBE,), tuple(parts), tuple(expressions))
 
-    def _region(self, scene: Scene, index: int) -> Region:
-        region = scene.region(index)
-        if not self.config.masks:
-            return region
-        from dataclasses import replace
-
-        from triptych.conversation.mask import Mask
-
-        return replace(region, mask=Mask.encode(scene.mask(index)))
+    def _region(self, scene: Scene, index: int, phrase: str) -> Region:
+        """The region of an object, named by the phrase that it belongs to."""
+        mask = Mask.encode(scene.mask(index)) if self.config.masks else None
+        return replace(scene.region(index), name=phrase, mask=mask)
 
 
 def _each(scene: Scene, draw: Draw) -> Iterator[Referred]:
