@@ -22,6 +22,7 @@ from triptych.data.ledger import Outcome
 from triptych.data.mixture import Mixture
 from triptych.data.sources import Source
 from triptych.errors import DataError
+from triptych.sequence.detection import DetectionBatch
 from triptych.sequence.pack import Batch, pack
 from triptych.sequence.pairs import PairBatch
 from triptych.sequence.plan import Layout, Refusal
@@ -47,7 +48,7 @@ class StepData:
         events: For the ledger.
     """
 
-    batch: Batch | PairBatch | None
+    batch: Batch | PairBatch | DetectionBatch | None
     events: tuple[Event, ...]
 
 

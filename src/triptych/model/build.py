@@ -17,9 +17,11 @@ from triptych.encoders.encoder import Encoder
 from triptych.errors import RecipeError, TriptychError, WeightsError
 from triptych.fusion.build import build as build_fusion
 from triptych.language.build import build as build_language
+from triptych.model.build_detector import build_detector_model
 from triptych.model.build_dual import build_dual
 from triptych.model.composed import MultimodalModel
-from triptych.model.config import DualConfig
+from triptych.model.config import DetectorModelConfig, DualConfig
+from triptych.model.detector import OpenVocabularyDetector
 from triptych.model.dual import DualEncoder
 from triptych.model.trainable import Trainable
 from triptych.recipe import Recipe, load_recipe
@@ -27,8 +29,10 @@ from triptych.recipe import Recipe, load_recipe
 Model = TypeVar("Model", bound=Trainable)
 
 
-def build_any(recipe: Recipe) -> MultimodalModel | DualEncoder:
+def build_any(recipe: Recipe) -> MultimodalModel | DualEncoder | OpenVocabularyDetector:
     """The model of a recipe, of whatever kind."""
+    if isinstance(recipe.model, DetectorModelConfig):
+        return build_detector_model(recipe)
     return build_dual(recipe) if isinstance(recipe.model, DualConfig) else build(recipe)
 
 
@@ -135,6 +139,17 @@ def load_dual_run(run: Path) -> tuple[DualEncoder, Recipe]:
     """
     recipe = _recipe_of(run)
     return _trained(build_dual(recipe), run).eval(), recipe
+
+
+def load_detector_run(run: Path) -> tuple[OpenVocabularyDetector, Recipe]:
+    """The trained detector of a run and its recipe.
+
+    Raises:
+        WeightsError: The folder is no finished run.
+        RecipeError: Its model is of another kind.
+    """
+    recipe = _recipe_of(run)
+    return _trained(build_detector_model(recipe), run).eval(), recipe
 
 
 def _recipe_of(run: Path) -> Recipe:

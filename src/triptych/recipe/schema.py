@@ -16,7 +16,7 @@ from triptych.fusion.config import CrossAttendConfig, FusionConfig, SpliceConfig
 from triptych.grounding.config import RegionsConfig
 from triptych.language.config import LanguageConfig
 from triptych.language.templates import resolve
-from triptych.model.config import DualConfig
+from triptych.model.config import DetectorModelConfig, DualConfig
 from triptych.sequence.config import SequenceConfig
 from triptych.training.config import StageConfig
 
@@ -102,9 +102,12 @@ def _model_kind(value: Any) -> Any:
 
 
 AnyModelConfig = Annotated[
-    Annotated[ModelConfig, Tag("composed")] | Annotated[DualConfig, Tag("dual")], Discriminator(_model_kind)
+    Annotated[ModelConfig, Tag("composed")]
+    | Annotated[DualConfig, Tag("dual")]
+    | Annotated[DetectorModelConfig, Tag("detector")],
+    Discriminator(_model_kind),
 ]
-"""A composed model, or a dual encoder, told apart by `kind`."""
+"""A composed model, a dual encoder, or a detector, told apart by `kind`."""
 
 
 class LoadingConfig(Config):

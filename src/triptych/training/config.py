@@ -70,8 +70,23 @@ class MaskedImage(Config):
     share: float = Field(0.4, gt=0, le=1, description="of the patches that are masked")
 
 
+class Detection(Config):
+    """What a detector learns by: focal losses of phrases and of objectness over all cells, L1 and GIoU of boxes. Per box."""
+
+    kind: Literal["detection"] = "detection"
+    generic: str | None = Field(
+        "thing", description="a word that every box answers to as well, for whatever has no name; null has none"
+    )
+    alpha: float = Field(0.25, gt=0, lt=1, description="focal loss: share of what is there against what is not")
+    gamma: float = Field(2.0, ge=0, description="focal loss: how little the easy cells count")
+    phrases: float = Field(2.0, ge=0, description="weight of the phrases")
+    objectness: float = Field(1.0, ge=0, description="weight of being an object of whatever kind")
+    l1: float = Field(5.0, ge=0, description="weight of the distance of boxes, as shares of the picture")
+    giou: float = Field(2.0, ge=0, description="weight of one minus their generalised IoU")
+
+
 ObjectiveConfig = Annotated[
-    NextToken | PhraseAlignment | Contrastive | Sigmoid | MaskedImage, Field(discriminator="kind")
+    NextToken | PhraseAlignment | Contrastive | Sigmoid | MaskedImage | Detection, Field(discriminator="kind")
 ]
 
 

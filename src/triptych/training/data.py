@@ -10,15 +10,18 @@ from functools import partial
 from pathlib import Path
 
 from triptych.conversation import Image
+from triptych.data.detection import DetectionReader
 from triptych.data.features import FeatureCache, encode_missing
 from triptych.data.loader import Reader, StepData
 from triptych.data.mixture import Mixture
 from triptych.data.pairs import PairReader
 from triptych.data.sources import Source
 from triptych.data.sources import build as build_source
+from triptych.encoders.encoder import Encoder
 from triptych.errors import DataError
 from triptych.language.template import ChatTemplate
 from triptych.model.composed import MultimodalModel
+from triptych.model.detector import OpenVocabularyDetector
 from triptych.model.dual import DualEncoder
 from triptych.model.trainable import Trainable
 from triptych.packed import release
@@ -41,7 +44,7 @@ class StageData:
         feature_seconds: Spent on encoding media ahead.
     """
 
-    reader: Reader | PairReader
+    reader: Reader | PairReader | DetectionReader
     steps: int
     validation: Sequence[StepData]
     feature_seconds: float
@@ -86,7 +89,7 @@ def make_reader(
     chat_template: str | None = None,
     apart: bool = False,
     texts: bool = True,
-) -> Reader | PairReader:
+) -> Reader | PairReader | DetectionReader:
     """The reader of a model's batches; it uses the feature cache where the encoder is frozen.
 
     Args:
@@ -101,13 +104,15 @@ def make_reader(
     """
     if isinstance(model, DualEncoder):
         return PairReader(sources, mixture, batch_size, model.prepare, model.words, texts)
+    if isinstance(model, OpenVocabularyDetector):
+        vision = model.vision
+        seen = _cache(vision, recipe)
+        return DetectionReader(sources, mixture, batch_size, vision.preparation, vision.prepare, seen)
     assert isinstance(model, MultimodalModel)
     encoder = model.encoder() if "image" in model.encoders else None
-    cache = None
-    if encoder is not None and recipe.loading.cache_features and not any(p.requires_grad for p in encoder.parameters()):
-        cache = FeatureCache.of(encoder.fingerprint)
+    cache = _cache(encoder, recipe) if encoder is not None else None
     own = model.language.template
-    template = ChatTemplate(own.tokenizer, chat_template, own.system_prompt) if chat_template else None
+    template = ChatTemplate(own.tokenizer, chat_template, own.system_prompt, own.regions) if chat_template else None
     return Reader(
         sources=sources,
         mixture=mixture,
@@ -121,11 +126,18 @@ def make_reader(
     )
 
 
-def _encode(model: Trainable, reader: Reader | PairReader, steps: int, console: Console) -> None:
+def _cache(encoder: Encoder, recipe: Recipe) -> FeatureCache | None:
+    """Where the features of a frozen encoder are kept."""
+    if not recipe.loading.cache_features or any(parameter.requires_grad for parameter in encoder.parameters()):
+        return None
+    return FeatureCache.of(encoder.fingerprint)
+
+
+def _encode(model: Trainable, reader: Reader | PairReader | DetectionReader, steps: int, console: Console) -> None:
     """Run the frozen encoder once over every medium that the steps will ask for."""
     if isinstance(reader, PairReader) or reader.cache is None:
         return
-    assert isinstance(model, MultimodalModel)
+    assert isinstance(model, MultimodalModel | OpenVocabularyDetector)
     draws = dict.fromkeys(reader.mixture.draw(n) for n in range(steps * reader.batch_size))
     with console.bar("encoding media once", 0, None) as bar:
         media = list(_media(reader, draws))
@@ -134,7 +146,7 @@ def _encode(model: Trainable, reader: Reader | PairReader, steps: int, console: 
     release(model.encoder())
 
 
-def _media(reader: Reader, draws: Iterable[tuple[str, int]]) -> Iterator[Image]:
+def _media(reader: Reader | DetectionReader, draws: Iterable[tuple[str, int]]) -> Iterator[Image]:
     for dataset, index in draws:
         try:
             yield from reader.sources[dataset][index].media

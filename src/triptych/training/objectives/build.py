@@ -5,7 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import assert_never
 
-from triptych.training.config import Contrastive, MaskedImage, NextToken, ObjectiveConfig, PhraseAlignment, Sigmoid
+from triptych.training.config import (
+    Contrastive,
+    Detection,
+    MaskedImage,
+    NextToken,
+    ObjectiveConfig,
+    PhraseAlignment,
+    Sigmoid,
+)
 from triptych.training.objectives.objective import Objective
 
 
@@ -32,5 +40,9 @@ def build(config: ObjectiveConfig, base: Path | None = None) -> Objective:
             from triptych.training.objectives.masked_image import MaskedImageObjective
 
             return MaskedImageObjective(config, base)
+        case Detection():
+            from triptych.training.objectives.detection import DetectionObjective
+
+            return DetectionObjective(config)
         case _:
             assert_never(config)
