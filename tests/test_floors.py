@@ -16,8 +16,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("custom", "environment", "files", "packed"),
     ("conversation", "weights"),
     ("grounding.transform", "grounding.grounding"),
-    ("encoders", "adapters", "language", "scenes", "grounding.formats"),
-    ("fusion",),
+    ("encoders", "adapters", "language", "scenes"),
+    ("fusion", "decoders"),
     ("recipe",),
     ("sequence",),
     ("model",),
@@ -36,7 +36,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 """From the ground up; what is on one floor does not know its neighbours. A module named with its package has a floor of
 its own."""
 
-CONFIGS = {"model", "grounding", "sequence", "data", "training", "evaluate", "generate"}
+CONFIGS = {"model", "decoders", "grounding", "sequence", "data", "training", "evaluate", "generate"}
 """Floors above the recipe whose `config` modules it knows: these modules, and nothing else of them, lie below it."""
 
 

@@ -13,8 +13,8 @@ Role: TypeAlias = Literal["system", "user", "assistant", "document"]
 """Who speaks; a `document` is nobody's turn but text to continue, with media between its words where it has any."""
 
 Part: TypeAlias = str | Image | Region
-"""Text is a plain `str`; every other modality is a class of its own. A region is of the picture shown last, and belongs to
-the words in front of it: its phrase is its name, where these end with it."""
+"""Text is a plain `str`; every other modality is a class of its own. A region is of the picture shown last; in what the
+assistant says, the text part right in front of regions is their phrase."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from triptych.encoders.build import build as build_encoder
 from triptych.encoders.encoder import Encoder
 from triptych.errors import RecipeError, TriptychError, WeightsError
 from triptych.fusion.build import build as build_fusion
+from triptych.grounding.introduce import introduce_regions
 from triptych.language.build import build as build_language
 from triptych.model.build_detector import build_detector_model
 from triptych.model.build_dual import build_dual
@@ -68,6 +69,8 @@ def build(recipe: Recipe) -> MultimodalModel:
             middle.embedding.num_embeddings,
             usual_tokens(encoder),
         )
+    if config.regions is not None:
+        introduce_regions(config.regions, middle, left["image"].preparation if left else None)
     fusion = build_fusion(config.fusion, middle, spread)
     return MultimodalModel(middle, left, hinges, recipe.sequence, fusion)
 

@@ -64,6 +64,8 @@ class MultimodalModel(nn.Module):
     def part_names(self) -> list[str]:
         """The parts that together are the whole model; LoRA is named apart."""
         names = [f"encoders.{m}" for m in self.encoders] + [f"adapters.{m}" for m in self.adapters] + ["language"]
+        if self.language.regions is not None:
+            names.append("language.regions")
         if next(self.language.part("lora"), None) is not None:
             names.append("language.lora")
         return names + [f"fusion.{part}" for part in self.fusion.parts]
@@ -71,7 +73,7 @@ class MultimodalModel(nn.Module):
     @property
     def saved(self) -> tuple[str, ...]:
         """Beginnings of the names of parameters that a run holds even where no stage trained them."""
-        return ("adapters.", "fusion.")
+        return ("adapters.", "fusion.", "language.regions.")
 
     def after_step(self) -> dict[str, float]:
         """Nothing here is bounded."""

@@ -16,6 +16,7 @@ from triptych.data.config import DataConfig
 from triptych.data.sources import Source
 from triptych.data.sources import build as build_source
 from triptych.errors import DataError, RecipeError
+from triptych.grounding.introduce import introduce_to_tokenizer, region_writer
 from triptych.language.template import ChatTemplate
 from triptych.planner.tokens import at_hand
 from triptych.recipe import Recipe
@@ -79,6 +80,10 @@ def dataset_sizes(recipe: Recipe, tokenizer: Any | None = None) -> dict[str, Dat
     used = dict.fromkeys(name for stage in recipe.stages for name in stage.mixture)
     config = recipe.composed.language
     template = None if tokenizer is None else ChatTemplate(tokenizer, config.chat_template, config.system)
+    if template is not None and recipe.composed.regions is not None:
+        # How many tokens a region takes does not depend on how pictures are prepared.
+        template.regions = region_writer(recipe.composed.regions, None)
+        introduce_to_tokenizer(template.regions, template.tokenizer)
     sizes = {name: _size(name, recipe, template) for name in used}
     for i, stage in enumerate(recipe.stages):
         unknown = [name for name in stage.mixture if sizes[name].records is None]

@@ -11,7 +11,7 @@ from triptych.config import Config
 from triptych.data.config import DataConfig
 from triptych.encoders.config import EfficientNetConfig, EncoderConfig
 from triptych.errors import RecipeError
-from triptych.evaluate.config import CaptionsTaskConfig, LinearProbeTaskConfig, TaskConfig
+from triptych.evaluate.config import CaptionsTaskConfig, GroundingTaskConfig, LinearProbeTaskConfig, TaskConfig
 from triptych.fusion.config import CrossAttendConfig, FusionConfig, SpliceConfig
 from triptych.grounding.config import RegionsConfig
 from triptych.language.config import LanguageConfig
@@ -79,7 +79,7 @@ class ModelConfig(Config):
             for modality in self.modalities
             if isinstance(getattr(self.adapters, modality), QFormerConfig | ConnectorConfig)
         ]
-        parts += self.fusion.parts
+        parts += self.fusion.parts + (["language.regions"] if self.regions is not None else [])
         return parts + (["language.lora"] if self.language.lora is not None else [])
 
     def lacking(self, part: str) -> str:
@@ -87,6 +87,8 @@ class ModelConfig(Config):
         match part.split("."):
             case ["fusion", *_] if isinstance(self.fusion, SpliceConfig):
                 return "; `fusion: splice` has no parameters: train `adapters`, or take `cross_attend` or `prompt`"
+            case ["language", "regions"]:
+                return "; set `model.regions` to have it"
             case ["language", "lora"]:
                 return "; set `model.language.lora` to have it"
             case ["adapters" | "encoders", *_] if not self.modalities:
@@ -170,7 +172,8 @@ class Recipe(Config):
             problems.append(("validation", self.validation, list(self.data)))
         for name, task in self.evaluation.items():
             problems.append((f"evaluation.{name}.data", task.data, list(self.data)))
-            if isinstance(task, CaptionsTaskConfig | LinearProbeTaskConfig) and task.train_data is not None:
+            trained = CaptionsTaskConfig | GroundingTaskConfig | LinearProbeTaskConfig
+            if isinstance(task, trained) and task.train_data is not None:
                 problems.append((f"evaluation.{name}.train_data", task.train_data, list(self.data)))
         for path, name, allowed in problems:
             if allowed is None:
