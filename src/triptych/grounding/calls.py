@@ -73,7 +73,10 @@ class Reading:
 def write_calls(calls: list[Call], style: Style = "brief", *, thoughts: str = "", value: str = "") -> str:
     """Calls as an answer."""
     actions = [
-        {"API_name": call.name, "API_params": {"caption": call.caption} | ({"select": call.select} if call.select else {})}
+        {
+            "API_name": call.name,
+            "API_params": {"caption": call.caption} | ({"select": call.select} if call.select else {}),
+        }
         for call in calls
     ]
     whole = {"thoughts": thoughts, "actions": actions, "value": value}
@@ -174,7 +177,9 @@ def _salvage(text: str, name: str) -> Reading:
     select = re.search(r'select["\']?\s*:\s*["\']([^"\'{}]*)', text)
     if called is None or called[1].strip() != name or caption is None:
         return Reading((), "invalid", text.strip())
-    call, _ = _call({"API_name": name, "API_params": {"caption": caption[1], "select": select[1] if select else ""}}, name)
+    call, _ = _call(
+        {"API_name": name, "API_params": {"caption": caption[1], "select": select[1] if select else ""}}, name
+    )
     return Reading((call,), "repaired") if call is not None else Reading((), "invalid", text.strip())
 
 

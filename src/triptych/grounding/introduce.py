@@ -8,7 +8,7 @@ from typing import Any
 
 from triptych.conversation import Region
 from triptych.encoders.preparation import ImagePreparation
-from triptych.grounding.config import RegionsConfig, TextRegionsConfig
+from triptych.grounding.config import CallRegionsConfig, RegionsConfig, TextRegionsConfig
 from triptych.grounding.formats.build import TextRegions, build_format, unmoved
 from triptych.language.backbone import LanguageModel
 from triptych.language.new_tokens import introduce, new_names
@@ -28,6 +28,10 @@ def region_writer(config: RegionsConfig, preparation: ImagePreparation | None) -
             if config.frame == "input" and preparation is not None:
                 moved = partial(into_input, preparation)
             return TextRegions(build_format(config), moved)
+        case CallRegionsConfig():
+            from triptych.grounding.unfold import CallRegions
+
+            return CallRegions(config)
 
 
 def introduce_regions(config: RegionsConfig, language: LanguageModel, preparation: ImagePreparation | None) -> None:

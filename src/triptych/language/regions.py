@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from triptych.conversation.conversation import Part
+from triptych.conversation.conversation import Conversation, Part
 from triptych.conversation.image import Image
 from triptych.conversation.region import Region
 
@@ -45,4 +45,13 @@ class RegionWriter(Protocol):
         Raises:
             ValueError: A region cannot be written.
         """
+        ...
+
+
+@runtime_checkable
+class Unfolder(Protocol):
+    """A writer of regions for whom an answer with regions is several turns, not one."""
+
+    def unfold(self, conversation: Conversation) -> Conversation:
+        """The conversation with such answers unfolded; whatever it does not concern stays as it is."""
         ...

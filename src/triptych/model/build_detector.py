@@ -46,7 +46,9 @@ def build_detector_model(recipe: Recipe) -> OpenVocabularyDetector:
         case TextTransformerConfig():
             text, learned = _tower(config, config.text, base), config.text.weights is None
     heads = Heads(vision.levels, vision.grid, config.fineness, config.width, config.blocks, config.embed_dim)
-    saved = ["heads."] + (["text."] if learned else []) + ([] if getattr(config.vision, "weights", None) else ["vision."])
+    saved = (
+        ["heads."] + (["text."] if learned else []) + ([] if getattr(config.vision, "weights", None) else ["vision."])
+    )
     return OpenVocabularyDetector(vision, text, heads, tuple(saved)).eval()
 
 

@@ -19,6 +19,7 @@ from triptych.encoders.encoder import Encoder
 from triptych.fusion.fusion import Fusion, Splice
 from triptych.fusion.memory import Memory, Spot
 from triptych.language.backbone import LanguageModel
+from triptych.language.regions import Unfolder
 from triptych.language.template import ChatTemplate
 from triptych.sequence.config import SequenceConfig
 from triptych.sequence.pack import Batch, Placement
@@ -146,9 +147,12 @@ class MultimodalModel(nn.Module):
         Raises:
             Refusal: It cannot be used.
         """
+        template = template or self.language.template
+        if isinstance(template.regions, Unfolder):
+            conversation = template.regions.unfold(conversation)
         return plan(
             conversation,
-            template or self.language.template,
+            template,
             self.media_tokens,
             self.sequence.max_tokens,
             self.sequence.overflow,

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from triptych.conversation import Image
 from triptych.encoders.encoder import Encoder, Level
 from triptych.sequence.detection import DetectionBatch
 
@@ -185,7 +184,11 @@ class OpenVocabularyDetector(nn.Module):
     def describe(self, batch: DetectionBatch) -> list[dict[str, Any]]:
         """The pictures of a batch in words."""
         return [
-            {"id": document.id, "media": [str(medium)], "boxes": dict(enumerate(zip(names, boxes.tolist(), strict=True)))}
+            {
+                "id": document.id,
+                "media": [str(medium)],
+                "boxes": dict(enumerate(zip(names, boxes.tolist(), strict=True))),
+            }
             for document, medium, names, boxes in zip(
                 batch.conversations, batch.media, batch.names, batch.boxes, strict=True
             )

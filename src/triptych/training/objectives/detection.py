@@ -85,11 +85,20 @@ def assign(boxes: Tensor, rows: int, columns: int) -> Assignment:
     y, x = torch.meshgrid((torch.arange(rows) + 0.5) / rows, (torch.arange(columns) + 0.5) / columns, indexing="ij")
     x, y = x.flatten().to(boxes.device), y.flatten().to(boxes.device)
     box = torch.full((rows * columns,), -1, dtype=torch.long, device=boxes.device)
-    inside = (x[:, None] > boxes[:, 0]) & (x[:, None] < boxes[:, 2]) & (y[:, None] > boxes[:, 1]) & (y[:, None] < boxes[:, 3])
+    inside = (
+        (x[:, None] > boxes[:, 0])
+        & (x[:, None] < boxes[:, 2])
+        & (y[:, None] > boxes[:, 1])
+        & (y[:, None] < boxes[:, 3])
+    )
     centres = (boxes[:, :2] + boxes[:, 2:]) / 2
     sizes = boxes[:, 2:] - boxes[:, :2]
-    middle = ((x[:, None] - centres[:, 0]).abs() < sizes[:, 0] / 4) & ((y[:, None] - centres[:, 1]).abs() < sizes[:, 1] / 4)
-    own = (centres[:, 1] * rows).long().clamp(0, rows - 1) * columns + (centres[:, 0] * columns).long().clamp(0, columns - 1)
+    middle = ((x[:, None] - centres[:, 0]).abs() < sizes[:, 0] / 4) & (
+        (y[:, None] - centres[:, 1]).abs() < sizes[:, 1] / 4
+    )
+    own = (centres[:, 1] * rows).long().clamp(0, rows - 1) * columns + (centres[:, 0] * columns).long().clamp(
+        0, columns - 1
+    )
     order = sizes.prod(dim=1).argsort(descending=True)
     for k in order.tolist():  # the smaller a box the later, so that it is not hidden by one behind it
         box[middle[:, k]] = k
