@@ -107,6 +107,8 @@ def read_calls(text: str, name: str) -> Reading:
         return Reading((), "invalid", text.strip())
     values = {key: found for key in _KEYS for k, found in content.items() if str(k).startswith(key)}  # "thoughts🤔"
     value = values["value"] if isinstance(values.get("value"), str) else ""
+    if "API_name" in content:  # an action without the object around it
+        values["actions"] = content
     actions = values.get("actions", [])
     if isinstance(actions, dict):
         actions, verdict = [actions], "repaired"

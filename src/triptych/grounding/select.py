@@ -55,10 +55,12 @@ _FORM = re.compile(
     rf"(?:(?P<best>best)|(?P<extreme>{_WORDS(EXTREMES)})"
     rf"|(?P<ordinal>{_WORDS(ORDINALS)}) from the (?P<side>{_WORDS(SIDES)})"
     rf"|(?P<relation>{_WORDS(RELATIONS)}) (?:the |an? )?(?P<other>[^.;]+?)"
-    rf"|(?:at|in|on) the (?P<place>cent(?:er|re)|(?:top|bottom)(?: (?:left|right))?|left|right))?"
+    rf"|(?:at|in|on) the (?P<place>cent(?:er|re)|(?:top|bottom)(?: (?:left|right))?|left|right))?",
+    re.IGNORECASE,
 )
 _EXPRESSION = re.compile(
-    rf"(?:the |an? )?(?P<head>[^.;]+?)(?P<behind> (?:(?:{_WORDS(RELATIONS)}) .+|(?:at|in|on) the [a-z ]+|from the [a-z]+))?"
+    rf"(?:the |an? )?(?P<head>[^.;]+?)(?P<behind> (?:(?:{_WORDS(RELATIONS)}) .+|(?:at|in|on) the [a-z ]+|from the [a-z]+))?",
+    re.IGNORECASE,
 )
 
 
@@ -115,10 +117,12 @@ class Selector:
 
 def read_selector(text: str) -> Selector | None:
     """The rule that a call writes; None where it is none of those known. Nothing at all means everything."""
-    match = _FORM.fullmatch(" ".join(text.lower().split()).strip(" ."))
+    match = _FORM.fullmatch(" ".join(text.split()).strip(" ."))
     if match is None:
         return None
-    said = match.groupdict()
+    said = {
+        name: found if name == "other" or found is None else found.lower() for name, found in match.groupdict().items()
+    }
     several = said["several"]
     rules = [said[name] for name in ("best", "extreme", "ordinal", "relation", "place")]
     return Selector(
@@ -140,12 +144,13 @@ def write_call_of(expression: str, singular: Callable[[str], str | None]) -> tup
         expression: "the two dogs", "the thing above the cup", …
         singular: From a plural to the name; None where a word is no plural.
     """
-    text = " ".join(expression.lower().split()).strip(" .")
+    text = " ".join(expression.split()).strip(" .")
     match = _EXPRESSION.fullmatch(text)
     if match is None:
         return text, "best"
     head, behind = match["head"], (match["behind"] or "").strip()
     first, _, rest = head.partition(" ")
+    first = first.lower()
     if (first == "all" or first in NUMBERS) and rest and (name := singular(rest)) is not None:
         return name, f"{first} {behind}".strip()
     if first in EXTREMES and rest and not behind:

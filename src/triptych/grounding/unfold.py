@@ -17,7 +17,7 @@ from functools import cache
 from triptych.conversation import Conversation, Image, Message, Region, assistant, user
 from triptych.conversation.conversation import Part
 from triptych.conversation.expression import NONE, Expression
-from triptych.grounding.calls import Call, write_answer, write_calls
+from triptych.grounding.calls import Call, read_calls, write_answer, write_calls
 from triptych.grounding.config import CallRegionsConfig
 from triptych.grounding.select import write_call_of
 from triptych.language.regions import Token
@@ -54,21 +54,26 @@ class CallRegions:
         """The conversation with a call, its result and the answer in place of each answer that asks for regions.
 
         Which these are is told by `annotations["grounding"]` (an expression for each, in order), else by their regions.
+        What is unfolded already stays so.
         """
         expected = list(conversation.annotations.get("grounding", ()))
         messages: list[Message] = []
-        asked = ""
+        asked, called = "", False  # the question, and whether it has been answered with a call
         for message in conversation.messages:
-            if message.role == "user":
-                asked = message.text
-            expression = expected[0] if expected and expected[0].text in asked else None
-            if message.role != "assistant" or (expression is None and not message.regions):
+            if message.role != "assistant":
+                asked = asked if called else message.text
                 messages.append(message)
                 continue
-            if expression is not None:
-                expected.pop(0)
-            messages += self.turns(message, asked, expression)
-            asked = ""
+            if called:  # the answer to what a call found
+                messages.append(assistant(message.text, supervised=message.supervised))
+                called = False
+                continue
+            expression = expected.pop(0) if expected and expected[0].text in asked else None
+            called = bool(read_calls(message.text, self.config.name).calls)
+            if called or (expression is None and not message.regions):
+                messages.append(message)
+            else:
+                messages += self.turns(message, asked, expression)
         return replace(conversation, messages=tuple(messages))
 
     def turns(self, message: Message, question: str, expression: Expression | None) -> list[Message]:
