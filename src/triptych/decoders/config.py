@@ -10,6 +10,9 @@ from triptych.config import Config
 from triptych.conversation.expression import LOCATE
 from triptych.encoders.config import EncoderConfig
 
+ASKED = "[REGION]"
+"""The token in whose place the embedding of a region in a question stands."""
+
 
 class MaskDecoderConfig(Config):
     """SAM's mask decoder (Kirillov et al., 2023); the defaults are the shape of every published SAM, 256 channels wide."""

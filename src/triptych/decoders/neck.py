@@ -48,8 +48,8 @@ class Neck(nn.Module):
                 fine = fold(fine, level.fineness // self.fineness)
             x = x + _resized(lateral(fine), self.grid)
         x = self.mix(self.norm(x).permute(0, 3, 1, 2))
-        x = self.last_norm(x.permute(0, 2, 3, 1))
-        return x.permute(0, 3, 1, 2)
+        mixed: Tensor = self.last_norm(x.permute(0, 2, 3, 1))
+        return mixed.permute(0, 3, 1, 2)
 
 
 def unfold(features: Tensor, grid: tuple[int, int], fineness: int) -> Tensor:

@@ -40,8 +40,8 @@ class Attention(nn.Module):
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """The same of what was projected already."""
-        heads = (x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2) for x in (query, key, value))
-        attended = functional.scaled_dot_product_attention(*heads)
+        q, k, v = (x.reshape(*x.shape[:2], self.heads, -1).transpose(1, 2) for x in (query, key, value))
+        attended = functional.scaled_dot_product_attention(q, k, v)
         out: Tensor = self.output(attended.transpose(1, 2).flatten(2))
         return out
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from triptych.config import Config
 from triptych.conversation.expression import LOCATE
+from triptych.decoders.config import EmbeddingRegionsConfig
 from triptych.generate.config import GenerationSettings
 from triptych.grounding.detectors.config import DetectorConfig, TrainedConfig
 
@@ -54,5 +55,7 @@ class CallRegionsConfig(Config):
     generation: GenerationSettings = GenerationSettings(max_new_tokens=96, batch_size=32)
 
 
-RegionsConfig: TypeAlias = Annotated[TextRegionsConfig | CallRegionsConfig, Field(discriminator="kind")]
+RegionsConfig: TypeAlias = Annotated[
+    TextRegionsConfig | EmbeddingRegionsConfig | CallRegionsConfig, Field(discriminator="kind")
+]
 """One of the kinds of grounding, told apart by `kind`."""

@@ -7,9 +7,11 @@ from functools import partial
 from typing import Any
 
 from triptych.conversation import Region
+from triptych.decoders.config import EmbeddingRegionsConfig
 from triptych.encoders.preparation import ImagePreparation
 from triptych.grounding.config import CallRegionsConfig, RegionsConfig, TextRegionsConfig
 from triptych.grounding.formats.build import TextRegions, build_format, unmoved
+from triptych.grounding.formats.embedding import EmbeddingRegions
 from triptych.language.backbone import LanguageModel
 from triptych.language.new_tokens import introduce, new_names
 from triptych.language.regions import RegionWriter
@@ -28,6 +30,8 @@ def region_writer(config: RegionsConfig, preparation: ImagePreparation | None) -
             if config.frame == "input" and preparation is not None:
                 moved = partial(into_input, preparation)
             return TextRegions(build_format(config), moved)
+        case EmbeddingRegionsConfig():
+            return EmbeddingRegions(config)
         case CallRegionsConfig():
             from triptych.grounding.unfold import CallRegions
 

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from triptych.adapters.build import build as build_adapter
 from triptych.conversation import Image
+from triptych.decoders.build import load_weights as load_decoder_weights
+from triptych.decoders.config import EmbeddingRegionsConfig
 from triptych.encoders.build import build as build_encoder
 from triptych.encoders.encoder import Encoder
 from triptych.errors import RecipeError, TriptychError, WeightsError
@@ -24,6 +26,7 @@ from triptych.model.composed import MultimodalModel
 from triptych.model.config import DetectorModelConfig, DualConfig
 from triptych.model.detector import OpenVocabularyDetector
 from triptych.model.dual import DualEncoder
+from triptych.model.pointing import RegionPanel
 from triptych.model.trainable import Trainable
 from triptych.recipe import Recipe, load_recipe
 
@@ -72,7 +75,15 @@ def build(recipe: Recipe) -> MultimodalModel:
     if config.regions is not None:
         introduce_regions(config.regions, middle, left["image"].preparation if left else None)
     fusion = build_fusion(config.fusion, middle, spread)
-    return MultimodalModel(middle, left, hinges, recipe.sequence, fusion)
+    if not isinstance(config.regions, EmbeddingRegionsConfig):
+        return MultimodalModel(middle, left, hinges, recipe.sequence, fusion)
+    eyes = build_encoder(config.regions.encoder, base) if config.regions.encoder is not None else None
+    if eyes is not None:
+        eyes.requires_grad_(False).eval()
+    panel = RegionPanel.build(config.regions, eyes if eyes is not None else left["image"], middle)
+    load_decoder_weights(panel.decoder, config.regions, base)
+    panel.requires_grad_(False)
+    return MultimodalModel(middle, left, hinges, recipe.sequence, fusion, panel, eyes)
 
 
 def usual_tokens(encoder: Encoder) -> int | None:

@@ -9,6 +9,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from triptych.adapters.config import AdapterConfig, ConnectorConfig, MLPConfig, QFormerConfig
 from triptych.config import Config
 from triptych.data.config import DataConfig
+from triptych.decoders.config import EmbeddingRegionsConfig
 from triptych.encoders.config import EfficientNetConfig, EncoderConfig
 from triptych.errors import RecipeError
 from triptych.evaluate.config import CaptionsTaskConfig, GroundingTaskConfig, LinearProbeTaskConfig, TaskConfig
@@ -80,6 +81,7 @@ class ModelConfig(Config):
             if isinstance(getattr(self.adapters, modality), QFormerConfig | ConnectorConfig)
         ]
         parts += self.fusion.parts + (["language.regions"] if self.regions is not None else [])
+        parts += ["regions"] if isinstance(self.regions, EmbeddingRegionsConfig) else []
         return parts + (["language.lora"] if self.language.lora is not None else [])
 
     def lacking(self, part: str) -> str:
@@ -87,6 +89,8 @@ class ModelConfig(Config):
         match part.split("."):
             case ["fusion", *_] if isinstance(self.fusion, SpliceConfig):
                 return "; `fusion: splice` has no parameters: train `adapters`, or take `cross_attend` or `prompt`"
+            case ["regions", *_]:
+                return "; set `model.regions.kind: embedding` to have it"
             case ["language", "regions"]:
                 return "; set `model.regions` to have it"
             case ["language", "lora"]:

@@ -157,6 +157,8 @@ def _write(
         raise Refusal("regions", str(error)) from None
     for piece in pieces:
         if piece.region is not None:
+            if not spans:
+                raise Refusal("regions", "it has a region before any picture, so nobody knows of what")
             regions.append((len(ids), piece.region))
         if piece.medium is not None:
             length = media_tokens(piece.medium)

@@ -85,8 +85,26 @@ class Detection(Config):
     giou: float = Field(2.0, ge=0, description="weight of one minus their generalised IoU")
 
 
+class Regions(Config):
+    """Pointing by embedding: cross-entropy of the next token, and losses of the boxes and masks of answered regions.
+
+    Every weight is of a mean: over the step's supervised tokens, over its regions, over those of them with masks. LISA's are
+    1, 2 and 0.5 without boxes; DETR's are 5 and 2 for boxes.
+    """
+
+    kind: Literal["regions"] = "regions"
+    tokens: float = Field(1.0, ge=0, description="weight of the cross-entropy of tokens")
+    mask_cross_entropy: float = Field(2.0, ge=0, description="weight of the binary cross-entropy of masks")
+    mask_dice: float = Field(0.5, ge=0, description="weight of their Dice loss")
+    mask_quality: float = Field(
+        0.0, ge=0, description="weight of the squared error of the expected IoU (SAM): what scores are told from"
+    )
+    box_l1: float = Field(5.0, ge=0, description="weight of the L1 loss of centre, width and height")
+    box_giou: float = Field(2.0, ge=0, description="weight of one minus the generalised IoU of boxes")
+
+
 ObjectiveConfig = Annotated[
-    NextToken | PhraseAlignment | Contrastive | Sigmoid | MaskedImage | Detection, Field(discriminator="kind")
+    NextToken | Regions | PhraseAlignment | Contrastive | Sigmoid | MaskedImage | Detection, Field(discriminator="kind")
 ]
 
 

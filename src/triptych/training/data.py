@@ -12,7 +12,7 @@ from pathlib import Path
 from triptych.conversation import Image
 from triptych.data.detection import DetectionReader
 from triptych.data.features import FeatureCache, encode_missing
-from triptych.data.loader import Reader, StepData
+from triptych.data.loader import Inputs, Reader, StepData
 from triptych.data.mixture import Mixture
 from triptych.data.pairs import PairReader
 from triptych.data.sources import Source
@@ -26,7 +26,7 @@ from triptych.model.dual import DualEncoder
 from triptych.model.trainable import Trainable
 from triptych.packed import release
 from triptych.recipe import Recipe
-from triptych.training.config import MaskedImage, StageConfig
+from triptych.training.config import MaskedImage, PhraseAlignment, StageConfig
 from triptych.training.progress import Console
 
 VALIDATION_SAMPLES = 64
@@ -61,7 +61,7 @@ def stage_data(model: Trainable, recipe: Recipe, stage: StageConfig, console: Co
     mixture = Mixture({name: len(source) for name, source in sources.items()}, stage.mixture, recipe.seed)
     steps = stage.steps or max(1, math.ceil((stage.epochs or 1) * sum(map(len, sources.values())) / stage.batch_size))
     texts = not isinstance(stage.objective, MaskedImage)
-    options = (stage.chat_template, bool(stage.groups), texts)
+    options = (stage.chat_template, bool(stage.groups), texts, not isinstance(stage.objective, PhraseAlignment))
     reader = make_reader(model, recipe, sources, mixture, stage.batch_size, *options)
     began = time.perf_counter()
     validation: list[StepData] = []
@@ -89,6 +89,7 @@ def make_reader(
     chat_template: str | None = None,
     apart: bool = False,
     texts: bool = True,
+    points: bool = True,
 ) -> Reader | PairReader | DetectionReader:
     """The reader of a model's batches; it uses the feature cache where the encoder is frozen.
 
@@ -101,6 +102,7 @@ def make_reader(
         chat_template: How they are written, where not in the model's own way.
         apart: Whether rows hold conversations of one dataset each.
         texts: Whether a dual encoder's objective looks at texts.
+        points: Whether regions are decoded, or read in questions, where the model does so by embedding.
     """
     if isinstance(model, DualEncoder):
         return PairReader(sources, mixture, batch_size, model.prepare, model.words, texts)
@@ -123,7 +125,14 @@ def make_reader(
         row_tokens=recipe.sequence.row_tokens or recipe.sequence.max_tokens,
         pad=model.language.placeholder,
         apart=apart,
+        details=_details(model, recipe) if points else None,
     )
+
+
+def _details(model: MultimodalModel, recipe: Recipe) -> Inputs | None:
+    """For the encoder that the decoders of regions look at, where it is one of their own."""
+    encoder = model.region_encoder
+    return Inputs(encoder.prepare, _cache(encoder, recipe)) if encoder is not None else None
 
 
 def _cache(encoder: Encoder, recipe: Recipe) -> FeatureCache | None:
@@ -135,15 +144,21 @@ def _cache(encoder: Encoder, recipe: Recipe) -> FeatureCache | None:
 
 def _encode(model: Trainable, reader: Reader | PairReader | DetectionReader, steps: int, console: Console) -> None:
     """Run the frozen encoder once over every medium that the steps will ask for."""
-    if isinstance(reader, PairReader) or reader.cache is None:
+    if isinstance(reader, PairReader):
         return
     assert isinstance(model, MultimodalModel | OpenVocabularyDetector)
-    draws = dict.fromkeys(reader.mixture.draw(n) for n in range(steps * reader.batch_size))
-    with console.bar("encoding media once", 0, None) as bar:
-        media = list(_media(reader, draws))
-        bar.total(len(media))
-        encode_missing(media, model.encoder(), reader.cache, bar.advance)
-    release(model.encoder())
+    todo = [(model.encoder(), reader.cache)] if reader.cache is not None else []
+    if isinstance(reader, Reader) and reader.details is not None and reader.details.cache is not None:
+        assert isinstance(model, MultimodalModel)
+        assert model.region_encoder is not None
+        todo.append((model.region_encoder, reader.details.cache))
+    draws = dict.fromkeys(reader.mixture.draw(n) for n in range(steps * reader.batch_size)) if todo else {}
+    for encoder, cache in todo:
+        with console.bar("encoding media once", 0, None) as bar:
+            media = list(_media(reader, draws))
+            bar.total(len(media))
+            encode_missing(media, encoder, cache, bar.advance)
+        release(encoder)
 
 
 def _media(reader: Reader | DetectionReader, draws: Iterable[tuple[str, int]]) -> Iterator[Image]:

@@ -12,6 +12,7 @@ from triptych.training.config import (
     NextToken,
     ObjectiveConfig,
     PhraseAlignment,
+    Regions,
     Sigmoid,
 )
 from triptych.training.objectives.objective import Objective
@@ -24,6 +25,10 @@ def build(config: ObjectiveConfig, base: Path | None = None) -> Objective:
             from triptych.training.objectives.next_token import NextTokenObjective
 
             return NextTokenObjective()
+        case Regions():
+            from triptych.training.objectives.regions import RegionsObjective
+
+            return RegionsObjective(config)
         case PhraseAlignment():
             from triptych.training.objectives.phrase_alignment import PhraseAlignmentObjective
 
