@@ -128,8 +128,9 @@ class Heads(nn.Module):
         self.box = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, 4))
         self.scale = nn.Parameter(torch.tensor(math.log(10.0)))
         rare = -math.log((1 - PRIOR) / PRIOR)
-        nn.init.constant_(self.shift.bias, rare)
-        nn.init.constant_(self.objectness.bias, rare)
+        for last, bias in ((self.shift, rare), (self.objectness, rare), (self.box[-1], 0.0)):
+            nn.init.normal_(last.weight, std=0.01)
+            nn.init.constant_(last.bias, bias)
         rows, columns = grid[0] * fineness, grid[1] * fineness
         self.register_buffer("places", _places(rows, columns), persistent=False)
 
