@@ -15,14 +15,16 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "config"),
     ("custom", "environment", "files", "packed"),
     ("conversation", "weights"),
+    ("grounding.transform", "grounding.grounding"),
     ("encoders", "adapters", "language", "scenes"),
-    ("fusion",),
+    ("fusion", "decoders"),
     ("recipe",),
     ("sequence",),
     ("model",),
     ("data",),
     ("training", "generate"),
     ("api",),
+    ("grounding",),
     ("evaluate",),
     ("report",),
     ("planner", "doctor", "verify", "study"),
@@ -31,9 +33,10 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("cli",),
     ("__main__",),
 )
-"""From the ground up; what is on one floor does not know its neighbours."""
+"""From the ground up; what is on one floor does not know its neighbours. A module named with its package has a floor of
+its own."""
 
-CONFIGS = {"model", "sequence", "data", "training", "evaluate", "generate"}
+CONFIGS = {"model", "decoders", "grounding", "sequence", "data", "training", "evaluate", "generate"}
 """Floors above the recipe whose `config` modules it knows: these modules, and nothing else of them, lie below it."""
 
 
@@ -42,7 +45,9 @@ def floor(module: str) -> int:
     first, _, rest = module.partition(".")
     if rest == "config" and first in CONFIGS:
         return next(i for i, names in enumerate(FLOORS) if "encoders" in names)
-    return next(i for i, names in enumerate(FLOORS) if first in names)
+    second = f"{first}.{rest.partition('.')[0]}"
+    own = (i for i, names in enumerate(FLOORS) if second in names)
+    return next(own, None) or next(i for i, names in enumerate(FLOORS) if first in names)
 
 
 def imports(path: Path) -> list[tuple[int, str]]:

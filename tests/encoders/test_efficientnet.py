@@ -14,7 +14,7 @@ from torch import Tensor
 from triptych.conversation import Image
 from triptych.encoders import EfficientNetConfig, build
 from triptych.encoders.efficientnet import BATCH_NORM_EPS, STAGES, EfficientNet, fold, logits, read_state
-from triptych.errors import WeightsError
+from triptych.errors import RecipeError, WeightsError
 
 Picture = Callable[[int, int], Image]
 
@@ -213,3 +213,32 @@ def test_folding_uses_every_packaged_tensor(lite2: str) -> None:
     state = read_state(lite2)
     convolutions = [key for key in state if key.endswith(".weight") and state[key].ndim == 4]
     assert len([key for key in fold(state) if key.endswith(".weight")]) == len(convolutions)
+
+
+def test_a_pyramid_holds_what_is_behind_strides_8_16_and_32() -> None:
+    """Each cell of each level is found again where `Level` says that it is."""
+    encoder = EfficientNet.from_config(RANDOM.model_copy(update={"features": "pyramid"}))
+    pixels = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    seen = {}
+    for number in (6, 14, 20):
+        encoder.blocks[number].register_forward_hook(lambda _, __, out, n=number: seen.__setitem__(n, out.clone()))
+    with torch.no_grad():
+        features = encoder(pixels)
+    assert encoder.grid == (2, 2)
+    assert features.shape == (2, 4, encoder.dim)
+    assert sum(level.size for level in encoder.levels) == encoder.dim == 16 * 48 + 4 * 120 + 352
+    start = 0
+    for level, (number, stride) in zip(encoder.levels, {6: 8, 14: 16, 20: 32}.items(), strict=True):
+        assert seen[number].shape == (2, level.channels, 64 // stride, 64 // stride)
+        for y in range(64 // stride):
+            for x in range(64 // stride):
+                f = level.fineness
+                position, inside = (y // f) * 2 + x // f, (y % f) * f + x % f
+                cell = features[:, position, start + inside * level.channels :][:, : level.channels]
+                torch.testing.assert_close(cell, seen[number][:, :, y, x])
+        start += level.size
+
+
+def test_a_pyramid_needs_whole_cells() -> None:
+    with pytest.raises(RecipeError, match="multiple of 32"):
+        EfficientNet(EfficientNetConfig(weights=None, features="pyramid", resolution=260))

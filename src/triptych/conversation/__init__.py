@@ -11,13 +11,16 @@ from triptych.conversation.conversation import (
     user,
 )
 from triptych.conversation.image import Image
-from triptych.conversation.region import NORMALISED, Frame, Region
+from triptych.conversation.mask import Mask
+from triptych.conversation.region import NORMALISED, THOUSANDTHS, Frame, Region
 
 __all__ = [
     "NORMALISED",
+    "THOUSANDTHS",
     "Conversation",
     "Frame",
     "Image",
+    "Mask",
     "Message",
     "Part",
     "Region",

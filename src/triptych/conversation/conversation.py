@@ -7,12 +7,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from triptych.conversation.image import Image
+from triptych.conversation.region import Region
 
 Role: TypeAlias = Literal["system", "user", "assistant", "document"]
 """Who speaks; a `document` is nobody's turn but text to continue, with media between its words where it has any."""
 
-Part: TypeAlias = str | Image
-"""Text is a plain `str`; every other modality is a class of its own."""
+Part: TypeAlias = str | Image | Region
+"""Text is a plain `str`; every other modality is a class of its own. A region is of the picture shown last; in what the
+assistant says, the text part right in front of regions is their phrase."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +34,18 @@ class Message:
 
     @property
     def text(self) -> str:
-        """The text of the message without its media."""
+        """The text of the message without its media and regions."""
         return "".join(part for part in self.parts if isinstance(part, str))
 
     @property
     def media(self) -> tuple[Image, ...]:
         """The media of the message, in order."""
-        return tuple(part for part in self.parts if not isinstance(part, str))
+        return tuple(part for part in self.parts if isinstance(part, Image))
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """The regions of the message, in order."""
+        return tuple(part for part in self.parts if isinstance(part, Region))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pydantic import Discriminator, Field, StringConstraints, Tag
 from triptych.config import Config
 from triptych.custom import CUSTOM_TAG, CustomConfig, kind_tag
 from triptych.scenes.config import EpisodesConfig, ScenesConfig
+from triptych.scenes.referring.config import ReferringConfig
 
 CAPTION_PROMPTS = (
     "Describe this picture in one sentence.",
@@ -120,6 +121,7 @@ class InterleavedConfig(Config):
 
 DataConfig: TypeAlias = Annotated[
     Annotated[ScenesConfig, Tag("scenes")]
+    | Annotated[ReferringConfig, Tag("referring")]
     | Annotated[LlavaConfig, Tag("llava")]
     | Annotated[CocoCaptionsConfig, Tag("coco_captions")]
     | Annotated[EpisodesConfig, Tag("episodes")]

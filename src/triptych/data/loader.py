@@ -22,6 +22,7 @@ from triptych.data.ledger import Outcome
 from triptych.data.mixture import Mixture
 from triptych.data.sources import Source
 from triptych.errors import DataError
+from triptych.sequence.detection import DetectionBatch
 from triptych.sequence.pack import Batch, pack
 from triptych.sequence.pairs import PairBatch
 from triptych.sequence.plan import Layout, Refusal
@@ -47,8 +48,27 @@ class StepData:
         events: For the ledger.
     """
 
-    batch: Batch | PairBatch | None
+    batch: Batch | PairBatch | DetectionBatch | None
     events: tuple[Event, ...]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What an encoder needs of media.
+
+    Args:
+        prepare: Medium → the encoder's input; raises `DataError`.
+        cache: Features of media that were encoded before; None when the encoder has to run in every step.
+    """
+
+    prepare: Callable[[Image], Tensor]
+    cache: FeatureCache | None
+
+    def __call__(self, medium: Image) -> tuple[Tensor | None, Tensor | None]:
+        """`(features, None)` from the cache, or `(None, pixels)` for the encoder."""
+        if self.cache is not None and (features := self.cache.get(medium.content_hash)) is not None:
+            return features, None
+        return None, self.prepare(medium)
 
 
 @dataclass(frozen=True)
@@ -65,6 +85,7 @@ class Reader:
         row_tokens: The longest packed row.
         pad: The id behind the last document of a row.
         apart: Whether rows hold conversations of one dataset each.
+        details: For the encoder that decoders of regions look at, where it is another one.
     """
 
     sources: Mapping[str, Source]
@@ -76,12 +97,14 @@ class Reader:
     row_tokens: int
     pad: int
     apart: bool = False
+    details: Inputs | None = None
 
     def __call__(self, step: int) -> StepData:
         """The data of a step, a pure function of its number."""
         layouts: list[Layout] = []
         events: list[Event] = []
         inputs: dict[str, tuple[Tensor | None, Tensor | None]] = {}
+        details: dict[str, tuple[Tensor | None, Tensor | None]] = {}
         draws = [self.mixture.draw(n) for n in range(step * self.batch_size, (step + 1) * self.batch_size)]
         for dataset, index in draws:
             record = str(index)
@@ -93,6 +116,8 @@ class Reader:
                     key = span.medium.content_hash
                     if key not in inputs:
                         inputs[key] = self._input(span.medium)
+                    if self.details is not None and key not in details:
+                        details[key] = self.details(span.medium)
             except DataError as error:
                 events.append(Event(dataset, record, "refused", "unreadable", str(error)))
                 continue
@@ -110,24 +135,29 @@ class Reader:
                     )
                 )
             layouts.append(replace(layout, dataset=dataset))
-        batch = self._pack(layouts, inputs) if layouts else None
+        batch = self._pack(layouts, inputs, details) if layouts else None
         return StepData(batch, tuple(events))
 
     def _input(self, medium: Image) -> tuple[Tensor | None, Tensor | None]:
         """`(features, None)` from the cache, or `(None, pixels)` for the encoder."""
-        if self.cache is not None and (features := self.cache.get(medium.content_hash)) is not None:
-            return features, None
         if self.prepare is None:
             raise DataError(f"{medium}: the model takes no images; the recipe has no encoders.image")
-        return None, self.prepare(medium)
+        return Inputs(self.prepare, self.cache)(medium)
 
-    def _pack(self, layouts: list[Layout], inputs: Mapping[str, tuple[Tensor | None, Tensor | None]]) -> Batch:
+    def _pack(
+        self,
+        layouts: list[Layout],
+        inputs: Mapping[str, tuple[Tensor | None, Tensor | None]],
+        details: Mapping[str, tuple[Tensor | None, Tensor | None]],
+    ) -> Batch:
         batch = pack(layouts, self.row_tokens, self.pad, _dataset if self.apart else None)
         keys = [medium.content_hash for medium in batch.media]
         return replace(
             batch,
             features=tuple(inputs[key][0] for key in keys),
             pixels=tuple(inputs[key][1] for key in keys),
+            details=tuple(details[key][0] for key in keys) if details else (),
+            detail_pixels=tuple(details[key][1] for key in keys) if details else (),
         )
 
 

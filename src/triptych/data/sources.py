@@ -17,6 +17,7 @@ from triptych.data.config import (
 )
 from triptych.errors import DataError
 from triptych.scenes.config import EpisodesConfig, ScenesConfig
+from triptych.scenes.referring.config import ReferringConfig
 
 
 @runtime_checkable
@@ -56,6 +57,10 @@ def _build(config: DataConfig, base: Path) -> Source:
             from triptych.scenes.dataset import Scenes
 
             return Scenes(config)
+        case ReferringConfig():
+            from triptych.scenes.referring.dataset import Referring
+
+            return Referring(config)
         case LlavaConfig():
             from triptych.data.llava import LlavaSource
 

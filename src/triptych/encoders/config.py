@@ -22,8 +22,10 @@ class EfficientNetConfig(Config):
     kind: Literal["efficientnet"] = "efficientnet"
     weights: str | None = Field(EFFICIENTNET_LITE2, description="URI of the weights; null starts from random ones")
     resolution: int = Field(260, ge=32, le=2048, description="side of the square input in pixels; one cell per 32")
-    features: Literal["head", "last"] = Field(
-        "head", description="`head`: 1280 channels of the last convolution; `last`: 352 of the block before it"
+    features: Literal["head", "last", "pyramid"] = Field(
+        "head",
+        description="`head`: 1280 channels of the last convolution; `last`: 352 of the block before it; `pyramid`: those and "
+        "what is behind strides 16 and 8, for decoders of boxes and masks (1600 channels; `resolution` a multiple of 32)",
     )
     fit: Fit = Field("pad", description="how a picture becomes square: `pad` keeps all of it and its shape")
     precision: Precision = Field("auto", description="precision to compute in; `auto`: bfloat16 where that is fast")

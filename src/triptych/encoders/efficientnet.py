@@ -17,10 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.encoders.config import EfficientNetConfig
-from triptych.encoders.encoder import Encoder, Normalisation
+from triptych.encoders.encoder import Encoder, Level, Normalisation
 from triptych.encoders.precision import resolve
 from triptych.encoders.preparation import ImagePreparation, mean_colour
-from triptych.errors import WeightsError
+from triptych.errors import RecipeError, WeightsError
 from triptych.weights import fetch
 
 MEAN, STD = (127 / 255,) * 3, (128 / 255,) * 3
@@ -38,6 +38,12 @@ STAGES = (
     (5, 5, 2, 6, 208),
     (1, 3, 1, 6, LAST),
 )
+
+
+PYRAMID = {6: Level(48, 4), 14: Level(120, 2), 20: Level(LAST, 1)}
+"""Block → what `features: pyramid` keeps of its output: the last block at strides 8, 16 and 32."""
+
+CHANNELS = {"head": HEAD, "last": LAST, "pyramid": sum(level.size for level in PYRAMID.values())}
 
 
 class Convolution(nn.Conv2d):
@@ -88,12 +94,18 @@ class EfficientNet(Encoder):
 
     def __init__(self, config: EfficientNetConfig) -> None:
         side = -(-config.resolution // 32)
+        if config.features == "pyramid" and config.resolution % 32:
+            raise RecipeError(
+                f"encoder: `features: pyramid` needs a `resolution` that is a multiple of 32, got {config.resolution}; "
+                f"try {32 * side}"
+            )
         super().__init__(
-            dim=HEAD if config.features == "head" else LAST,
+            dim=CHANNELS[config.features],
             grid=(side, side),
             preparation=ImagePreparation(config.resolution, config.fit, mean_colour(MEAN)),
             identity={"features": config.features},
         )
+        self.pyramid = config.features == "pyramid"
         self.normalise = Normalisation(MEAN, STD)
         self.stem = Convolution(3, STEM, 3, stride=2)
         blocks, inputs = [], STEM
@@ -103,6 +115,11 @@ class EfficientNet(Encoder):
                 inputs = outputs
         self.blocks = nn.ModuleList(blocks)
         self.head = Convolution(LAST, HEAD, 1) if config.features == "head" else None
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """Strides 8, 16 and 32 with `features: pyramid`, the last of them alone without."""
+        return tuple(PYRAMID.values()) if self.pyramid else super().levels
 
     @classmethod
     def from_config(cls, config: EfficientNetConfig, base: Path | None = None) -> EfficientNet:
@@ -137,11 +154,23 @@ class EfficientNet(Encoder):
         """Features `[N, rows * columns, dim]` of pixels `[N, 3, H, W]` (0–255)."""
         x: Tensor = self.normalise(pixels, self.dtype).contiguous(memory_format=torch.channels_last)
         x = self.stem(x)
-        for block in self.blocks:
+        kept: list[Tensor] = []
+        for number, block in enumerate(self.blocks):
             x = block(x)
+            if self.pyramid and number in PYRAMID:
+                kept.append(_folded(x, PYRAMID[number].fineness))
+        if self.pyramid:
+            return torch.cat(kept, dim=-1)
         if self.head is not None:
             x = self.head(x)
         return x.permute(0, 2, 3, 1).flatten(1, 2)  # channels are last in memory, so this is a view
+
+
+def _folded(x: Tensor, factor: int) -> Tensor:
+    """`[N, C, f · rows, f · columns]` as `[N, rows · columns, f · f · C]`; see `Level`."""
+    count, channels, height, width = x.shape
+    cells = x.permute(0, 2, 3, 1).reshape(count, height // factor, factor, width // factor, factor, channels)
+    return cells.permute(0, 1, 3, 2, 4, 5).flatten(3).flatten(1, 2)
 
 
 def logits(features: Tensor, state: Mapping[str, Tensor]) -> Tensor:

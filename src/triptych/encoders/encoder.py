@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -16,6 +16,25 @@ from triptych.encoders.preparation import ImagePreparation
 
 NUMERICS = 4
 """Counts changes to the arithmetic of this floor, so that features cached before one are not taken for those after."""
+
+
+@dataclass(frozen=True)
+class Level:
+    """A part of an encoder's channels.
+
+    Args:
+        channels: Of one cell.
+        fineness: How much finer than the encoder's grid its own is, on each axis. A position of the features then holds
+            `fineness × fineness` cells, row by row, one behind the other.
+    """
+
+    channels: int
+    fineness: int = 1
+
+    @property
+    def size(self) -> int:
+        """How many of the features' channels it takes."""
+        return self.channels * self.fineness**2
 
 
 class Encoder(nn.Module):
@@ -44,6 +63,11 @@ class Encoder(nn.Module):
     def dtype(self) -> torch.dtype:
         """The precision that the encoder computes in and answers with."""
         return next(self.parameters()).dtype
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """What the channels are made of; one level, unless some hold details of where in a position something is."""
+        return (Level(self.dim),)
 
     def tokens(self, part: Image) -> int:  # noqa: ARG002 - every picture has the same length here
         """How many positions T the features of a medium take: the only truth about it."""

@@ -9,8 +9,9 @@ import torch
 from PIL import Image as Pillow
 from torch import Tensor
 
-from triptych.conversation import Image
+from triptych.conversation import Frame, Image
 from triptych.encoders.config import Fit
+from triptych.grounding.transform import Transform
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -48,12 +49,26 @@ class ImagePreparation:
         width, height = picture.size
         if width == height or self.fit == "squash":
             return self._resized(picture, self.size, self.size)
-        longest = self.fit == "pad"
-        scale = self.size / (max if longest else min)(width, height)
-        inner = self._resized(picture, max(1, round(width * scale)), max(1, round(height * scale)))
+        inner_width, inner_height = self._inner(width, height)
+        inner = self._resized(picture, inner_width, inner_height)
         canvas = Pillow.new("RGB", (self.size, self.size), self.colour)
-        canvas.paste(inner, ((self.size - inner.width) // 2, (self.size - inner.height) // 2))
+        canvas.paste(inner, ((self.size - inner_width) // 2, (self.size - inner_height) // 2))
         return canvas
+
+    def _inner(self, width: int, height: int) -> tuple[int, int]:
+        """The size at which a picture that keeps its shape is pasted onto the square."""
+        scale = self.size / (max if self.fit == "pad" else min)(width, height)
+        return max(1, round(width * scale)), max(1, round(height * scale))
+
+    def transform(self, width: int, height: int) -> Transform:
+        """Where the pixels of a picture of this size go: exactly as `square` moves them."""
+        picture = Frame(width, height)
+        if width == height or self.fit == "squash":
+            return Transform.resize(picture, self.size, self.size)
+        inner_width, inner_height = self._inner(width, height)
+        resized = Transform.resize(picture, inner_width, inner_height)
+        left, top = (self.size - inner_width) // 2, (self.size - inner_height) // 2
+        return resized.then(Transform.pad(resized.target, self.size, self.size, left, top))
 
     def _resized(self, picture: Pillow.Image, width: int, height: int) -> Pillow.Image:
         if picture.size == (width, height):

@@ -273,9 +273,7 @@ class Generator:
         spoken = list(tokens)
         if finished:
             spoken = spoken[: len(spoken) - len(end)] if tuple(spoken[-len(end) :]) == end else spoken[:-1]
-        text = self.model.language.tokenizer.decode(
-            spoken, skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
+        text = self.model.language.decode(spoken)
         return Reply(text.strip(), len(tokens), "stop" if finished else "length")
 
 

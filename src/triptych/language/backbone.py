@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from triptych.language import fast
+from triptych.language.new_tokens import NewTokens, introduce, new_names, start_of
 from triptych.language.template import ChatTemplate
 
 if TYPE_CHECKING:
@@ -29,6 +31,35 @@ class LanguageModel(nn.Module):
         self.model = model
         self.tokenizer = tokenizer
         self.template = template
+        self.regions: NewTokens | None = None
+
+    def add_tokens(self, names: Sequence[str], bins: int = 0) -> None:
+        """Teach the tokenizer and the embeddings tokens that they do not know: `language.regions`, learned by that name.
+
+        Args:
+            names: The tokens; those that the tokenizer knows already are left as they are.
+            bins: Side of the grid of locations that the last bins² of the names are; 0 where there is none.
+        """
+        words = [re.sub(r"[^A-Za-z]+", " ", name).strip() for name in names]
+        ids = [self.tokenizer(text, add_special_tokens=False)["input_ids"] if text else [] for text in words]
+        new = new_names(self.tokenizer, names)
+        if not new:
+            return
+        on_grid = bins if len(new) >= bins * bins and list(new[-bins * bins :]) == list(names[-bins * bins :]) else 0
+        first = introduce(self.tokenizer, new)
+        plain = new[: len(new) - on_grid**2]
+        table = self.embedding.weight.detach().float()
+        starts = start_of(plain, self.embedding, [ids[list(names).index(name)] for name in plain])
+        self.regions = NewTokens(first, starts, on_grid, table.mean(dim=0), float(table.std()))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids, without the tokenizer's special tokens other than those that stand for regions."""
+        silent = set(self.tokenizer.all_special_ids)
+        if self.template.regions is not None:
+            silent -= {self.tokenizer.convert_tokens_to_ids(name) for name in self.template.regions.tokens}
+        said = [token for token in ids if token not in silent]
+        text: str = self.tokenizer.decode(said, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return text
 
     @property
     def config(self) -> Any:
@@ -63,9 +94,9 @@ class LanguageModel(nn.Module):
         return int(limit) if limit else None
 
     def part(
-        self, name: Literal["", "layers", "norms", "biases", "embeddings", "lora"] | str
+        self, name: Literal["", "layers", "norms", "biases", "embeddings", "regions", "lora"] | str
     ) -> Iterator[tuple[str, nn.Parameter]]:
-        """The named parameters of a part: all but LoRA (``""``), `layers`, `embeddings` (and the head), or `lora`.
+        """The named parameters of a part: all but LoRA (``""``), `layers`, `embeddings` (and the head), `regions`, or `lora`.
 
         Of the layers, `norms` are the weights of normalisations, told by their shape: no other `weight` is a vector;
         and `biases` all parameters of that name, normalisations' too (LLaMA has none).
@@ -75,12 +106,14 @@ class LanguageModel(nn.Module):
         """
         outer = {id(self.embedding.weight)} | {id(p) for p in self.model.get_output_embeddings().parameters()}
         layers = {"matrices", "norms", "biases"}
-        kinds = {"": {*layers, "embeddings"}, "layers": layers}.get(name) or {
-            part: {part} for part in ("norms", "biases", "embeddings", "lora")
+        kinds = {"": {*layers, "embeddings", "regions"}, "layers": layers}.get(name) or {
+            part: {part} for part in ("norms", "biases", "embeddings", "regions", "lora")
         }[name]
         for key, parameter in self.named_parameters():
             steps = key.split(".")
-            if any(step.startswith("lora_") for step in steps):  # how peft names what it inserts
+            if steps[0] == "regions":
+                kind = "regions"
+            elif any(step.startswith("lora_") for step in steps):  # how peft names what it inserts
                 kind = "lora"
             elif id(parameter) in outer:
                 kind = "embeddings"
@@ -93,7 +126,7 @@ class LanguageModel(nn.Module):
 
     def embed(self, ids: Tensor) -> Tensor:
         """Token embeddings `[..., D]` of ids `[...]`."""
-        embedded: Tensor = self.embedding(ids)
+        embedded: Tensor = self.embedding(ids) if self.regions is None else self.regions.embed(ids, self.embedding)
         return embedded
 
     def embed_text(self, text: str) -> Tensor:
@@ -138,6 +171,8 @@ class LanguageModel(nn.Module):
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits `[..., V]` of hidden states `[..., D]`, scaled and capped as the model's configuration says."""
         logits: Tensor = self.model.get_output_embeddings()(hidden)
+        if self.regions is not None:
+            logits = self.regions.logits(hidden, logits)
         if (scale := getattr(self.config, "logit_scale", None)) is not None:  # Cohere
             logits = logits * scale
         if (scaling := getattr(self.config, "logits_scaling", None)) is not None:  # Granite

@@ -17,8 +17,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from triptych.conversation import Conversation, Image, Message, system
+from triptych.conversation import Conversation, Image, Message, Region, system
+from triptych.conversation.conversation import Part
 from triptych.errors import RecipeError
+from triptych.language.regions import RegionWriter, Token
 from triptych.language.templates import PLAIN, resolve
 
 __all__ = ["PLAIN", "ChatTemplate", "Piece"]
@@ -32,11 +34,15 @@ Half = Literal["c", "m", "t"]
 
 @dataclass(frozen=True)
 class Piece:
-    """Token ids or a medium, in the order in which they are read; `supervised` tokens are what training predicts."""
+    """Token ids or a medium, in the order in which they are read; `supervised` tokens are what training predicts.
+
+    A piece of one token that stands for a region holds it.
+    """
 
     ids: tuple[int, ...] = ()
     medium: Image | None = None
     supervised: bool = False
+    region: Region | None = None
 
 
 @dataclass(frozen=True)
@@ -47,16 +53,16 @@ class _Slot:
     half: Half
     after: str
 
-    def parts(self, message: Message) -> list[str | Image]:
+    def parts(self, message: Message) -> list[Part]:
         """The parts of the message that are written here."""
-        return [part for part in message.parts if self.half == "c" or isinstance(part, str) == (self.half == "t")]
+        return [part for part in message.parts if self.half == "c" or isinstance(part, Image) == (self.half == "m")]
 
 
 @dataclass(frozen=True)
 class _Written:
     """Something in its place: what people say, or what the template writes; `closes`: the end of a turn is found in it."""
 
-    what: str | Image
+    what: str | Token | Image
     said: bool = False
     supervised: bool = False
     closes: bool = False
@@ -70,18 +76,26 @@ class ChatTemplate:
         template: The name of a template (`triptych.language.templates`) or Jinja source instead of the tokenizer's own;
             `PLAIN` where there is none.
         system_prompt: Put in front of conversations without a system message; None leaves it to the template.
+        regions: Writes the regions of messages, with tokens that the tokenizer knows; None where nobody does.
 
     Raises:
         RecipeError: There is no such template, or it does not reproduce what is said, so that it cannot be followed.
     """
 
-    def __init__(self, tokenizer: Any, template: str | None = None, system_prompt: str | None = None) -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        template: str | None = None,
+        system_prompt: str | None = None,
+        regions: RegionWriter | None = None,
+    ) -> None:
         self.tokenizer = tokenizer
         try:
             self.template = resolve(template) or getattr(tokenizer, "chat_template", None) or PLAIN
         except ValueError as error:
             raise RecipeError(str(error)) from None
         self.system_prompt = system_prompt
+        self.regions = regions
         self._ids = functools.lru_cache(maxsize=65536)(self._tokenise)
         self._glue = functools.lru_cache(maxsize=4096)(self._render)
         self._adds_space = _adds_space(tokenizer)
@@ -107,7 +121,8 @@ class ChatTemplate:
         for slot in slots:
             message = messages[slot.message]
             supervised = message.role == "assistant" and message.supervised
-            written += [_Written(part, said=True, supervised=supervised) for part in slot.parts(message)]
+            said = self._without_regions(slot.parts(message), message.role == "assistant")
+            written += [_Written(part, said=True, supervised=supervised) for part in said]
             end, stop, behind = slot.after.partition(_STOP)
             if stop:
                 written += [_Written(end, supervised=supervised), _Written(behind)]
@@ -124,24 +139,44 @@ class ChatTemplate:
             )
         begin, end = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
         pieces = [] if begin is None else [Piece((begin,))]
-        written = [_Written(part, said=True, supervised=m.supervised) for m in messages for part in m.parts]
+        written = [
+            _Written(part, said=True, supervised=message.supervised)
+            for message in messages
+            for part in self._without_regions(message.parts, True)
+        ]
         pieces += self._tokenised(written)
         if not reply and end is not None:
             pieces.append(Piece((end,), supervised=messages[-1].supervised))
         return pieces
 
+    def _without_regions(self, parts: Sequence[Part], answer: bool) -> list[str | Token | Image]:
+        """The parts with regions written as text and tokens.
+
+        Raises:
+            ValueError: There are regions, and nobody writes them, or one cannot be written.
+        """
+        if self.regions is not None:
+            return self.regions.write(parts, answer)
+        found = [part for part in parts if not isinstance(part, Region)]
+        if len(found) < len(parts):
+            raise ValueError("it has regions, and the model has no way to write them: set `model.regions`")
+        return list(found)
+
     def text(self, conversation: Conversation, reply: bool = False) -> str:
         """The conversation as one string for people to read, media as `<image>`."""
         if any(message.role == "document" for message in conversation.messages):
-            return "".join(p if isinstance(p, str) else "<image>" for m in conversation.messages for p in m.parts)
+            return "".join(self._shown(m.parts, True) for m in conversation.messages)
         before, slots = self._glue(_shape(conversation.messages), reply)
+        messages = conversation.messages
         said = [
-            "".join(
-                part if isinstance(part, str) else "<image>" for part in slot.parts(conversation.messages[slot.message])
-            )
+            self._shown(slot.parts(messages[slot.message]), messages[slot.message].role == "assistant")
             for slot in slots
         ]
         return (before + "".join(text + slot.after for text, slot in zip(said, slots, strict=True))).replace(_STOP, "")
+
+    def _shown(self, parts: Sequence[Part], answer: bool) -> str:
+        found = self._without_regions(parts, answer)
+        return "".join(part if isinstance(part, str) else "<image>" for part in found)
 
     def _tokenised(self, written: Sequence[_Written]) -> list[Piece]:
         pieces: list[Piece] = []
@@ -149,6 +184,9 @@ class ChatTemplate:
         for part in reversed([part for part in written if part.what != "" or part.closes]):
             if not isinstance(part.what, str):
                 pieces.append(Piece(medium=part.what))
+            elif isinstance(part.what, Token):
+                ids = (int(self.tokenizer.convert_tokens_to_ids(str(part.what))),)
+                pieces.append(Piece(ids, supervised=part.supervised, region=part.what.region))
             elif part.closes:
                 ids = self._ids(part.what, True)
                 behind = ids[len(self.end) :] if ids[: len(self.end)] == self.end else ids
@@ -157,7 +195,7 @@ class ChatTemplate:
                 # A tokenizer that puts a space in front of every text does so in front of what follows, too.
                 text = part.what.removesuffix(" ") if self._adds_space and text_follows and not part.said else part.what
                 pieces.append(Piece(self._ids(text, not part.said), supervised=part.supervised))
-            text_follows = isinstance(part.what, str)
+            text_follows = isinstance(part.what, str) and not isinstance(part.what, Token)
         return [piece for piece in reversed(pieces) if piece.ids or piece.medium is not None]
 
     def _tokenise(self, text: str, trusted: bool) -> tuple[int, ...]:

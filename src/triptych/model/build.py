@@ -14,30 +14,38 @@ from torch import Tensor
 from triptych.adapters.build import build as build_adapter
 from triptych.adapters.config import AnyAdapterConfig, QFormerConfig
 from triptych.conversation import Image
+from triptych.decoders.build import load_weights as load_decoder_weights
+from triptych.decoders.config import EmbeddingRegionsConfig
 from triptych.encoders.build import build as build_encoder
 from triptych.encoders.encoder import Encoder
 from triptych.errors import RecipeError, TriptychError, WeightsError
 from triptych.fusion.build import build as build_fusion
+from triptych.grounding.introduce import introduce_regions
 from triptych.language.backbone import LanguageModel
 from triptych.language.build import build as build_language
 from triptych.language.build import load_tokenizer
 from triptych.language.config import LanguageConfig
 from triptych.model.blip2 import Blip2
 from triptych.model.build_blip2 import build_blip2
+from triptych.model.build_detector import build_detector_model
 from triptych.model.build_dual import build_dual
 from triptych.model.composed import MultimodalModel
-from triptych.model.config import Blip2Config, DualConfig
+from triptych.model.config import Blip2Config, DetectorModelConfig, DualConfig
+from triptych.model.detector import OpenVocabularyDetector
 from triptych.model.dual import DualEncoder
+from triptych.model.pointing import RegionPanel
 from triptych.model.trainable import Trainable
 from triptych.recipe import Recipe, load_recipe
 
 Model = TypeVar("Model", bound=Trainable)
 
 
-def build_any(recipe: Recipe) -> MultimodalModel | DualEncoder | Blip2:
+def build_any(recipe: Recipe) -> MultimodalModel | DualEncoder | Blip2 | OpenVocabularyDetector:
     """The model of a recipe, of whatever kind."""
     if isinstance(recipe.model, Blip2Config):
         return build_blip2(recipe)
+    if isinstance(recipe.model, DetectorModelConfig):
+        return build_detector_model(recipe)
     return build_dual(recipe) if isinstance(recipe.model, DualConfig) else build(recipe)
 
 
@@ -73,8 +81,18 @@ def build(recipe: Recipe) -> MultimodalModel:
             usual_tokens(encoder),
             base,
         )
+    if config.regions is not None:
+        introduce_regions(config.regions, middle, left["image"].preparation if left else None)
     fusion = build_fusion(config.fusion, middle, spread)
-    return MultimodalModel(middle, left, hinges, recipe.sequence, fusion)
+    if not isinstance(config.regions, EmbeddingRegionsConfig):
+        return MultimodalModel(middle, left, hinges, recipe.sequence, fusion)
+    eyes = build_encoder(config.regions.encoder, base) if config.regions.encoder is not None else None
+    if eyes is not None:
+        eyes.requires_grad_(False).eval()
+    panel = RegionPanel.build(config.regions, eyes if eyes is not None else left["image"], middle)
+    load_decoder_weights(panel.decoder, config.regions, base)
+    panel.requires_grad_(False)
+    return MultimodalModel(middle, left, hinges, recipe.sequence, fusion, panel, eyes)
 
 
 def _reading(adapter: AnyAdapterConfig, language: LanguageModel, base: Path) -> tuple[Callable[[str], list[int]], int]:
@@ -154,6 +172,17 @@ def load_dual_run(run: Path) -> tuple[DualEncoder, Recipe]:
     """
     recipe = recipe_of(run)
     return trained(build_dual(recipe), run).eval(), recipe
+
+
+def load_detector_run(run: Path) -> tuple[OpenVocabularyDetector, Recipe]:
+    """The trained detector of a run and its recipe.
+
+    Raises:
+        WeightsError: The folder is no finished run.
+        RecipeError: Its model is of another kind.
+    """
+    recipe = recipe_of(run)
+    return trained(build_detector_model(recipe), run).eval(), recipe
 
 
 def load_blip2_run(run: Path) -> tuple[Blip2, Recipe]:

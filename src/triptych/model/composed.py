@@ -19,7 +19,9 @@ from triptych.encoders.encoder import Encoder
 from triptych.fusion.fusion import Fusion, Splice
 from triptych.fusion.memory import Memory, Spot
 from triptych.language.backbone import LanguageModel
+from triptych.language.regions import Unfolder
 from triptych.language.template import ChatTemplate
+from triptych.model.pointing import RegionPanel
 from triptych.sequence.config import SequenceConfig
 from triptych.sequence.pack import Batch, Placement
 from triptych.sequence.plan import Layout, Refusal, plan
@@ -38,6 +40,8 @@ class MultimodalModel(nn.Module):
         adapters: By modality; the same ones.
         sequence: Limits on sequences.
         fusion: How media meet the language model, already put into it; `splice` by default.
+        regions: Decoders of regions, where the model points by embedding.
+        region_encoder: Whose features they look at, where it is not that of images.
     """
 
     def __init__(
@@ -47,6 +51,8 @@ class MultimodalModel(nn.Module):
         adapters: dict[str, Adapter],
         sequence: SequenceConfig,
         fusion: Fusion | None = None,
+        regions: RegionPanel | None = None,
+        region_encoder: Encoder | None = None,
     ) -> None:
         super().__init__()
         self.language = language
@@ -54,6 +60,8 @@ class MultimodalModel(nn.Module):
         self.adapters = nn.ModuleDict(adapters)
         self.fusion = fusion if fusion is not None else Splice()
         self.sequence = sequence
+        self.regions = regions
+        self.region_encoder = region_encoder
 
     @property
     def device(self) -> torch.device:
@@ -64,14 +72,18 @@ class MultimodalModel(nn.Module):
     def part_names(self) -> list[str]:
         """The parts that together are the whole model; LoRA is named apart."""
         names = [f"encoders.{m}" for m in self.encoders] + [f"adapters.{m}" for m in self.adapters] + ["language"]
+        if self.language.regions is not None:
+            names.append("language.regions")
         if next(self.language.part("lora"), None) is not None:
             names.append("language.lora")
-        return names + [f"fusion.{part}" for part in self.fusion.parts]
+        names += [f"fusion.{part}" for part in self.fusion.parts]
+        names += ["regions.encoder"] if self.region_encoder is not None else []
+        return names + (["regions"] if self.regions is not None else [])
 
     @property
     def saved(self) -> tuple[str, ...]:
         """Beginnings of the names of parameters that a run holds even where no stage trained them."""
-        return ("adapters.", "fusion.")
+        return ("adapters.", "fusion.", "language.regions.", "regions.")
 
     def after_step(self) -> dict[str, float]:
         """Nothing here is bounded."""
@@ -98,6 +110,12 @@ class MultimodalModel(nn.Module):
             KeyError: There is no such part.
         """
         panel, _, rest = name.partition(".")
+        if panel == "regions":
+            owner = {"": self.regions, "encoder": self.region_encoder}.get(rest)
+            if owner is None:
+                raise KeyError(name)
+            beginning = "region_encoder" if rest else "regions"
+            return ((f"{beginning}.{key}", parameter) for key, parameter in owner.named_parameters())
         if panel == "language":
             return ((f"language.{key}", parameter) for key, parameter in self.language.part(rest))
         if panel == "fusion":
@@ -144,9 +162,12 @@ class MultimodalModel(nn.Module):
         Raises:
             Refusal: It cannot be used.
         """
+        template = template or self.language.template
+        if isinstance(template.regions, Unfolder):
+            conversation = template.regions.unfold(conversation)
         return plan(
             conversation,
-            template or self.language.template,
+            template,
             self.media_tokens,
             self.sequence.max_tokens,
             self.sequence.overflow,
@@ -190,14 +211,7 @@ class MultimodalModel(nn.Module):
 
     def _encoded(self, batch: Batch) -> list[Tensor]:
         """The features `[T, D_enc]` of the batch's media."""
-        encoder = self.encoder()
-        features = list(batch.features) or [None] * len(batch.media)
-        live = [i for i, feature in enumerate(features) if feature is None]
-        if live:
-            pixels = [p.to(self.device) for i in live if (p := batch.pixels[i]) is not None]
-            for i, feature in zip(live, encoder.encode(pixels), strict=True):
-                features[i] = feature
-        return [feature.to(self.device) for feature in features if feature is not None]
+        return _features(self.encoder(), list(batch.features) or [None] * len(batch.media), batch.pixels, self.device)
 
     def run_adapter(
         self, adapter: Callable[..., Tensor], features: Sequence[Tensor], texts: Sequence[str] | None = None
@@ -218,11 +232,51 @@ class MultimodalModel(nn.Module):
 
     def _fused(self, batch: Batch) -> tuple[Tensor, Memory | None]:
         """What the language model reads, and what its layers know of the media beside it."""
-        tokens = self.language.embed(batch.ids.to(self.device))
+        tokens = self._with_asked(batch, self.language.embed(batch.ids.to(self.device)))
         adapted, placements = self._adapted(batch)
         spots = [Spot(place.row, place.document, place.position, place.medium) for place in placements]
         memory = self.fusion.remember(adapted, spots, len(tokens), tokens)
         return splice(tokens, placements, self.fusion.places(adapted)), memory
+
+    def _with_asked(self, batch: Batch, tokens: Tensor) -> Tensor:
+        """Token embeddings with those of regions in questions in their places."""
+        if self.regions is None or self.regions.question is None:
+            return tokens
+        asked = [at for at in batch.regions if int(batch.ids[at.row, at.position]) == self.regions.question]
+        if not asked:
+            return tokens
+        media = list(dict.fromkeys(at.medium for at in asked))
+        picture, owner = self.region_picture(batch, media), [media.index(at.medium) for at in asked]
+        embedded = self.regions.embed(picture, owner, [at.region for at in asked])
+        places = [Placement(at.row, at.position, 1, i) for i, at in enumerate(asked)]
+        return splice(tokens, places, list(embedded[:, None]))
+
+    def region_picture(self, batch: Batch, media: Sequence[int]) -> Tensor:
+        """What decoders of regions see of some of the batch's media, `[N, C, h, w]`.
+
+        Raises:
+            ValueError: The model has no such decoders.
+        """
+        if self.regions is None:
+            raise ValueError("the model does not point by embedding: its recipe has no `model.regions` of that kind")
+        if self.region_encoder is None:
+            known, pixels, encoder = batch.features, batch.pixels, self.encoder()
+        else:
+            known, pixels, encoder = batch.details, batch.detail_pixels, self.region_encoder
+        found = _features(encoder, [known[i] for i in media], [pixels[i] for i in media], self.device)
+        return self.regions.decoder.picture(torch.stack(found))
+
+    def look(self, media: Sequence[Image]) -> Tensor:
+        """The same of any media, encoded now.
+
+        Raises:
+            DataError: A medium cannot be read.
+        """
+        if self.regions is None:
+            raise ValueError("the model does not point by embedding: its recipe has no `model.regions` of that kind")
+        encoder = self.region_encoder if self.region_encoder is not None else self.encoder()
+        pixels = [encoder.prepare(medium).to(self.device) for medium in media]
+        return self.regions.decoder.picture(torch.stack(encoder.encode(pixels)))
 
     def read(
         self,
@@ -252,3 +306,16 @@ class MultimodalModel(nn.Module):
         embeddings, memory = self._fused(batch)
         positions, documents = batch.positions.to(self.device), batch.documents.to(self.device)
         return self.read(embeddings, positions, documents, memory=memory)
+
+
+def _features(
+    encoder: Encoder, known: Sequence[Tensor | None], pixels: Sequence[Tensor | None], device: torch.device
+) -> list[Tensor]:
+    """Features `[T, D_enc]` of media: those that are known, and those that pixels have to be encoded for."""
+    features = list(known)
+    live = [i for i, feature in enumerate(features) if feature is None]
+    if live:
+        inputs = [p.to(device) for i in live if (p := pixels[i]) is not None]
+        for i, feature in zip(live, encoder.encode(inputs), strict=True):
+            features[i] = feature
+    return [feature.to(device) for feature in features if feature is not None]

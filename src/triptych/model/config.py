@@ -1,4 +1,4 @@
-"""What a recipe says about a dual encoder. Importable without torch."""
+"""What a recipe says about models that are not composed: dual encoders, detectors. Importable without torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import Discriminator, Field, Tag, model_validator
 
 from triptych.adapters.config import QFormerConfig
 from triptych.config import Config
-from triptych.encoders.config import EncoderConfig, TextTransformerConfig, VisionTransformerConfig
+from triptych.encoders.config import EfficientNetConfig, EncoderConfig, TextTransformerConfig, VisionTransformerConfig
 from triptych.language.config import LanguageConfig
 from triptych.weights.embedded import SMOLLM2
 
@@ -188,3 +188,53 @@ class Blip2Config(Config):
     def lacking(self, part: str) -> str:
         """What a model needs to have a part that this one has not; nothing where no model has it."""
         return "; a model of `kind: blip2` has no language model" if part.split(".")[0] == "language" else ""
+
+
+class WordEmbeddingsConfig(Config):
+    """Phrases by the frozen input embeddings of a language model: the mean over their tokens."""
+
+    kind: Literal["embeddings"] = "embeddings"
+    weights: str = Field(SMOLLM2, description="URI of the language model whose embeddings and tokenizer are taken")
+
+
+class DetectorModelConfig(Config):
+    """An open-vocabulary detector in the manner of OWL-ViT: each cell of a picture has an embedding, which is held against
+    those of phrases, a box, and how likely it is to be an object at all."""
+
+    kind: Literal["detector"] = "detector"
+    vision: EncoderConfig = Field(EfficientNetConfig(), description="the image side, without class token")
+    text: Annotated[WordEmbeddingsConfig | TextTransformerConfig, Field(discriminator="kind")] = Field(
+        WordEmbeddingsConfig(), description="the text side: `embeddings`, or `transformer`, as that of a dual encoder"
+    )
+    tokenizer: str = Field(SMOLLM2, description="URI of the tokenizer of a `transformer`; it needs an end token")
+    width: int = Field(192, ge=8, description="channels between features and heads")
+    blocks: int = Field(2, ge=0, description="residual blocks of two 3 × 3 convolutions in front of the heads")
+    embed_dim: int = Field(128, ge=4, description="channels of the space that cells and phrases share")
+    fineness: Literal[1, 2, 4] = Field(
+        1,
+        description="cells per position of the features, along each side: more than 1 needs an encoder with finer levels",
+    )
+
+    @model_validator(mode="after")
+    def _cells_only(self) -> DetectorModelConfig:
+        if getattr(self.vision, "drop_cls", True) is False:
+            raise ValueError(
+                "`vision.drop_cls: false` puts a token in front of the cells, which has no place; leave it out"
+            )
+        if isinstance(self.vision, EfficientNetConfig) and self.fineness > 1 and self.vision.features != "pyramid":
+            raise ValueError(f"`fineness: {self.fineness}` needs `vision.features: pyramid`")
+        return self
+
+    @property
+    def modalities(self) -> list[str]:
+        """The modalities that the model takes in."""
+        return ["image"]
+
+    @property
+    def parts(self) -> list[str]:
+        """Every name that a stage may train."""
+        return ["vision", "text", "heads"]
+
+    def lacking(self, part: str) -> str:
+        """What a model needs to have a part that this one has not; nothing where no model has it."""
+        return "; a model of `kind: detector` has no language model" if part.split(".")[0] == "language" else ""

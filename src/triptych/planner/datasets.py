@@ -16,10 +16,12 @@ from triptych.data.config import DataConfig
 from triptych.data.sources import Source
 from triptych.data.sources import build as build_source
 from triptych.errors import DataError, RecipeError
+from triptych.grounding.introduce import introduce_to_tokenizer, region_writer
 from triptych.language.template import ChatTemplate
 from triptych.planner.tokens import at_hand
 from triptych.recipe import Recipe
 from triptych.scenes.config import EpisodesConfig, ScenesConfig
+from triptych.scenes.referring.config import ReferringConfig
 from triptych.sequence.plan import Refusal, plan
 
 SAMPLE = 256
@@ -78,6 +80,10 @@ def dataset_sizes(recipe: Recipe, tokenizer: Any | None = None) -> dict[str, Dat
     used = dict.fromkeys(name for stage in recipe.stages for name in stage.mixture)
     config = recipe.composed.language
     template = None if tokenizer is None else ChatTemplate(tokenizer, config.chat_template, config.system)
+    if template is not None and recipe.composed.regions is not None:
+        # How many tokens a region takes does not depend on how pictures are prepared.
+        template.regions = region_writer(recipe.composed.regions, None)
+        introduce_to_tokenizer(template.regions, template.tokenizer)
     sizes = {name: _size(name, recipe, template) for name in used}
     for i, stage in enumerate(recipe.stages):
         unknown = [name for name in stage.mixture if sizes[name].records is None]
@@ -94,7 +100,7 @@ def _size(name: str, recipe: Recipe, template: ChatTemplate | None) -> DatasetSi
     base = Path(recipe.base)
     if isinstance(config, ScenesConfig) and not at_hand(config.font, base):
         return _typical_scenes(name, config)
-    if isinstance(config, EpisodesConfig) and not at_hand(config.font, base):
+    if isinstance(config, EpisodesConfig | ReferringConfig) and not at_hand(config.font, base):
         return _expected(name, config, "its font has not been fetched")
     try:
         source = build_source(config, base)
@@ -182,11 +188,13 @@ def _typical_scenes(name: str, config: ScenesConfig) -> DatasetSize:
 def _expected(name: str, config: DataConfig, reason: str) -> DatasetSize:
     """What the recipe expects of a dataset that cannot be read."""
     text, supervised = UNKNOWN_TEXT
-    expected = None if isinstance(config, CustomConfig | ScenesConfig | EpisodesConfig) else config.expected
+    expected = (
+        None if isinstance(config, CustomConfig | ScenesConfig | EpisodesConfig | ReferringConfig) else config.expected
+    )
     if expected is None:
-        count = config.count if isinstance(config, ScenesConfig | EpisodesConfig) else None
+        count = config.count if isinstance(config, ScenesConfig | EpisodesConfig | ReferringConfig) else None
         return DatasetSize(name, count, 1.0, text, supervised, f"not at hand ({reason}); lengths are assumed")
-    limit = None if isinstance(config, CustomConfig | ScenesConfig | EpisodesConfig) else config.limit
+    limit = None if isinstance(config, CustomConfig | ScenesConfig | EpisodesConfig | ReferringConfig) else config.limit
     return DatasetSize(
         name,
         expected.records if limit is None else min(limit, expected.records),

@@ -17,9 +17,9 @@ from triptych.fusion.config import PromptConfig
 from triptych.fusion.limits import FUSED, no_projections
 from triptych.fusion.limits import mistake as fusion_mistake
 from triptych.language.config import LanguageConfig
-from triptych.model.config import Blip2Config, DualConfig
+from triptych.model.config import Blip2Config, DetectorModelConfig, DualConfig
 from triptych.recipe.schema import ModelConfig, Recipe
-from triptych.training.config import Blip2Losses, Contrastive, MaskedImage, PhraseAlignment, Sigmoid
+from triptych.training.config import Blip2Losses, Contrastive, Detection, MaskedImage, PhraseAlignment, Sigmoid
 from triptych.weights.architectures import peek
 
 LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "layers")
@@ -40,6 +40,12 @@ def mistakes(recipe: Recipe) -> list[str]:
         return [*_dual(recipe, recipe.model)]
     if isinstance(recipe.model, Blip2Config):
         return [*_blip2(recipe, recipe.model)]
+    if isinstance(recipe.model, DetectorModelConfig):
+        return [
+            f"stages.{i}.objective: a model of `kind: detector` learns by `detection` alone, not by `{stage.objective.kind}`"
+            for i, stage in enumerate(recipe.stages)
+            if not isinstance(stage.objective, Detection)
+        ]
     base = Path(recipe.base)
     language = language_values(recipe.model.language, base)
     return [*_fusion(recipe.model, language), *_adapters(recipe.model, language, base), *_stages(recipe)]
@@ -98,7 +104,7 @@ def _features(config: EncoderConfig, base: Path) -> tuple[tuple[int, int], int, 
     match config:
         case EfficientNetConfig():
             side = -(-config.resolution // 32)
-            return (side, side), 0, 1280 if config.features == "head" else 352
+            return (side, side), 0, {"head": 1280, "last": 352, "pyramid": 1600}[config.features]
         case HuggingFaceConfig():
             values = vision_values(config, base)
             own, patch = config.resolution or number(values, ("image_size",)), number(values, ("patch_size",))
@@ -123,6 +129,8 @@ def _stages(recipe: Recipe) -> Iterator[str]:
                 f"stages.{i}.objective: `{stage.objective.kind}` is for a model of `kind: {kind}`; a composed model learns by "
                 "`next_token` or `phrase_alignment`"
             )
+        if isinstance(stage.objective, Detection):
+            yield f"stages.{i}.objective: `detection` is for a model of `kind: detector`"
         if not isinstance(stage.objective, PhraseAlignment):
             continue
         for j, part in enumerate(stage.train):

@@ -9,13 +9,21 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from triptych.adapters.config import AdapterConfig, ConnectorConfig, MLPConfig, QFormerConfig
 from triptych.config import Config
 from triptych.data.config import DataConfig
+from triptych.decoders.config import EmbeddingRegionsConfig
 from triptych.encoders.config import EfficientNetConfig, EncoderConfig
 from triptych.errors import RecipeError
-from triptych.evaluate.config import CaptionsTaskConfig, LinearProbeTaskConfig, RetrievalTaskConfig, TaskConfig
+from triptych.evaluate.config import (
+    CaptionsTaskConfig,
+    GroundingTaskConfig,
+    LinearProbeTaskConfig,
+    RetrievalTaskConfig,
+    TaskConfig,
+)
 from triptych.fusion.config import CrossAttendConfig, FusionConfig, SpliceConfig
+from triptych.grounding.config import RegionsConfig
 from triptych.language.config import LanguageConfig
 from triptych.language.templates import resolve
-from triptych.model.config import Blip2Config, DualConfig
+from triptych.model.config import Blip2Config, DetectorModelConfig, DualConfig
 from triptych.sequence.config import SequenceConfig
 from triptych.training.config import StageConfig
 
@@ -40,6 +48,9 @@ class ModelConfig(Config):
     encoders: Encoders = Encoders()
     adapters: Adapters = Adapters()
     fusion: FusionConfig = Field(SpliceConfig(), description="how media meet the language model; a kind alone will do")
+    regions: RegionsConfig | None = Field(
+        None, description="how regions are written and read; null: the model neither points nor is pointed at anything"
+    )
 
     @field_validator("fusion", mode="before")
     @classmethod
@@ -75,7 +86,8 @@ class ModelConfig(Config):
             for modality in self.modalities
             if isinstance(getattr(self.adapters, modality), QFormerConfig | ConnectorConfig)
         ]
-        parts += self.fusion.parts
+        parts += self.fusion.parts + (["language.regions"] if self.regions is not None else [])
+        parts += ["regions"] if isinstance(self.regions, EmbeddingRegionsConfig) else []
         return parts + (["language.lora"] if self.language.lora is not None else [])
 
     def lacking(self, part: str) -> str:
@@ -83,6 +95,10 @@ class ModelConfig(Config):
         match part.split("."):
             case ["fusion", *_] if isinstance(self.fusion, SpliceConfig):
                 return "; `fusion: splice` has no parameters: train `adapters`, or take `cross_attend` or `prompt`"
+            case ["regions", *_]:
+                return "; set `model.regions.kind: embedding` to have it"
+            case ["language", "regions"]:
+                return "; set `model.regions` to have it"
             case ["language", "lora"]:
                 return "; set `model.language.lora` to have it"
             case ["adapters" | "encoders", *_] if not self.modalities:
@@ -98,10 +114,13 @@ def _model_kind(value: Any) -> Any:
 
 
 AnyModelConfig = Annotated[
-    Annotated[ModelConfig, Tag("composed")] | Annotated[DualConfig, Tag("dual")] | Annotated[Blip2Config, Tag("blip2")],
+    Annotated[ModelConfig, Tag("composed")]
+    | Annotated[DualConfig, Tag("dual")]
+    | Annotated[Blip2Config, Tag("blip2")]
+    | Annotated[DetectorModelConfig, Tag("detector")],
     Discriminator(_model_kind),
 ]
-"""A composed model, a dual encoder or BLIP-2's first stage, told apart by `kind`."""
+"""A composed model, a dual encoder, BLIP-2's first stage, or a detector, told apart by `kind`."""
 
 
 class LoadingConfig(Config):
@@ -164,8 +183,8 @@ class Recipe(Config):
             problems.append(("validation", self.validation, list(self.data)))
         for name, task in self.evaluation.items():
             problems.append((f"evaluation.{name}.data", task.data, list(self.data)))
-            trains = isinstance(task, CaptionsTaskConfig | LinearProbeTaskConfig | RetrievalTaskConfig)
-            if trains and task.train_data is not None:
+            trained = CaptionsTaskConfig | GroundingTaskConfig | LinearProbeTaskConfig | RetrievalTaskConfig
+            if isinstance(task, trained) and task.train_data is not None:
                 problems.append((f"evaluation.{name}.train_data", task.train_data, list(self.data)))
         for path, name, allowed in problems:
             if allowed is None:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from triptych.conversation import Image
+from triptych.conversation import Image, Region
 from triptych.sequence.plan import IGNORE, Layout
 
 
@@ -48,6 +48,23 @@ class Document:
 
 
 @dataclass(frozen=True)
+class Pointing:
+    """A token that stands for a region.
+
+    Args:
+        row: Of the batch.
+        position: Of the token in the row.
+        medium: Which of the batch's media the region is in: the one shown last before it.
+        region: In the frame of that picture.
+    """
+
+    row: int
+    position: int
+    medium: int
+    region: Region
+
+
+@dataclass(frozen=True)
 class Batch:
     """Packed rows.
 
@@ -61,6 +78,9 @@ class Batch:
         conversations: What the documents are, by number.
         features: Per medium `[T, D]`, where the encoder ran before; None otherwise.
         pixels: Per medium the encoder's input, where it still has to run; None otherwise.
+        regions: The tokens that stand for regions, where regions are not text.
+        details: Features of the encoder that decoders of regions look at, where it is another one; as `features`.
+        detail_pixels: Its inputs; as `pixels`.
     """
 
     ids: Tensor
@@ -72,6 +92,9 @@ class Batch:
     conversations: tuple[Document, ...]
     features: tuple[Tensor | None, ...] = ()
     pixels: tuple[Tensor | None, ...] = ()
+    regions: tuple[Pointing, ...] = ()
+    details: tuple[Tensor | None, ...] = ()
+    detail_pixels: tuple[Tensor | None, ...] = ()
 
     @property
     def supervised(self) -> int:
@@ -114,6 +137,13 @@ class Batch:
             ),
             features=tuple(self.features[i] for i in media) if self.features else (),
             pixels=tuple(self.pixels[i] for i in media) if self.pixels else (),
+            regions=tuple(
+                replace(pointing, row=new_row[pointing.row], medium=new_medium[pointing.medium])
+                for pointing in self.regions
+                if pointing.row in new_row
+            ),
+            details=tuple(self.details[i] for i in media) if self.details else (),
+            detail_pixels=tuple(self.detail_pixels[i] for i in media) if self.detail_pixels else (),
         )
 
     def split(self, rows: int) -> list[Batch]:
@@ -154,6 +184,7 @@ def pack(
     positions, numbers = torch.zeros(shape, dtype=torch.long), torch.full(shape, -1)
     placements: list[Placement] = []
     documents: list[Document] = []
+    pointings: list[Pointing] = []
     media: dict[str, int] = {}
     kept: list[Image] = []
     for r, row in enumerate(rows):
@@ -174,7 +205,13 @@ def pack(
                 placements.append(
                     Placement(r, start + span.start, span.length, media[key], len(documents), span.start, span.text)
                 )
+            for position, region in layout.regions:
+                # Only the picture shown last can be meant; the planner refuses regions without one.
+                before = [medium for span, medium in zip(layout.spans, held, strict=True) if span.start <= position]
+                pointings.append(Pointing(r, start + position, before[-1], region))
             documents.append(Document(r, layout.id, layout.annotations, tuple(held), layout.dataset))
             start = end
         positions[r, start:] = torch.arange(length - start)
-    return Batch(ids, targets, positions, numbers, tuple(placements), tuple(kept), tuple(documents))
+    return Batch(
+        ids, targets, positions, numbers, tuple(placements), tuple(kept), tuple(documents), regions=tuple(pointings)
+    )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from triptych.conversation import Conversation, Image, Message
+from triptych.conversation import Conversation, Image, Message, Region
 from triptych.language.template import ChatTemplate
 
 IGNORE = -100
@@ -56,6 +56,7 @@ class Layout:
         annotations: Of the conversation.
         dropped: How many messages were left out from the oldest end.
         dataset: Name of the dataset that it comes from, where that matters.
+        regions: Which tokens stand for a region (by their positions), and for which: where regions are not text.
     """
 
     ids: tuple[int, ...]
@@ -65,6 +66,7 @@ class Layout:
     annotations: Mapping[str, Any] = field(default_factory=dict)
     dropped: int = 0
     dataset: str = ""
+    regions: tuple[tuple[int, Region], ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -104,7 +106,7 @@ def plan(
         raise Refusal("empty", "the conversation has no messages")
     messages, dropped = list(conversation.messages), 0
     while True:
-        ids, labels, spans = _write(messages, template, media_tokens, placeholder, reply)
+        ids, labels, spans, regions = _write(messages, template, media_tokens, placeholder, reply)
         if len(ids) <= max_tokens:
             break
         if overflow == "refuse" or conversation.whole:
@@ -114,7 +116,15 @@ def plan(
             raise Refusal("too long", f"{len(ids)} tokens do not fit into {max_tokens}, even as a single turn")
         dropped += len(messages) - len(kept)
         messages = kept
-    layout = Layout(tuple(ids), tuple(labels), tuple(spans), conversation.id, conversation.annotations, dropped)
+    layout = Layout(
+        tuple(ids),
+        tuple(labels),
+        tuple(spans),
+        conversation.id,
+        conversation.annotations,
+        dropped,
+        regions=tuple(regions),
+    )
     if reply:
         return replace(layout, labels=(IGNORE,) * len(layout))
     if not any(_teaches(message) for message in messages):
@@ -125,7 +135,8 @@ def plan(
 
 
 def _teaches(message: Message) -> bool:
-    return message.role in ("assistant", "document") and message.supervised and bool(message.text.strip())
+    said = bool(message.text.strip()) or bool(message.regions)
+    return message.role in ("assistant", "document") and message.supervised and said
 
 
 def _write(
@@ -134,12 +145,21 @@ def _write(
     media_tokens: Callable[[Image], int],
     placeholder: int,
     reply: bool,
-) -> tuple[list[int], list[int], list[Span]]:
+) -> tuple[list[int], list[int], list[Span], list[tuple[int, Region]]]:
     ids: list[int] = []
     labels: list[int] = []
     spans: list[Span] = []
+    regions: list[tuple[int, Region]] = []
     texts = (message.text for message in messages for _ in message.media)
-    for piece in template.pieces(messages, reply):
+    try:
+        pieces = template.pieces(messages, reply)
+    except ValueError as error:
+        raise Refusal("regions", str(error)) from None
+    for piece in pieces:
+        if piece.region is not None:
+            if not spans:
+                raise Refusal("regions", "it has a region before any picture, so nobody knows of what")
+            regions.append((len(ids), piece.region))
         if piece.medium is not None:
             length = media_tokens(piece.medium)
             spans.append(Span(len(ids), length, piece.medium, next(texts)))
@@ -148,7 +168,7 @@ def _write(
         else:
             ids += piece.ids
             labels += piece.ids if piece.supervised else [IGNORE] * len(piece.ids)
-    return ids, labels, spans
+    return ids, labels, spans, regions
 
 
 def _drop_oldest_turn(messages: list[Message]) -> list[Message] | None:

@@ -32,6 +32,7 @@ def inspect(recipe: Recipe, sample: int, data: str | None, save: Path | None) ->
 
     from triptych.adapters.build import build as build_adapter
     from triptych.encoders.build import build as build_encoder
+    from triptych.grounding.introduce import introduce_to_tokenizer, region_writer
     from triptych.language.build import load_tokenizer
     from triptych.language.template import ChatTemplate
     from triptych.planner.architectures import language_architecture
@@ -48,6 +49,11 @@ def inspect(recipe: Recipe, sample: int, data: str | None, save: Path | None) ->
     language = recipe.composed.language
     tokenizer = load_tokenizer(language, base)
     template = ChatTemplate(tokenizer, language.chat_template, language.system)
+    if recipe.composed.regions is not None:
+        image = recipe.composed.encoders.image
+        seen = build_encoder(image, base).preparation if image is not None else None
+        template.regions = region_writer(recipe.composed.regions, seen)
+        introduce_to_tokenizer(template.regions, tokenizer)
     lengths: dict[str, int] = {}
 
     def tokenise(text: str) -> list[int]:

@@ -83,8 +83,42 @@ class Blip2Losses(Config):
     )
 
 
+class Detection(Config):
+    """What a detector learns by: focal losses of phrases and of objectness over all cells, L1 and GIoU of boxes. Per box."""
+
+    kind: Literal["detection"] = "detection"
+    generic: str | None = Field(
+        "thing", description="a word that every box answers to as well, for whatever has no name; null has none"
+    )
+    alpha: float = Field(0.25, gt=0, lt=1, description="focal loss: share of what is there against what is not")
+    gamma: float = Field(2.0, ge=0, description="focal loss: how little the easy cells count")
+    phrases: float = Field(2.0, ge=0, description="weight of the phrases")
+    objectness: float = Field(1.0, ge=0, description="weight of being an object of whatever kind")
+    l1: float = Field(5.0, ge=0, description="weight of the distance of boxes, as shares of the picture")
+    giou: float = Field(2.0, ge=0, description="weight of one minus their generalised IoU")
+
+
+class Regions(Config):
+    """Pointing by embedding: cross-entropy of the next token, and losses of the boxes and masks of answered regions.
+
+    Every weight is of a mean: over the step's supervised tokens, over its regions, over those of them with masks. LISA's are
+    1, 2 and 0.5 without boxes; DETR's are 5 and 2 for boxes.
+    """
+
+    kind: Literal["regions"] = "regions"
+    tokens: float = Field(1.0, ge=0, description="weight of the cross-entropy of tokens")
+    mask_cross_entropy: float = Field(2.0, ge=0, description="weight of the binary cross-entropy of masks")
+    mask_dice: float = Field(0.5, ge=0, description="weight of their Dice loss")
+    mask_quality: float = Field(
+        0.0, ge=0, description="weight of the squared error of the expected IoU (SAM): what scores are told from"
+    )
+    box_l1: float = Field(5.0, ge=0, description="weight of the L1 loss of centre, width and height")
+    box_giou: float = Field(2.0, ge=0, description="weight of one minus the generalised IoU of boxes")
+
+
 ObjectiveConfig = Annotated[
-    NextToken | PhraseAlignment | Contrastive | Sigmoid | MaskedImage | Blip2Losses, Field(discriminator="kind")
+    NextToken | Regions | PhraseAlignment | Contrastive | Sigmoid | MaskedImage | Blip2Losses | Detection,
+    Field(discriminator="kind"),
 ]
 
 

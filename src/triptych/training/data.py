@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 
 from triptych.conversation import Image
+from triptych.data.detection import DetectionReader
 from triptych.data.features import FeatureCache, encode_missing
-from triptych.data.loader import Reader, StepData
+from triptych.data.loader import Inputs, Reader, StepData
 from triptych.data.mixture import Mixture
 from triptych.data.pairs import PairReader
 from triptych.data.sources import Source
@@ -21,11 +22,12 @@ from triptych.errors import DataError
 from triptych.language.template import ChatTemplate
 from triptych.model.blip2 import Blip2
 from triptych.model.composed import MultimodalModel
+from triptych.model.detector import OpenVocabularyDetector
 from triptych.model.dual import DualEncoder
 from triptych.model.trainable import Trainable
 from triptych.packed import release
 from triptych.recipe import Recipe
-from triptych.training.config import MaskedImage, StageConfig
+from triptych.training.config import MaskedImage, PhraseAlignment, StageConfig
 from triptych.training.progress import Console
 
 VALIDATION_SAMPLES = 64
@@ -43,7 +45,7 @@ class StageData:
         feature_seconds: Spent on encoding media ahead.
     """
 
-    reader: Reader | PairReader
+    reader: Reader | PairReader | DetectionReader
     steps: int
     validation: Sequence[StepData]
     feature_seconds: float
@@ -60,7 +62,7 @@ def stage_data(model: Trainable, recipe: Recipe, stage: StageConfig, console: Co
     mixture = Mixture({name: len(source) for name, source in sources.items()}, stage.mixture, recipe.seed)
     steps = stage.steps or max(1, math.ceil((stage.epochs or 1) * sum(map(len, sources.values())) / stage.batch_size))
     texts = not isinstance(stage.objective, MaskedImage)
-    options = (stage.chat_template, bool(stage.groups), texts)
+    options = (stage.chat_template, bool(stage.groups), texts, not isinstance(stage.objective, PhraseAlignment))
     reader = make_reader(model, recipe, sources, mixture, stage.batch_size, *options)
     began = time.perf_counter()
     validation: list[StepData] = []
@@ -88,7 +90,8 @@ def make_reader(
     chat_template: str | None = None,
     apart: bool = False,
     texts: bool = True,
-) -> Reader | PairReader:
+    points: bool = True,
+) -> Reader | PairReader | DetectionReader:
     """The reader of a model's batches; it uses the feature cache where the encoder is frozen.
 
     Args:
@@ -100,16 +103,21 @@ def make_reader(
         chat_template: How they are written, where not in the model's own way.
         apart: Whether rows hold conversations of one dataset each.
         texts: Whether a dual encoder's objective looks at texts.
+        points: Whether regions are decoded, or read in questions, where the model does so by embedding.
     """
-    encoder = _encoder(model)
-    cache = None
-    if encoder is not None and recipe.loading.cache_features and not any(p.requires_grad for p in encoder.parameters()):
-        cache = FeatureCache.of(encoder.fingerprint)
     if isinstance(model, DualEncoder | Blip2):
+        frozen = _encoder(model)
+        cache = _cache(frozen, recipe) if frozen is not None else None
         return PairReader(sources, mixture, batch_size, model.prepare, model.words, texts, cache)
+    if isinstance(model, OpenVocabularyDetector):
+        vision = model.vision
+        seen = _cache(vision, recipe)
+        return DetectionReader(sources, mixture, batch_size, vision.preparation, vision.prepare, seen)
     assert isinstance(model, MultimodalModel)
+    encoder = _encoder(model)
+    cache = _cache(encoder, recipe) if encoder is not None else None
     own = model.language.template
-    template = ChatTemplate(own.tokenizer, chat_template, own.system_prompt) if chat_template else None
+    template = ChatTemplate(own.tokenizer, chat_template, own.system_prompt, own.regions) if chat_template else None
     return Reader(
         sources=sources,
         mixture=mixture,
@@ -120,20 +128,37 @@ def make_reader(
         row_tokens=recipe.sequence.row_tokens or recipe.sequence.max_tokens,
         pad=model.language.placeholder,
         apart=apart,
+        details=_details(model, recipe) if points else None,
     )
 
 
-def _encode(model: Trainable, reader: Reader | PairReader, steps: int, console: Console) -> None:
+def _details(model: MultimodalModel, recipe: Recipe) -> Inputs | None:
+    """For the encoder that the decoders of regions look at, where it is one of their own."""
+    encoder = model.region_encoder
+    return Inputs(encoder.prepare, _cache(encoder, recipe)) if encoder is not None else None
+
+
+def _cache(encoder: Encoder, recipe: Recipe) -> FeatureCache | None:
+    """Where the features of a frozen encoder are kept."""
+    if not recipe.loading.cache_features or any(parameter.requires_grad for parameter in encoder.parameters()):
+        return None
+    return FeatureCache.of(encoder.fingerprint)
+
+
+def _encode(model: Trainable, reader: Reader | PairReader | DetectionReader, steps: int, console: Console) -> None:
     """Run the frozen encoder once over every medium that the steps will ask for."""
-    encoder = _encoder(model)
-    if reader.cache is None or encoder is None:
-        return
-    draws = dict.fromkeys(reader.mixture.draw(n) for n in range(steps * reader.batch_size))
-    with console.bar("encoding media once", 0, None) as bar:
-        media = list(_media(reader, draws))
-        bar.total(len(media))
-        encode_missing(media, encoder, reader.cache, bar.advance)
-    release(encoder)
+    todo = [(_encoder(model), reader.cache)]
+    if isinstance(reader, Reader) and reader.details is not None:
+        assert isinstance(model, MultimodalModel)
+        todo.append((model.region_encoder, reader.details.cache))
+    wanted = [(encoder, cache) for encoder, cache in todo if encoder is not None and cache is not None]
+    draws = dict.fromkeys(reader.mixture.draw(n) for n in range(steps * reader.batch_size)) if wanted else {}
+    for encoder, cache in wanted:
+        with console.bar("encoding media once", 0, None) as bar:
+            media = list(_media(reader, draws))
+            bar.total(len(media))
+            encode_missing(media, encoder, cache, bar.advance)
+        release(encoder)
 
 
 def _encoder(model: Trainable) -> Encoder | None:
@@ -142,11 +167,13 @@ def _encoder(model: Trainable) -> Encoder | None:
         return model.frozen_encoder
     if isinstance(model, Blip2):
         return model.encoder
+    if isinstance(model, OpenVocabularyDetector):
+        return model.encoder()
     assert isinstance(model, MultimodalModel)
     return model.encoder() if "image" in model.encoders else None
 
 
-def _media(reader: Reader | PairReader, draws: Iterable[tuple[str, int]]) -> Iterator[Image]:
+def _media(reader: Reader | PairReader | DetectionReader, draws: Iterable[tuple[str, int]]) -> Iterator[Image]:
     for dataset, index in draws:
         try:
             yield from reader.sources[dataset][index].media

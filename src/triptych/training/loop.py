@@ -33,7 +33,7 @@ from triptych.training.checkpoint import Progress
 from triptych.training.config import StageConfig
 from triptych.training.data import StageData, stage_data
 from triptych.training.inspection import write_batch
-from triptych.training.objectives import Objective
+from triptych.training.objectives import Balanced, Objective
 from triptych.training.objectives import build as build_objective
 from triptych.training.optimiser import Optimiser
 from triptych.training.parts import Trained, by_group, describe_parts, freeze, set_mode, teaching
@@ -116,7 +116,8 @@ class Trainer:
                 for event in loaded.events:
                     self.ledger.record(**vars(event), stage=stage.name, step=step)
                 self._check_ledger(stage, data, step)
-                loss, norm, rates, figures = None, 0.0, {}, {}
+                loss, norm, rates = None, 0.0, {}
+                figures: dict[str, float] = {}
                 if loaded.batch is not None:
                     loss, figures = self._accumulate(loaded.batch, objective, stage, optimiser, trained)
                     norm = optimiser.clip()
@@ -124,6 +125,8 @@ class Trainer:
                         self._stop_not_finite(stage, loaded.batch, progress, loss, norm)
                     rates = optimiser.step(step)
                     figures |= self.model.after_step()
+                    if isinstance(objective, Balanced):
+                        figures |= objective.figures()
                     progress = replace(
                         progress,
                         samples=progress.samples + len(loaded.batch.conversations),
@@ -170,6 +173,8 @@ class Trainer:
             for part in (rows.split(stage.micro_rows) if objective.splittable else [rows])
         ]
         count = sum(objective.count(part) for _, part in micro)
+        if isinstance(objective, Balanced):
+            objective.balance([part for _, part in micro])
         mine = [(taught, self._own(part)) for taught, part in micro] if objective.gathers else distributed.share(micro)
         total = torch.zeros((), dtype=torch.float64, device=self.model.device)
         parts: dict[str, torch.Tensor] = {}
@@ -233,7 +238,10 @@ class Trainer:
         with torch.no_grad():
             for loaded in data.validation:
                 if loaded.batch is not None:
-                    for part in loaded.batch.split(stage.micro_rows) if objective.splittable else [loaded.batch]:
+                    micro = loaded.batch.split(stage.micro_rows) if objective.splittable else [loaded.batch]
+                    if isinstance(objective, Balanced):
+                        objective.balance(micro)
+                    for part in micro:
                         loss = objective(self.model, part)
                         total, count = total + float(loss.total), count + loss.count
                         for name, value in loss.parts.items():

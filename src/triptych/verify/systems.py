@@ -31,6 +31,7 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "flamingo": (PERCEIVER, CROSS_ATTENTION, LLAMA),
     "kosmos-1": (CONNECTOR, KOSMOS),
     "instructblip": (INSTRUCTBLIP_QFORMER, LLAMA),
+    "sam": ("triptych.verify.sam:sam_masks",),
     "clip": ("triptych.verify.clip:clip",),
     "eva-clip": ("triptych.verify.eva:eva01", "triptych.verify.eva:eva02", "triptych.verify.eva:eva02_timm"),
     "siglip": ("triptych.verify.clip:siglip",),

@@ -1,6 +1,6 @@
 """What training minimises."""
 
 from triptych.training.objectives.build import build
-from triptych.training.objectives.objective import Loss, Objective
+from triptych.training.objectives.objective import Balanced, Loss, Objective
 
-__all__ = ["Loss", "Objective", "build"]
+__all__ = ["Balanced", "Loss", "Objective", "build"]

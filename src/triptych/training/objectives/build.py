@@ -8,10 +8,12 @@ from typing import assert_never
 from triptych.training.config import (
     Blip2Losses,
     Contrastive,
+    Detection,
     MaskedImage,
     NextToken,
     ObjectiveConfig,
     PhraseAlignment,
+    Regions,
     Sigmoid,
 )
 from triptych.training.objectives.objective import Objective
@@ -24,6 +26,10 @@ def build(config: ObjectiveConfig, base: Path | None = None) -> Objective:
             from triptych.training.objectives.next_token import NextTokenObjective
 
             return NextTokenObjective()
+        case Regions():
+            from triptych.training.objectives.regions import RegionsObjective
+
+            return RegionsObjective(config)
         case PhraseAlignment():
             from triptych.training.objectives.phrase_alignment import PhraseAlignmentObjective
 
@@ -44,5 +50,9 @@ def build(config: ObjectiveConfig, base: Path | None = None) -> Objective:
             from triptych.training.objectives.blip2 import Blip2Objective
 
             return Blip2Objective(config)
+        case Detection():
+            from triptych.training.objectives.detection import DetectionObjective
+
+            return DetectionObjective(config)
         case _:
             assert_never(config)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -39,4 +39,17 @@ class Objective(Protocol):
 
     def __call__(self, model: Any, batch: Any) -> Loss:
         """The summed loss of a batch."""
+        ...
+
+
+@runtime_checkable
+class Balanced(Protocol):
+    """An objective with several terms, each a mean over something else than the others."""
+
+    def balance(self, parts: Sequence[Any]) -> None:
+        """Told of all parts of a step, on every process, before the first of them is computed."""
+        ...
+
+    def figures(self) -> dict[str, float]:
+        """The terms of the step, by name, for the log."""
         ...

@@ -1,0 +1,121 @@
+"""Loading pictures with boxes: what step k of a detector's training looks at.
+
+    mixture.draw(n) ──► source[i] ──► its picture and what is where ──► features or pixels, boxes, names ──► DetectionBatch
+                            └────────────────┴──► ledger, when one of them refuses
+
+A step's data is a pure function of its number, so resuming needs nothing but that number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from triptych.conversation import Conversation, Frame, Image, Region
+from triptych.data.features import FeatureCache
+from triptych.data.loader import Event, StepData
+from triptych.data.mixture import Mixture
+from triptych.data.pairs import picture_of
+from triptych.data.sources import Source
+from triptych.encoders.preparation import ImagePreparation
+from triptych.errors import DataError
+from triptych.sequence.detection import DetectionBatch
+from triptych.sequence.pack import Document
+from triptych.sequence.plan import Refusal
+
+
+@dataclass(frozen=True)
+class DetectionReader:
+    """Turns draws into pictures with boxes. It is what worker processes run.
+
+    Args:
+        sources: Datasets by name.
+        mixture: Which record comes when.
+        batch_size: Pictures per step.
+        preparation: Makes the encoder's pixels, and says where the picture's own go.
+        prepare: Picture → pixels; raises `DataError`.
+        cache: Features of pictures that were encoded before; None when the encoder has to run in every step.
+    """
+
+    sources: Mapping[str, Source]
+    mixture: Mixture
+    batch_size: int
+    preparation: ImagePreparation
+    prepare: Callable[[Image], Tensor]
+    cache: FeatureCache | None
+
+    def __call__(self, step: int) -> StepData:
+        """The data of a step, a pure function of its number."""
+        rows: list[tuple[Image, Tensor | None, Tensor | None, Tensor, tuple[str, ...], Document]] = []
+        events: list[Event] = []
+        for number in range(step * self.batch_size, (step + 1) * self.batch_size):
+            dataset, index = self.mixture.draw(number)
+            record = str(index)
+            try:
+                conversation = self.sources[dataset][index]
+                record = conversation.id or record
+                picture, regions = picture_of(conversation), regions_of(conversation)
+                boxes = self._boxes(picture, regions)
+                features = self.cache.get(picture.content_hash) if self.cache is not None else None
+                pixels = self.prepare(picture) if features is None else None
+            except DataError as error:
+                events.append(Event(dataset, record, "refused", "unreadable", str(error)))
+                continue
+            except Refusal as refusal:
+                events.append(Event(dataset, record, "refused", refusal.reason, refusal.detail))
+                continue
+            document = Document(len(rows), record, conversation.annotations, (len(rows),), dataset)
+            rows.append((picture, features, pixels, boxes, tuple(r.name for r in regions), document))
+        if not rows:
+            return StepData(None, tuple(events))
+        media, features_, pixels_, boxes_, names, documents = zip(*rows, strict=True)
+        encoded = all(f is not None for f in features_)
+        if not encoded:  # one picture that could not be encoded ahead: all of the step's run live
+            pixels_ = tuple(self.prepare(m) if p is None else p for m, p in zip(media, pixels_, strict=True))
+        batch = DetectionBatch(
+            torch.stack(features_) if encoded else None,
+            None if encoded else torch.stack(pixels_),
+            boxes_,
+            names,
+            media,
+            documents,
+        )
+        return StepData(batch, tuple(events))
+
+    def _boxes(self, picture: Image, regions: list[Region]) -> Tensor:
+        """`[K, 4]` as shares of the square that the encoder sees."""
+        if any(region.frame == Frame(1, 1) for region in regions):
+            frame = Frame(*picture.open().size)
+        else:
+            frame = regions[0].frame
+        move = self.preparation.transform(round(frame.width), round(frame.height))
+        return torch.tensor([move(region).clip().normalised for region in regions]).reshape(-1, 4)
+
+
+def regions_of(conversation: Conversation) -> list[Region]:
+    """Everything that a conversation says is somewhere, each thing with its name.
+
+    Scenes bring all their things as `annotations["scene"]`; other data say it with expressions
+    (`annotations["grounding"]`, `annotations["grounded_caption"]`), or by regions with names in the assistant's messages.
+
+    Raises:
+        Refusal: Nothing is said to be anywhere.
+    """
+    facts = conversation.annotations
+    found: list[Region] = []
+    if "scene" in facts:
+        frame = Frame(*facts["scene"]["size"])
+        found = [Region(tuple(thing["box"]), frame, thing["name"]) for thing in facts["scene"]["objects"]]
+    else:
+        expressions = [*facts.get("grounding", ()), *facts.get("grounded_caption", ())]
+        found = [Region(region.box, region.frame, region.name or e.text) for e in expressions for region in e.regions]
+        if not expressions:
+            parts = [part for message in conversation.messages if message.role == "assistant" for part in message.parts]
+            found = [part for part in parts if isinstance(part, Region) and part.name]
+    found = [region for region in dict.fromkeys(found) if not region.is_degenerate]
+    if not found:
+        raise Refusal("no boxes", f"{conversation.id}: nothing in it has a name and a box")
+    return found

@@ -1,0 +1,91 @@
+"""SAM's weights in the hub's format: names, and where they are read from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from triptych.decoders.masks import MaskDecoder
+from triptych.errors import WeightsError
+from triptych.weights import fetch
+from triptych.weights.names import NameMap
+
+
+def _attention(theirs: str, ours: str) -> dict[str, str]:
+    names = {"q_proj": "query", "k_proj": "key", "v_proj": "value", "out_proj": "output"}
+    return {f"{theirs}.{their}": f"{ours}.{our}" for their, our in names.items()}
+
+
+def _mlp(theirs: str, ours: str) -> dict[str, str]:
+    """Three linear layers; both with a number in their names where there are several such networks."""
+    return {
+        f"{theirs}.proj_in": f"{ours}.layers.0",
+        f"{theirs}.layers.0": f"{ours}.layers.1",
+        f"{theirs}.proj_out": f"{ours}.layers.2",
+    }
+
+
+_BLOCK, _OURS = "mask_decoder.transformer.layers.{}", "transformer.layers.{}"
+
+SAM = NameMap(
+    {
+        "shared_image_embedding.positional_embedding": "positions.directions",
+        "prompt_encoder.no_mask_embed.weight": "no_mask",
+        "mask_decoder.iou_token.weight": "quality_token",
+        "mask_decoder.mask_tokens.weight": "mask_tokens",
+        **_attention(f"{_BLOCK}.self_attn", f"{_OURS}.self_attention"),
+        **_attention(f"{_BLOCK}.cross_attn_token_to_image", f"{_OURS}.to_picture"),
+        **_attention(f"{_BLOCK}.cross_attn_image_to_token", f"{_OURS}.from_picture"),
+        **{f"{_BLOCK}.layer_norm{i}": f"{_OURS}.norm{i}" for i in range(1, 5)},
+        f"{_BLOCK}.mlp.lin1": f"{_OURS}.up",
+        f"{_BLOCK}.mlp.lin2": f"{_OURS}.down",
+        **_attention("mask_decoder.transformer.final_attn_token_to_image", "transformer.last_look"),
+        "mask_decoder.transformer.layer_norm_final_attn": "transformer.norm",
+        "mask_decoder.upscale_conv1": "upscaling.first",
+        "mask_decoder.upscale_layer_norm": "upscaling.norm",
+        "mask_decoder.upscale_conv2": "upscaling.second",
+        **_mlp("mask_decoder.output_hypernetworks_mlps.{}", "mask_heads.{}"),
+        **_mlp("mask_decoder.iou_prediction_head", "quality_head"),
+    },
+    ignored=(
+        "vision_encoder",
+        "prompt_encoder.shared_embedding",  # the same as shared_image_embedding
+        "prompt_encoder.point_embed",
+        "prompt_encoder.not_a_point_embed",
+        "prompt_encoder.mask_embed",
+    ),
+)
+"""`transformers.SamModel` to `MaskDecoder`: its mask decoder, positions, and what stands for "no mask given"."""
+
+READ = ("shared_image_embedding.", "prompt_encoder.no_mask_embed.", "mask_decoder.")
+"""Beginnings of the names that a mask decoder is made of."""
+
+
+def load(decoder: MaskDecoder, uri: str, base: Path | None = None) -> None:
+    """Put the weights of a SAM in place.
+
+    Args:
+        decoder: Changed.
+        uri: `hf:ORG/NAME` or `file:FOLDER`.
+        base: The folder that relative paths start from.
+
+    Raises:
+        WeightsError: They cannot be had, or are no SAM's of this shape.
+    """
+    folder = fetch(uri, base=base)
+    path = folder / "model.safetensors" if folder.is_dir() else folder
+    try:
+        with safe_open(path, framework="pt") as file:
+            state: dict[str, Tensor] = {
+                name: file.get_tensor(name)
+                for name in file.keys()  # noqa: SIM118 - not a dict
+                if name.startswith(READ)
+            }
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{uri}: {path} cannot be read as safetensors ({error})") from error
+    try:
+        decoder.load_state_dict(SAM.ours(state))
+    except RuntimeError as error:
+        raise WeightsError(f"{uri}: not the mask decoder of a SAM of this shape: {error}") from error

@@ -1,0 +1,163 @@
+"""Grounding by calls: the model writes what to look for, the detector looks, the model reads what was found.
+
+picture, expression ─► language model ─► call ─► detector ─► selector ─► regions ─┐
+                              ▲                                                   │ a user's turn
+                              └───────────────────────────────────────────────────┘ ─► answer
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from triptych.conversation import Conversation, Image, Message, assistant, user
+from triptych.conversation.expression import NONE
+from triptych.generate.config import Responder
+from triptych.grounding.calls import Call, Reading, read_calls
+from triptych.grounding.config import CallRegionsConfig
+from triptych.grounding.detectors.detector import Detection, Detector
+from triptych.grounding.grounding import Grounding, Verdict
+from triptych.grounding.unfold import CallRegions
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What came of one question.
+
+    Args:
+        messages: What was said after it: the call, what was found, the answer; the last one holds the regions.
+        found: The regions that are meant, with scores.
+        reading: What the first answer turned out to be.
+    """
+
+    messages: tuple[Message, ...]
+    found: tuple[Detection, ...]
+    reading: Reading
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of the call; `none` for one that was sound and found nothing."""
+        return "none" if self.reading.verdict == "valid" and not self.found else self.reading.verdict
+
+
+class CallGrounder:
+    """A model that calls a detector (`Grounder`).
+
+    Args:
+        responder: The language model with its eyes.
+        detector: Who looks.
+        config: What the recipe says.
+    """
+
+    def __init__(self, responder: Responder, detector: Detector, config: CallRegionsConfig) -> None:
+        self.responder, self.detector, self.config = responder, detector, config
+        self.writer = CallRegions(config)
+
+    def ground(self, image: Image, expression: str) -> Grounding:
+        """See `Grounder.ground`."""
+        return self.ground_many([(image, expression)])[0]
+
+    def ground_many(self, pairs: Sequence[tuple[Image, str]]) -> list[Grounding]:
+        """See `Grounder.ground_many`."""
+        asked = [Conversation((user(image, self.config.prompt.format(expression=e)),)) for image, e in pairs]
+        answers = []
+        for exchange in self.converse(asked):
+            text = "\n".join(self._shown(message) for message in exchange.messages)
+            regions = tuple(detection.region for detection in exchange.found)
+            scores = tuple(detection.score for detection in exchange.found)
+            answers.append(Grounding(regions, scores, text, exchange.verdict))
+        return answers
+
+    def converse(self, conversations: Sequence[Conversation]) -> list[Exchange]:
+        """Answer conversations about pictures, each of which ends with a user's message; calls are carried out.
+
+        Raises:
+            GenerationError: One cannot be answered.
+            DataError: A picture cannot be read.
+        """
+        replies = self.responder.respond(conversations, self.config.generation)
+        readings = [read_calls(reply.text, self.config.name) for reply in replies]
+        pictures = [list(conversation.media)[-1:] for conversation in conversations]
+        found = self._look(pictures, readings)
+        said = [assistant(reply.text) for reply in replies]
+        continued = {
+            i: (
+                said[i],
+                self.writer.results(
+                    [(phrase, [one.region for one in chosen]) for phrase, chosen in found[i]],
+                    conversations[i].messages[-1].text,
+                ),
+            )
+            for i, reading in enumerate(readings)
+            if reading.calls and pictures[i]
+        }
+        answers: dict[int, str] = {}
+        if self.config.answer and continued:
+            again = [conversations[i].then(*messages) for i, messages in continued.items()]
+            last = self.responder.respond(again, self.config.generation)
+            answers = {i: reply.text for i, reply in zip(continued, last, strict=True)}
+        return [
+            self._exchange(said[i], continued.get(i), answers.get(i), found[i], reading)
+            for i, reading in enumerate(readings)
+        ]
+
+    def _exchange(
+        self,
+        said: Message,
+        continued: tuple[Message, Message] | None,
+        answer: str | None,
+        found: Sequence[tuple[str, Sequence[Detection]]],
+        reading: Reading,
+    ) -> Exchange:
+        if continued is None:
+            return Exchange((said,), (), reading)
+        chosen = tuple(one for _, group in found for one in group)
+        if answer is None:
+            return Exchange(continued, chosen, reading)
+        last = read_calls(answer, self.config.name)
+        words = (last.value if answer.lstrip().startswith("{") else answer).strip()
+        if words.strip(" .").lower() == NONE:
+            chosen = ()
+        message = assistant(words, *(one.region for one in chosen))
+        return Exchange((*continued, message), chosen, reading)
+
+    def _look(
+        self, pictures: Sequence[Sequence[Image]], readings: Sequence[Reading]
+    ) -> list[list[tuple[str, list[Detection]]]]:
+        """What each conversation's calls find: phrases with boxes. A picture is looked at once, for all that ask."""
+        wanted: dict[str, tuple[Image, list[str]]] = {}
+        for picture, reading in zip(pictures, readings, strict=True):
+            for image in picture:
+                _, phrases = wanted.setdefault(image.content_hash, (image, []))
+                phrases += [phrase for call in reading.calls for phrase in _asked(call) if phrase not in phrases]
+        detections = self.detector.detect_many([image for image, _ in wanted.values()], [p for _, p in wanted.values()])
+        seen = dict(zip(wanted, detections, strict=True))
+        answers = []
+        for picture, reading in zip(pictures, readings, strict=True):
+            here = seen[picture[0].content_hash] if picture else []
+            answers.append([group for call in reading.calls for group in choose(call, here)])
+        return answers
+
+    def _shown(self, message: Message) -> str:
+        return "".join(part for part in self.writer.write(message.parts, True) if isinstance(part, str))
+
+
+def choose(call: Call, found: Sequence[Detection]) -> list[tuple[str, list[Detection]]]:
+    """The boxes that a call means, by phrase of its caption."""
+    selector = call.selector
+    others = [one for one in found if one.region.name == selector.other] if selector.other else []
+    chosen = []
+    for phrase in call.phrases:
+        own = [one for one in found if one.region.name == phrase]
+        chosen.append((phrase, [_renamed(one, phrase) for one in selector.choose(own, others)]))
+    return chosen
+
+
+def _renamed(detection: Detection, phrase: str) -> Detection:
+    return Detection(replace(detection.region, name=phrase), detection.score)
+
+
+def _asked(call: Call) -> list[str]:
+    """Everything that the detector has to look for."""
+    other = call.selector.other
+    return [*call.phrases, *([other] if other else [])]

@@ -1,0 +1,60 @@
+"""What pointing answers, and who can point; light to import."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
+
+from triptych.conversation import Image, Region
+
+Verdict: TypeAlias = Literal["valid", "repaired", "invalid", "none"]
+"""Of an answer: `valid`: written by the rules; `repaired`: something was wrong, but regions could be told; `invalid`:
+something was meant to be a region and none could be told; `none`: an answer without regions ("none such")."""
+
+
+@dataclass(frozen=True)
+class Grounding:
+    """Where something is.
+
+    Args:
+        regions: In the frame of the picture, with the phrase that each belongs to for a name; none for "none such".
+        scores: One per region, in [0, 1]; higher is surer. 1 where the model gives no score.
+        text: What the model said.
+        verdict: How well it said it.
+    """
+
+    regions: tuple[Region, ...]
+    scores: tuple[float, ...] = ()
+    text: str = ""
+    verdict: Verdict = "valid"
+
+    def __post_init__(self) -> None:
+        if not self.scores:
+            object.__setattr__(self, "scores", (1.0,) * len(self.regions))
+        if len(self.scores) != len(self.regions):
+            raise ValueError(f"{len(self.regions)} regions need as many scores, got {len(self.scores)}")
+
+    @property
+    def best(self) -> Region | None:
+        """The region with the highest score, the first of equal ones; None where there is none."""
+        places = range(len(self.regions))
+        return self.regions[max(places, key=lambda i: (self.scores[i], -i))] if self.regions else None
+
+
+@runtime_checkable
+class Grounder(Protocol):
+    """Whatever finds regions of a picture by an expression: a model that writes them, one that decodes them, a detector."""
+
+    def ground(self, image: Image, expression: str) -> Grounding:
+        """Where in a picture the expression's things are.
+
+        Raises:
+            DataError: The picture cannot be read.
+            GenerationError: It cannot be answered.
+        """
+        ...
+
+    def ground_many(self, pairs: Sequence[tuple[Image, str]]) -> list[Grounding]:
+        """The same of many pictures with an expression each, in order; faster than one by one."""
+        ...

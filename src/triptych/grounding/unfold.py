@@ -1,0 +1,143 @@
+"""Conversations with regions as conversations with calls, to learn from.
+
+    user       Find the cup above the dog.            user       Find the cup above the dog.
+    assistant  cup ▢                          ──►     assistant  {"actions": [… "cup" … "above the dog" …]}
+                                                      user       detector: cup [0.41, 0.08, 0.57, 0.27]
+                                                      assistant  cup
+
+The detector's turn shows the true regions: what is learned is to ask and to go on, not to guess boxes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache
+
+from triptych.conversation import Conversation, Image, Message, Region, assistant, user
+from triptych.conversation.conversation import Part
+from triptych.conversation.expression import NONE, Expression
+from triptych.grounding.calls import Call, read_calls, write_answer, write_calls
+from triptych.grounding.config import CallRegionsConfig
+from triptych.grounding.select import write_call_of
+from triptych.language.regions import Token
+
+THOUGHTS = "I have to find {caption} in the picture, so I call {name}."
+VALUE = "Let me look for {caption}."
+SUMMARY = "\n\nPlease summarize the model outputs and answer my first question: {question}"
+FOUND = "I have read what {name} found."
+HERE = "here"
+
+
+class CallRegions:
+    """Writes conversations with regions as conversations with calls (`RegionWriter` and `Unfolder`).
+
+    Args:
+        config: What the recipe says.
+    """
+
+    tokens: tuple[str, ...] = ()
+
+    def __init__(self, config: CallRegionsConfig) -> None:
+        self.config = config
+
+    def write(self, parts: Sequence[Part], answer: bool) -> list[str | Token | Image]:  # noqa: ARG002 - alike in both
+        """The parts with regions as four decimals in brackets: `[0.41, 0.08, 0.57, 0.27]`."""
+        return [self.numbers(part) if isinstance(part, Region) else part for part in parts]
+
+    def numbers(self, region: Region) -> str:
+        """A box as shares of its picture."""
+        box = (min(1.0, max(0.0, value)) for value in region.normalised)
+        return f"[{', '.join(f'{value:.{self.config.decimals}f}' for value in box)}]"
+
+    def unfold(self, conversation: Conversation) -> Conversation:
+        """The conversation with a call, its result and the answer in place of each answer that asks for regions.
+
+        Which these are is told by `annotations["grounding"]` (an expression for each, in order), else by their regions.
+        What is unfolded already stays so.
+        """
+        expected = list(conversation.annotations.get("grounding", ()))
+        messages: list[Message] = []
+        asked, called = "", False  # the question, and whether it has been answered with a call
+        for message in conversation.messages:
+            if message.role != "assistant":
+                asked = asked if called else message.text
+                messages.append(message)
+                continue
+            if called:  # the answer to what a call found
+                messages.append(assistant(message.text, supervised=message.supervised))
+                called = False
+                continue
+            expression = expected.pop(0) if expected and expected[0].text in asked else None
+            called = bool(read_calls(message.text, self.config.name).calls)
+            if called or (expression is None and not message.regions):
+                messages.append(message)
+            else:
+                messages += self.turns(message, asked, expression)
+        return replace(conversation, messages=tuple(messages))
+
+    def turns(self, message: Message, question: str, expression: Expression | None) -> list[Message]:
+        """An answer with regions as a call, its result, and an answer in words."""
+        if expression is not None:
+            call = self.call_of(expression.text)
+            found = [(call.caption, expression.regions)] if expression.regions else []
+        else:
+            groups = grouped(message.regions)
+            names = {phrase: write_call_of(phrase, singular)[0] for phrase in groups}
+            call = Call(self.config.name, ". ".join(dict.fromkeys(names.values())))
+            found = [(names[phrase], regions) for phrase, regions in groups.items()]
+        words = message.text.strip() or (HERE if found else NONE)
+        written = self.called([call])
+        return [
+            replace(message, parts=(written,)),
+            self.results(found, question),
+            assistant(self.answered(words), supervised=message.supervised),
+        ]
+
+    def call_of(self, expression: str) -> Call:
+        """What is asked of the detector for an expression."""
+        if not self.config.select:
+            return Call(self.config.name, expression.strip(" ."))
+        return Call(self.config.name, *write_call_of(expression, singular))
+
+    def called(self, calls: list[Call]) -> str:
+        """Calls as the model writes them."""
+        about = {"caption": ", ".join(call.caption for call in calls), "name": self.config.name}
+        return write_calls(calls, self.config.style, thoughts=THOUGHTS.format(**about), value=VALUE.format(**about))
+
+    def answered(self, words: str) -> str:
+        """The last answer as the model writes it."""
+        return write_answer(words, self.config.style, FOUND.format(name=self.config.name))
+
+    def results(self, found: Sequence[tuple[str, Sequence[Region]]], question: str) -> Message:
+        """What a detector found, as a user's turn: each phrase with its regions behind it."""
+        full = self.config.style == "full"
+        parts: list[Part] = [f"{self.config.name} output: " if full else f"{self.config.name}: "]
+        shown = [(phrase, regions) for phrase, regions in found if regions]
+        for number, (phrase, regions) in enumerate(shown):
+            parts.append(f"{'; ' if number else ''}{phrase}")
+            for region in regions:
+                parts += [" ", region]
+        if not shown:
+            parts.append(NONE)
+        return user(*parts, *([SUMMARY.format(question=question)] if full else []))
+
+
+def grouped(regions: Sequence[Region]) -> dict[str, tuple[Region, ...]]:
+    """Regions by their phrase."""
+    groups: dict[str, tuple[Region, ...]] = {}
+    for region in regions:
+        groups[region.name] = (*groups.get(region.name, ()), region)
+    return groups
+
+
+def singular(word: str) -> str | None:
+    """The name of several of a thing; None for what is no plural that is known."""
+    return _singulars()(word)
+
+
+@cache
+def _singulars() -> Callable[[str], str | None]:
+    from triptych.scenes.things import all_things
+
+    return ({thing.plural: thing.name for thing in all_things()} | {"things": "thing"}).get

@@ -1,0 +1,100 @@
+"""Rules that choose among boxes: from an expression to a call and, with perfect boxes, back to exactly what was meant."""
+
+from __future__ import annotations
+
+import pytest
+
+from triptych.conversation import Conversation, Frame, Region
+from triptych.errors import WeightsError
+from triptych.grounding.call_grounder import choose
+from triptych.grounding.calls import Call
+from triptych.grounding.detectors.detector import Detection
+from triptych.grounding.select import read_selector, write_call_of
+from triptych.grounding.unfold import singular
+from triptych.scenes.referring import Referring, ReferringConfig
+from triptych.weights import OPENMOJI_FONT, fetch
+
+FRAME = Frame(90, 90)
+
+
+@pytest.fixture(scope="module")
+def font() -> str:
+    try:
+        return str(fetch(OPENMOJI_FONT))
+    except WeightsError as error:
+        pytest.skip(f"the font of the scenes cannot be had: {error}")
+
+
+def perfect(conversation: Conversation) -> list[Detection]:
+    """What a detector finds that makes no mistake: every thing by its name, and as a "thing"."""
+    things = conversation.annotations["scene"]["objects"]
+    frame = Frame(*conversation.annotations["scene"]["size"])
+    return [
+        Detection(Region(tuple(item["box"]), frame, name), 1.0) for item in things for name in (item["name"], "thing")
+    ]
+
+
+@pytest.mark.parametrize("settings", [{"things": 16}, {"things": 200, "objects": (1, 9), "turns": 9}])
+def test_with_perfect_boxes_the_call_of_an_expression_means_exactly_its_regions(
+    font: str, settings: dict[str, object]
+) -> None:
+    kinds = dict.fromkeys(("name", "place", "relation", "order", "all", "none"), 1.0)
+    asked = 0
+    for conversation in Referring(ReferringConfig(count=200, kinds=kinds, font=f"file:{font}", **settings)):  # type: ignore[arg-type]
+        for expression in conversation.annotations["grounding"]:
+            asked += 1
+            call = Call("detector", *write_call_of(expression.text, singular))
+            assert read_selector(call.select) is not None
+            ((_, found),) = choose(call, perfect(conversation))
+            assert {one.region.box for one in found} == {region.box for region in expression.regions}, (
+                expression,
+                call,
+            )
+    assert asked > 300
+
+
+def at(left: float, top: float, name: str = "dog", score: float = 1.0) -> Detection:
+    return Detection(Region((left, top, left + 10, top + 10), FRAME, name), score)
+
+
+def chosen(words: str, found: list[Detection], others: list[Detection] | None = None) -> list[tuple[float, float]]:
+    rule = read_selector(words)
+    assert rule is not None
+    return [one.region.box[:2] for one in rule.choose(found, others or [])]
+
+
+def test_rules_on_three_dogs() -> None:
+    dogs = [at(40, 0, score=0.9), at(70, 70, score=0.8), at(0, 40, score=0.7)]
+    assert chosen("best", dogs) == [(40, 0)]
+    assert chosen("all", dogs) == chosen("", dogs) == chosen("three", dogs) == [(40, 0), (0, 40), (70, 70)]
+    assert chosen("two", dogs) == [(40, 0), (70, 70)]
+    assert chosen("leftmost", dogs) == chosen("first from the left", dogs) == [(0, 40)]
+    assert chosen("lowest", dogs) == chosen("third from the top", dogs) == [(70, 70)]
+    assert chosen("fourth from the left", dogs) == []
+    assert chosen("on the left", dogs) == [(0, 40)]
+    assert chosen("at the bottom right", dogs) == [(70, 70)]
+    assert chosen("in the center", dogs) == []
+    cat = [at(10, 5, "cat")]
+    assert chosen("below the cat", dogs, cat) == [(70, 70)]
+    assert chosen("all below the cat", dogs, cat) == [(0, 40), (70, 70)]
+    assert chosen("above the cat", dogs, cat) == []  # in one row nothing is above anything
+    assert chosen("to the right of the cat", dogs, []) == []
+
+
+@pytest.mark.parametrize("words", ["the nicest", "second", "from the left", "above", "best best", "third from the sky"])
+def test_unknown_rules_are_told_apart(words: str) -> None:
+    assert read_selector(words) is None
+
+
+@pytest.mark.parametrize(
+    ("expression", "call"),
+    [
+        ("The two soccer balls.", ("soccer ball", "two")),
+        ("all things to the left of the cup", ("thing", "all to the left of the cup")),
+        ("a man in a red shirt", ("man in a red shirt", "best")),  # no place: the detector has to know
+        ("woman", ("woman", "best")),
+        ("the two men", ("two men", "best")),  # no plural that is known
+    ],
+)
+def test_calls_of_expressions(expression: str, call: tuple[str, str]) -> None:
+    assert write_call_of(expression, singular) == call
