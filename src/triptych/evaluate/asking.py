@@ -99,6 +99,7 @@ class Asking:
             sample=question.sample,
             image={"dataset": self.dataset, "index": question.shown},
             error=reply if isinstance(reply, str) else None,
+            facts=dict(question.facts),
         )
 
 
