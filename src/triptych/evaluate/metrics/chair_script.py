@@ -15,28 +15,29 @@ import re
 from collections.abc import Iterator
 
 from triptych.evaluate.metrics.chair import COMPOUNDS, synonyms
+from triptych.evaluate.parsers.words import vocabulary
 
 _STRAY = frozenset({"motor bike", "cheesecake", "iphone", "stove top oven"})
 """On the script's list in a form that no caption can have."""
 
 _PAIRS = COMPOUNDS | {"wine glas": "wine glass"}
-_UNINFLECTED = (
+_UNINFLECTED = vocabulary(
     "aircraft antelope bison bream breeches britches carp cattle chassis clippers cod contretemps corps debris diabetes "
     "djinn eland elk flounder gallows georgia graffiti headquarters herpes high-jinks homework innings jackanapes jeans "
     "mackerel measles mews moose mumps news offspring pincers pliers proceedings rabies salmon scissors series shears "
     "species swine swiss trout tuna whiting wildebeest advice bread butter cannabis cheese electricity equipment fruit "
     "furniture garbage gravel happiness information ketchup knowledge love luggage mathematics mayonnaise meat mustard "
     "news progress research rice sand software understanding water"
-).split()
-_IE = (
+)
+_IE = vocabulary(
     "algerie auntie beanie birdie bogie bombie bookie collie cookie cutie doggie eyrie freebie goonie groupie hankie "
     "hippie hoagie hottie indie junkie laddie laramie lingerie meanie nightie oldie ^pie pixie quickie reverie rookie "
     "softie sortie stoolie sweetie techie ^tie toughie valkyrie veggie weenie yuppie zombie"
-).split()
-_S = (
+)
+_S = vocabulary(
     "acropolis aegis alias asbestos bathos bias bus caddis canvas chaos christmas cosmos dais digitalis "
     "epidermis ethos gas glottis ibis lens mantis marquis metropolis pathos pelvis polis rhinoceros sassafras trellis"
-).split()
+)
 _IRREGULAR = {
     "men": "man", "people": "person", "children": "child", "sexes": "sex", "axes": "axe", "moves": "move",
     "teeth": "tooth", "geese": "goose", "feet": "foot", "zoa": "zoon", "atlantes": "atlas", "atlases": "atlas",
