@@ -301,9 +301,14 @@ def _caption(_: TaskFile) -> dict[str, Rule]:
     def tally(records: Sequence[Record]) -> Tally:
         return captions.tally(records)
 
+    return {OURS: Rule(judge, tally)}
+
+
+def java_rule() -> Rule:
+    """Captions as pycocoevalcap scores them, METEOR among the scores; needs it and a Java runtime."""
     from triptych.evaluate.metrics.java import java_tally
 
-    return {OURS: Rule(judge, tally), "pycocoevalcap": Rule(judge, java_tally)}
+    return Rule(lambda record: replace(record, parsed=parse_free(record.answer)), java_tally)
 
 
 def _safety(_: TaskFile) -> dict[str, Rule]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from triptych.conversation import Message, assistant, user
 from triptych.errors import RecipeError
 from triptych.evaluate.benchmarks.config import TaskFile
 from triptych.evaluate.benchmarks.items import LETTERS, Item
@@ -29,13 +30,13 @@ class BenchmarkTask:
         file: The task file.
         items: What its reader found.
         limit: Ask at most this many questions: whole pictures and groups, spread over the dataset.
-        only: Ask just these ids.
+        shots: Solved examples before each question, of pictures that are then not asked about.
 
     Raises:
         RecipeError: The task file names a rule that its metric does not have.
     """
 
-    def __init__(self, file: TaskFile, items: Sequence[Item], limit: int | None = None) -> None:
+    def __init__(self, file: TaskFile, items: Sequence[Item], limit: int | None = None, shots: int = 0) -> None:
         try:
             self.rules = rules_of(file)
         except KeyError as error:
@@ -50,6 +51,8 @@ class BenchmarkTask:
             rotated = [part for item in rotated for part in (item, *_harmless(item))]
         places = {picture: i for i, picture in enumerate(dict.fromkeys(item.picture for item in rotated))}
         questions = [self._question(item, places[item.picture]) for item in rotated]
+        if shots:
+            questions = _with_examples(questions, shots)
         kept = _limited(questions, limit)
         self.reading = Reading(
             kept, {question.sample: question.media for question in questions if question.media}, Counter()
@@ -164,6 +167,24 @@ def _harmless(item: Item) -> Iterator[Item]:
     if item.facts.get("twin"):
         facts = {**item.facts, "harmful": "0"}
         yield replace(item, id=f"{item.id}/harmless", question=str(item.facts["twin"]), facts=facts)
+
+
+def _with_examples(questions: list[Question], shots: int) -> list[Question]:
+    """Every question after the same solved examples, which are of pictures of their own, evenly spread."""
+    usable = [q for q in questions if isinstance(q.truth, str) or q.truth]
+    pictures = list(dict.fromkeys(q.sample for q in usable))
+    if len(pictures) < 2 * shots:
+        raise RecipeError(f"{shots} examples need at least {2 * shots} pictures, and there are {len(pictures)}")
+    chosen = {pictures[i * len(pictures) // shots] for i in range(shots)}
+    examples: dict[int, Question] = {}
+    for question in usable:
+        if question.sample in chosen:
+            examples.setdefault(question.sample, question)
+    turns: tuple[Message, ...] = ()
+    for q in examples.values():
+        said = q.truth if isinstance(q.truth, str) else Counter(q.truth).most_common(1)[0][0]
+        turns += (user(*q.media, q.text), assistant(said))
+    return [replace(question, before=turns) for question in questions if question.sample not in chosen]
 
 
 def _limited(questions: list[Question], limit: int | None) -> list[Question]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
-from triptych.conversation import Conversation, Image, user
+from triptych.conversation import Conversation, Image, Message, user
 from triptych.evaluate.metrics.bootstrap import Tally
 
 Truth = str | list[str]
@@ -27,6 +27,7 @@ class Question:
         sample: Index in the source of the sample that the question belongs to.
         shown: Index of the sample whose picture is shown: another one in the control.
         facts: What scoring needs to know beside the truth: options, groups; plain values that JSON can hold.
+        before: Turns that come first: solved examples.
     """
 
     id: str
@@ -37,11 +38,14 @@ class Question:
     sample: int
     shown: int
     facts: Mapping[str, Any] = field(default_factory=dict)
+    before: tuple[Message, ...] = ()
 
     @property
     def conversation(self) -> Conversation:
         """The question as a conversation of its own: the pictures first, then the text."""
-        return Conversation((user(*self.media, self.text),), id=self.id)
+        options = self.facts.get("options")
+        known = {"options": list(options)} if options else {}
+        return Conversation((*self.before, user(*self.media, self.text)), id=self.id, annotations=known)
 
 
 @dataclass(frozen=True)

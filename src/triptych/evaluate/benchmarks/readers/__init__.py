@@ -13,6 +13,11 @@ from triptych.evaluate.benchmarks.items import Item
 DATA_VARIABLE = "TRIPTYCH_DATA"
 
 
+def data_root() -> Path:
+    """The data folder where none is named: that of the environment variable, or `data`."""
+    return Path(os.environ.get(DATA_VARIABLE, "data"))
+
+
 def read(task: TaskFile, data: Path | None = None) -> list[Item]:
     """The items of a task, in the order of its files.
 
@@ -25,7 +30,7 @@ def read(task: TaskFile, data: Path | None = None) -> list[Item]:
         DataError: The data is not there (the message says what to get and where to put it), or is malformed (file, line or
             record, reason).
     """
-    root = Path(os.environ.get(DATA_VARIABLE, "data")) if data is None else data
+    root = data_root() if data is None else data
     own = root / task.data.folder
     folder = own if own.is_dir() else root
     match task.source:

@@ -109,9 +109,7 @@ def _pope(
     return sorted(items, key=lambda item: order[item.picture])
 
 
-def _captioned(
-    pictures: dict[int, str], captions: dict[int, list[str]], images: Path | None
-) -> list[Item]:
+def _captioned(pictures: dict[int, str], captions: dict[int, list[str]], images: Path | None) -> list[Item]:
     return [
         Item(str(id_), "", captions[id_], (_image(images, name),), picture=str(id_))
         for id_, name in pictures.items()

@@ -62,7 +62,9 @@ def _found(task: TaskFile, source: RecordsSource, folder: Path) -> Iterator[Loca
             if source.join is not None:
                 key = str(record.get(source.join.key))
                 if key not in joined:
-                    raise DataError(f"{where}: {folder / source.join.file} has no record with {source.join.key} = {key}")
+                    raise DataError(
+                        f"{where}: {folder / source.join.file} has no record with {source.join.key} = {key}"
+                    )
                 more |= {**joined[key], "joined": joined[key]}
             yield where, {**more, **record}
 
