@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from triptych.conversation import Message, assistant, user
 from triptych.errors import RecipeError
 from triptych.evaluate.benchmarks.config import TaskFile
 from triptych.evaluate.benchmarks.items import LETTERS, Item
-from triptych.evaluate.benchmarks.rules import OURS, Rule, rule_names, rules_of
+from triptych.evaluate.benchmarks.rules import OURS, Rule, cluster, rule_names, rules_of
 from triptych.evaluate.metrics.bootstrap import Tally
 from triptych.evaluate.metrics.chair import categories
 from triptych.evaluate.tasks.question import Question, Reading, Record
@@ -93,6 +93,8 @@ class BenchmarkTask:
 
 def chance_of(file: TaskFile, rule: Rule, records: Sequence[Record]) -> dict[str, float]:
     """See `BenchmarkTask.chance`."""
+    if file.metric == "judged":
+        return {}  # only the judge knows
     best: dict[str, float] = {}
     for constant in constants(file, records):
         answered = [rule.judge(replace(record, answer=constant, error=None, verdict=None)) for record in records]
@@ -100,11 +102,32 @@ def chance_of(file: TaskFile, rule: Rule, records: Sequence[Record]) -> dict[str
         for name, value in tally.score(tally.sums.sum(axis=0)).items():
             if not np.isnan(value):
                 best[name] = max(best.get(name, -np.inf), float(value))
-    if file.metric in ("choice", "circular"):
-        blind = float(np.mean([1 / max(1, len(record.facts["options"])) for record in records]))
-        best["accuracy"] = max(best.get("accuracy", 0.0), blind)
+    for name, value in _blind(file, records).items():
+        best[name] = max(best.get(name, 0.0), value)
     kept = lambda name: not any(part in name for part in _LESS_IS_BETTER)  # noqa: E731
     return {name: value for name, value in best.items() if kept(name)}
+
+
+def _blind(file: TaskFile, records: Sequence[Record]) -> dict[str, float]:
+    """What a coin, or a die with a side for each option, is expected to score where several answers must be right."""
+
+    def together(key: Callable[[Record], Any]) -> float:
+        return float(np.mean([0.5**size for size in Counter(key(record) for record in records).values()]))
+
+    match file.metric:
+        case "choice" | "circular":
+            options = [max(1, len(record.facts["options"])) for record in records]
+            whole = {"circular_accuracy": float(np.mean([n**-n for n in options]))} if file.metric == "circular" else {}
+            return {"accuracy": float(np.mean([1 / n for n in options]))} | whole
+        case "mme":
+            return {"accuracy_plus": together(cluster)}
+        case "hallusion":
+            return {
+                "q_acc": together(lambda r: (r.facts["group"], r.facts["question"])),
+                "f_acc": together(lambda r: (r.facts["group"], r.facts["figure"])),
+            }
+        case _:
+            return {}
 
 
 _LESS_IS_BETTER = ("chair", "hal", "cog", "attack", "over_refusal", "yes_ratio", "no_ratio", "mentions", "judged")
@@ -131,8 +154,6 @@ def constants(file: TaskFile, records: Sequence[Record]) -> Iterator[str]:
                 yield ", ".join(categories())
         case "caption":
             yield from _central([truth for record in records for truth in record.truth])
-        case "judged":
-            yield "I do not know."
         case _:
             truths = Counter(t for r in records for t in ([r.truth] if isinstance(r.truth, str) else r.truth))
             yield from (truth for truth, _ in truths.most_common(_CONSTANTS))
