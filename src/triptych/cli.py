@@ -61,19 +61,75 @@ def train(
 
 @app.command()
 def evaluate(
-    run: RunArgument,
+    run: Annotated[
+        Optional[str],
+        typer.Argument(
+            help="The folder of a run, hf:NAME-OR-FOLDER (any image-text-to-text checkpoint of transformers), or "
+            "openai:URL#MODEL (any endpoint that speaks OpenAI's protocol).",
+            show_default=False,
+        ),
+    ] = None,
     tasks: Annotated[
-        Optional[str], typer.Option("--tasks", help="Names of tasks in the recipe, by commas; all by default.")
+        Optional[str],
+        typer.Option(
+            "--tasks", help="Tasks of the recipe, benchmarks, or task files, by commas; the recipe's by default."
+        ),
     ] = None,
     limit: Annotated[Optional[int], typer.Option("--limit", help="At most this many questions per task.")] = None,
     restart: Annotated[
         bool, typer.Option("--restart", help="Forget the answers of an evaluation that was stopped.")
     ] = False,
+    list_: Annotated[bool, typer.Option("--list", help="Show the benchmarks, a line each, and stop.")] = False,
+    data: Annotated[
+        Optional[Path],
+        typer.Option("--data", help="The folder with the benchmarks' data; $TRIPTYCH_DATA or data by default."),
+    ] = None,
+    output: Annotated[
+        Optional[Path], typer.Option("--output", "-o", help="Where results go; the run's own folder by default.")
+    ] = None,
+    control: Annotated[bool, typer.Option("--control", help="Ask benchmarks again with other pictures.")] = False,
+    shots: Annotated[
+        int, typer.Option("--shots", min=0, help="Solved examples before each question of a benchmark.")
+    ] = 0,
+    likelihood: Annotated[
+        bool, typer.Option("--likelihood", help="Choice questions by the likelihood of their options.")
+    ] = False,
+    judge: Annotated[
+        Optional[str], typer.Option("--judge", help="openai:URL#MODEL that judges free answers; its words are kept.")
+    ] = None,
+    java: Annotated[
+        bool, typer.Option("--java", help="Captions by pycocoevalcap, too: METEOR, Stanford's tokens.")
+    ] = False,
 ) -> None:
-    """Ask a trained run the questions of its recipe's tasks; write `results.json`, every answer, and the report."""
-    from triptych.terminal.evaluate import evaluate_run
+    """Ask a model the questions of its recipe's tasks or of benchmarks; write `results.json`, every answer, and the report.
 
-    evaluate_run(run, tasks.split(",") if tasks else None, limit, restart)
+    An evaluation that is stopped goes on where it stood. `triptych evaluate --list` shows the benchmarks.
+    """
+    if list_:
+        from triptych.terminal.benchmarks import show_benchmarks
+
+        show_benchmarks(data)
+        return
+    if run is None:
+        raise typer.BadParameter("name a run, hf:… or openai:…", param_hint="RUN")
+    from triptych.terminal.benchmarks import Asked, evaluate_any
+
+    names = [name.strip() for name in tasks.split(",")] if tasks else None
+    evaluate_any(run, names, Asked(limit, restart, data, output, control, shots, likelihood, judge, java))
+
+
+@app.command()
+def leaderboard(
+    runs: Annotated[list[Path], typer.Argument(help="Folders with results.", show_default=False)],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", help="The folder for leaderboard.html, .md and the pages of disagreements."),
+    ] = Path("leaderboard"),
+) -> None:
+    """Rank models by benchmark: intervals, cost, what was unparsed, and where two models disagree, with the pictures."""
+    from triptych.report.leaderboard import write_leaderboard
+
+    typer.echo(write_leaderboard(runs, output))
 
 
 @app.command()

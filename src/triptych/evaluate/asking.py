@@ -47,7 +47,7 @@ class Asking:
         check_belonging(done, questions, path)
         file = RecordFile(path)
         failed = 0
-        with _Progress(title, len(questions), self.progress) as advance:
+        with progress_bar(title, len(questions), self.progress) as advance:
             size = self.settings.batch_size
             for start in range(0, len(questions), size):
                 # Questions about one picture are side by side: a responder may read the picture once for all of them.
@@ -99,6 +99,7 @@ class Asking:
             sample=question.sample,
             image={"dataset": self.dataset, "index": question.shown},
             error=reply if isinstance(reply, str) else None,
+            facts=dict(question.facts),
         )
 
 
@@ -126,8 +127,8 @@ def control_questions(
     return [replace(q, shown=other[q.sample], media=media[other[q.sample]]) for q in questions]
 
 
-class _Progress:
-    """A progress bar, or none."""
+class progress_bar:
+    """A progress bar on standard error, or none: `with progress_bar("title", 100, True) as advance: advance(1)`."""
 
     def __init__(self, title: str, total: int, shown: bool) -> None:
         from rich.console import Console

@@ -146,9 +146,13 @@ def tally_of(result: TaskResult, records: Sequence[Record]) -> Tally:
             return captions.tally(records)
         case "episodes":
             return episodes.tally(records)
+        case "benchmark":
+            from triptych.evaluate.benchmarks.run import tally_again
+
+            return tally_again(result, records)
         case kind:
             raise EvaluationError(
-                f"results of a task of kind {kind!r} cannot be compared; this version knows scenes, captions, episodes"
+                f"results of a task of kind {kind!r} cannot be compared; this version knows scenes, captions, episodes, benchmark"
             )
 
 

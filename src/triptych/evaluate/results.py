@@ -48,12 +48,21 @@ class Baseline(_Read):
     difference: dict[str, Interval]
 
 
+class RuleResult(_Read):
+    """The same answers as another rule reads and scores them; `official` marks the benchmark's own."""
+
+    metrics: dict[str, Interval]
+    unparsed: Unparsed
+    official: bool = False
+
+
 class TaskResult(_Read):
     """What one task found.
 
     Scores are in [0, 1] (CIDEr-D in its natural scale, 0 to 10). `control` holds the same scores for the same questions
     about another picture; `chance` what the best constant answer scores; `failed` the questions that could not be
-    asked, by reason (they count as unparsed).
+    asked, by reason (they count as unparsed). `rules` holds what official scripts make of the same answers; `facts`
+    where a benchmark comes from, hashes of its prompt and dataset, and which pictures were seen in training.
     """
 
     kind: str
@@ -72,6 +81,8 @@ class TaskResult(_Read):
     baselines: dict[str, Baseline] = {}
     failed: dict[str, int] = {}
     fingerprint: str = ""
+    rules: dict[str, RuleResult] = {}
+    facts: dict[str, Any] = {}
 
 
 class Results(_Read):

@@ -148,6 +148,18 @@ def score_table(name: str, result: TaskResult) -> Table:
             f"{control.value:.3f}" if control else "",
             f"{chance:.3f}" if chance is not None else "",
         )
+    for rule, read in result.rules.items():
+        if rule == "triptych":
+            continue
+        for metric, interval in read.metrics.items():
+            ours = result.metrics.get(metric)
+            if ours is None or ours.value != interval.value or ours.n != interval.n:
+                mark = " (official)" if read.official else ""
+                table.add_row(
+                    f"[dim]{metric}, rule {rule}{mark}[/]",
+                    f"{interval.value:.3f}",
+                    f"{interval.low:.3f} – {interval.high:.3f}",
+                )
     for baseline, measured in result.baselines.items():
         for metric, interval in measured.metrics.items():
             table.add_row(

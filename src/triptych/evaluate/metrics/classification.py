@@ -15,6 +15,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from triptych.evaluate.metrics.tallies import ratio
+
+__all__ = ["COLUMNS", "detection_counts", "detection_scores", "ratio"]
+
 COLUMNS = 6
 """True yes, false yes, true no, false no, unparsed where the truth is yes, unparsed where it is no."""
 
@@ -46,8 +50,3 @@ def detection_scores(counts: NDArray[np.float64]) -> dict[str, NDArray[np.float6
         "f1": np.where(asked > 0, ratio(2 * true_yes, claimed + positive, empty=0.0), np.nan),
         "yes_ratio": ratio(claimed, asked),
     }
-
-
-def ratio(part: NDArray[np.float64], whole: NDArray[np.float64], empty: float = np.nan) -> NDArray[np.float64]:
-    """`part / whole` elementwise, `empty` where `whole` is zero."""
-    return np.divide(part, whole, out=np.full(np.shape(whole), empty, dtype=np.float64), where=np.asarray(whole) > 0)

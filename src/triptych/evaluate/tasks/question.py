@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
-from triptych.conversation import Conversation, Image, user
+from triptych.conversation import Conversation, Image, Message, user
 from triptych.evaluate.metrics.bootstrap import Tally
 
 Truth = str | list[str]
@@ -26,6 +26,8 @@ class Question:
         media: The pictures shown, first in the message.
         sample: Index in the source of the sample that the question belongs to.
         shown: Index of the sample whose picture is shown: another one in the control.
+        facts: What scoring needs to know beside the truth: options, groups; plain values that JSON can hold.
+        before: Turns that come first: solved examples.
     """
 
     id: str
@@ -35,11 +37,15 @@ class Question:
     media: tuple[Image, ...]
     sample: int
     shown: int
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    before: tuple[Message, ...] = ()
 
     @property
     def conversation(self) -> Conversation:
         """The question as a conversation of its own: the pictures first, then the text."""
-        return Conversation((user(*self.media, self.text),), id=self.id)
+        options = self.facts.get("options")
+        known = {"options": list(options)} if options else {}
+        return Conversation((*self.before, user(*self.media, self.text)), id=self.id, annotations=known)
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,8 @@ class Record:
         correct: Whether (or, for captions, how well) it was answered.
         finish: `stop`, `length`, or `failed` with the reason in `error`.
         seconds: This answer's share of the time its batch took.
+        facts: Those of the question.
+        verdict: What a judge said of the answer, word for word.
     """
 
     id: str
@@ -69,13 +77,13 @@ class Record:
     parsed: str | None = None
     correct: bool | float = False
     error: str | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    verdict: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; `error` only where there is one."""
+        """Plain values; `error`, `facts` and `verdict` only where there are some."""
         values = asdict(self)
-        if self.error is None:
-            del values["error"]
-        return values
+        return {k: v for k, v in values.items() if k not in ("error", "facts", "verdict") or v}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,148 @@
+"""What a task file says: where the questions come from, how they are asked, read and scored."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from triptych.config import Config
+from triptych.generate.config import GenerationSettings
+
+Metric = Literal[
+    "vqa", "yes_no", "mme", "hallusion", "amber", "chair", "choice", "circular", "anls", "relaxed", "exact", "caption",
+    "safety", "judged", "boxes", "retrieval", "images",
+]  # fmt: skip
+"""How answers are scored; see `triptych.evaluate.benchmarks.rules`."""
+
+
+class Join(Config):
+    """A second file whose records carry on those of the first."""
+
+    file: str
+    list: str = Field("", description="dotted path to the list of records in the file; empty: the file itself")
+    key: str = Field(description="the key that both records have")
+
+
+class RecordsSource(Config):
+    """Records of a JSON, JSON-lines, TSV or CSV file, or of a hub dataset, with templates over their keys.
+
+    A template such as `val2014/COCO_val2014_{image_id:012d}.jpg` takes values of the record; `{key}` is the record's key
+    where records are the values of an object, `{n}` its number. A path such as `answers.*.answer` takes them apart.
+    """
+
+    kind: Literal["records"] = "records"
+    file: str = Field(description="below the task's folder; `*` matches several files")
+    list: str = Field("", description="dotted path to the records in the file; empty: the file itself")
+    join: Join | None = None
+    where: dict[str, tuple[str, ...]] = Field(default_factory=dict, description="template → values that are kept")
+    each: str = Field("", description="dotted path to a list in the record; each of its items becomes a record")
+    id: str = "{n}"
+    question: str = "{question}"
+    images: tuple[str, ...] = Field((), description="templates of the pictures' paths; empty ones are left out")
+    image_base64: str | None = Field(None, description="the key that holds the picture itself, in base64")
+    truth: str | None = Field(None, description="template of the true answer")
+    truths: str | None = Field(None, description="path to several true answers")
+    truth_as: Literal["text", "letter", "index"] = Field("text", description="what `truth` is, in choice questions")
+    options: str | tuple[str, ...] = Field((), description="path to the options, or their templates; empty ones go")
+    type: str = Field("", description="template of the kind of question; scores are given per kind")
+    facts: dict[str, str] = Field(
+        default_factory=dict, description="what scoring needs beside: name → template or path"
+    )
+    flags: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="facts that are 1 where one of these paths holds something, else 0"
+    )
+    unique: bool = Field(False, description="of records with one id, keep the first")
+    hub: dict[str, str] = Field(
+        default_factory=dict, description="`path`, `name`, `split` of a hub dataset; `image`: its key"
+    )
+
+
+class CocoSource(Config):
+    """Pictures with COCO annotations: captions to write, or questions generated about what is in them."""
+
+    kind: Literal["coco_captions", "coco_pope", "coco_chair"]
+    instances: tuple[str, ...] = Field((), description="annotation files with boxes, the first that is there is taken")
+    captions: tuple[str, ...] = Field(
+        (), description="annotation files with captions, the first that is there is taken"
+    )
+    images: tuple[str, ...] = Field(description="folders of pictures, the first that is there is taken")
+    ids: str | None = Field(None, description="a file with the ids of the pictures that count, one a line")
+    split: str | None = Field(None, description="of Karpathy's `dataset_*.json`: the split that counts")
+    objects: int = Field(3, ge=1, description="POPE: things asked about per picture, as many again that are not there")
+    pictures: int = Field(500, ge=1, description="POPE: at most this many pictures")
+    seed: int = 0
+
+
+class FolderSource(Config):
+    """MME as released: a folder per subtask with pictures and, of the same name, a text file with two questions."""
+
+    kind: Literal["mme_folders"] = "mme_folders"
+    folder: str = "."
+
+
+class AmberSource(Config):
+    """AMBER as released: queries and annotations by id, association lists."""
+
+    kind: Literal["amber"] = "amber"
+    queries: str = "query/query_all.json"
+    annotations: str = "annotations.json"
+    relations: str = "relation.json"
+    harmless: str = "safe_words.txt"
+    images: str = "image"
+    part: Literal["generative", "discriminative"] = "discriminative"
+
+
+Source = Annotated[RecordsSource | CocoSource | FolderSource | AmberSource, Field(discriminator="kind")]
+
+
+class Data(Config):
+    """What to get, and where to put it."""
+
+    folder: str = Field(description="the folder below the data folder")
+    get: str = Field(description="what to download, and from where")
+    put: tuple[str, ...] = Field(description="the files that must be there, below the folder")
+    licence: str = ""
+
+
+class Judge(Config):
+    """How a judge model is asked about an answer, and how its words become a score."""
+
+    prompt: str = Field(description="template with {question}, {truth}, {answer} and the facts' names")
+    read: Literal["number", "rating", "safe", "pair", "correct"] = Field("number", description="what the verdict says")
+    scale: float = Field(1.0, gt=0, description="the best score that the judge can give")
+    model: str = Field("", description="the judge of the published figures")
+
+
+class TaskFile(Config):
+    """One benchmark."""
+
+    name: str
+    title: str
+    about: str = ""
+    paper: str
+    script: str = Field("", description="the official scoring script")
+    data: Data
+    source: Source
+    prompt: str = Field("{question}", description="template with {question} and, for choices, {options}")
+    metric: Metric
+    rules: tuple[str, ...] = Field(min_length=1, description="how answers are read and scored; the first is ours")
+    official: str | None = Field(None, description="which of the rules is the official one")
+    headline: str = Field(description="the score that counts")
+    answer: Literal["generate", "likelihood", "either"] = "generate"
+    box_unit: Literal["fraction", "thousandth", "pixel"] = "fraction"
+    judge: Judge | None = None
+    generation: GenerationSettings = GenerationSettings(max_new_tokens=16)
+
+    @model_validator(mode="after")
+    def _official_is_a_rule(self) -> TaskFile:
+        if self.official is not None and self.official not in self.rules:
+            raise ValueError(f"`official: {self.official}` is none of the rules {', '.join(self.rules)}")
+        if self.metric == "judged" and self.judge is None:
+            raise ValueError("`metric: judged` needs `judge`")
+        return self
+
+    @property
+    def parsed(self) -> dict[str, Any]:
+        """The file's content, for the hash of the prompt and settings."""
+        return self.model_dump(mode="json")

@@ -1,0 +1,169 @@
+"""From COCO annotations: captions to write, POPE's three kinds of questions, and CHAIR's things in pictures.
+
+POPE (Y. Li et al., "Evaluating object hallucination in large vision-language models", EMNLP 2023): pictures with more than
+three annotated things; of each, three that are there and three that are not, drawn at random, by how many pictures show
+them (popular), or by how often they are seen together with what was just asked (adversarial).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from triptych.conversation import Image
+from triptych.data.files import inside, parse_json, read_text
+from triptych.errors import DataError
+from triptych.evaluate.benchmarks.config import CocoSource, TaskFile
+from triptych.evaluate.benchmarks.items import Item
+from triptych.evaluate.metrics.chair import chair_words, synonyms
+
+SPLITS = ("random", "popular", "adversarial")
+
+
+def read_coco(task: TaskFile, source: CocoSource, folder: Path) -> list[Item]:
+    """The items of a task whose source is COCO annotations.
+
+    Raises:
+        DataError: A file is not there or malformed.
+    """
+    files = {kind: _first(task, folder, getattr(source, kind)) for kind in ("instances", "captions", "images")}
+    if files["captions"] is not None and source.split is not None:
+        return _captioned(*_karpathy(source, files["captions"]), files["images"])
+    content = {kind: _json(path) for kind, path in files.items() if path is not None and kind != "images"}
+    pictures = _pictures(source, content.values(), folder)
+    captions: dict[int, list[str]] = defaultdict(list)
+    for annotation in content.get("captions", {}).get("annotations", ()):
+        captions[annotation["image_id"]].append(str(annotation["caption"]).strip())
+    if source.kind == "coco_captions":
+        return _captioned(pictures, captions, files["images"])
+    things = _things(content["instances"])
+    if source.kind == "coco_pope":
+        return _pope(source, pictures, things, files["images"])
+    items = []
+    for id_, name in pictures.items():
+        there = set(things.get(id_, ())) | {category for text in captions[id_] for _, category in chair_words(text)}
+        truth = sorted(there)
+        items.append(Item(str(id_), "", truth, (_image(files["images"], name),), facts={"captions": captions[id_]},
+                          picture=str(id_)))  # fmt: skip
+    return items
+
+
+def pope_questions(
+    things: dict[Any, Sequence[str]], split: str, objects: int, pictures: int, seed: int
+) -> list[tuple[Any, str, bool]]:
+    """POPE's questions: picture, thing, whether it is there; a thing that is there and one that is not in turn.
+
+    Args:
+        things: What is annotated in each picture, each thing once.
+        split: One of `SPLITS`.
+        objects: Pairs of questions a picture; only pictures with more things than that are asked about.
+        pictures: At most this many.
+        seed: Of the draws.
+    """
+    generator = np.random.default_rng(seed)
+    often = Counter(thing for there in things.values() for thing in there)
+    together: dict[str, Counter[str]] = defaultdict(Counter)
+    for there in things.values():
+        for thing in there:
+            together[thing].update(other for other in there if other != thing)
+    known = sorted(often)
+    rich = [picture for picture, there in things.items() if len(there) > objects and len(known) >= len(there) + objects]
+    chosen = rich if len(rich) <= pictures else [rich[i] for i in sorted(generator.permutation(len(rich))[:pictures])]
+    questions: list[tuple[Any, str, bool]] = []
+    for picture in chosen:
+        there = list(things[picture])
+        asked: list[str] = []
+        for i in generator.permutation(len(there))[:objects]:
+            thing = there[int(i)]
+            drawn = [known[int(j)] for j in generator.permutation(len(known))]
+            ranked = {
+                "random": drawn,
+                "popular": [name for name, _ in often.most_common()],
+                "adversarial": [*(name for name, _ in together[thing].most_common()), *drawn],
+            }[split]
+            other = next(name for name in ranked if name not in there and name not in asked)
+            asked += [thing, other]
+            questions += [(picture, thing, True), (picture, other, False)]
+    return questions
+
+
+def _pope(
+    source: CocoSource, pictures: dict[int, str], things: dict[int, list[str]], images: Path | None
+) -> list[Item]:
+    annotated = {id_: things[id_] for id_ in pictures if things.get(id_)}
+    items = []
+    for split in SPLITS:
+        for n, (id_, thing, there) in enumerate(
+            pope_questions(annotated, split, source.objects, source.pictures, source.seed)
+        ):
+            article = "an" if thing[0] in "aeiou" else "a"
+            question = f"Is there {article} {thing} in the image?"
+            image = _image(images, pictures[id_])
+            items.append(Item(f"{split}/{n}", question, "yes" if there else "no", (image,), split, picture=str(id_)))
+    # Questions about one picture side by side: a responder reads it once for all of them.
+    order = {id_: place for place, id_ in enumerate(dict.fromkeys(item.picture for item in items))}
+    return sorted(items, key=lambda item: order[item.picture])
+
+
+def _captioned(pictures: dict[int, str], captions: dict[int, list[str]], images: Path | None) -> list[Item]:
+    return [
+        Item(str(id_), "", captions[id_], (_image(images, name),), picture=str(id_))
+        for id_, name in pictures.items()
+        if captions.get(id_)
+    ]
+
+
+def _things(instances: Any) -> dict[int, list[str]]:
+    """The names of the categories annotated in each picture, each once, in order; synonyms as CHAIR names them."""
+    names = {category["id"]: str(category["name"]) for category in instances["categories"]}
+    found: dict[int, dict[str, None]] = defaultdict(dict)
+    for annotation in instances["annotations"]:
+        name = names[annotation["category_id"]]
+        found[annotation["image_id"]][synonyms().get(name, name)] = None
+    return {id_: list(things) for id_, things in found.items()}
+
+
+def _pictures(source: CocoSource, contents: Iterable[Any], folder: Path) -> dict[int, str]:
+    wanted = None
+    if source.ids is not None and (folder / source.ids).is_file():
+        wanted = {int(line) for line in read_text(folder / source.ids).split()}
+    pictures = {image["id"]: str(image["file_name"]) for content in contents for image in content["images"]}
+    return {id_: name for id_, name in pictures.items() if wanted is None or id_ in wanted}
+
+
+def _karpathy(source: CocoSource, path: Path) -> tuple[dict[int, str], dict[int, list[str]]]:
+    """Pictures and captions of a split of `dataset_coco.json` or `dataset_flickr30k.json`."""
+    pictures, captions = {}, {}
+    for image in _json(path)["images"]:
+        if image["split"] == source.split:
+            id_ = int(image.get("cocoid", image["imgid"]))
+            pictures[id_] = "/".join(filter(None, (image.get("filepath"), image["filename"])))
+            captions[id_] = [str(sentence["raw"]).strip() for sentence in image["sentences"]]
+    return pictures, captions
+
+
+def _json(path: Path) -> Any:
+    content = parse_json(read_text(path), path)
+    if not isinstance(content, dict) or "images" not in content:
+        raise DataError(f"{path}: expected an object with `images`, as COCO's annotation files are")
+    return content
+
+
+def _first(task: TaskFile, folder: Path, names: Sequence[str]) -> Path | None:
+    from triptych.evaluate.benchmarks.readers import absent
+
+    if not names:
+        return None
+    found = next((folder / name for name in names if (folder / name).exists()), None)
+    if found is None:
+        raise absent(task, folder, " or ".join(names))
+    return found
+
+
+def _image(images: Path | None, name: str) -> Image:
+    assert images is not None
+    return Image(inside(images, name if (images / name).exists() else Path(name).name))

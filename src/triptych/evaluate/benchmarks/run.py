@@ -1,0 +1,228 @@
+"""Running a benchmark: ask (or go on asking), read the answers by every rule, score, and say what the result rests on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from triptych.errors import EvaluationError
+from triptych.evaluate.asking import Asking, control_questions
+from triptych.evaluate.benchmarks import catalogue
+from triptych.evaluate.benchmarks.config import TaskFile
+from triptych.evaluate.benchmarks.judge import ask_judge
+from triptych.evaluate.benchmarks.readers import read
+from triptych.evaluate.benchmarks.rules import OURS, rules_of
+from triptych.evaluate.benchmarks.task import BenchmarkTask, facts_of
+from triptych.evaluate.metrics.bootstrap import Tally, intervals
+from triptych.evaluate.metrics.java import available
+from triptych.evaluate.records import check_settings, write_records
+from triptych.evaluate.results import Interval, RuleResult, TaskResult, Unparsed
+from triptych.evaluate.tasks.question import Record
+
+if TYPE_CHECKING:
+    from triptych.generate.config import GenerationSettings, Responder
+
+_SAME_QUESTION = ("caption", "chair")
+"""Every picture is asked the same, so what would be said of another picture has been said already."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a benchmark is run.
+
+    Args:
+        data: The data folder.
+        limit: At most this many questions, whole groups and pictures, spread over the dataset.
+        control: Ask everything again with another picture.
+        shots: Solved examples before each question, from pictures that are then not asked about.
+        likelihood: Choice questions by the likelihood of their options instead of by what is written.
+        java: Caption scores by pycocoevalcap's Java programs, too, where they are at hand.
+        judge: Answers of judge models come from here.
+        fresh: Forget earlier answers.
+        progress: Show a bar.
+        seen: Hashes of the pictures that the model was trained with, and where each was seen.
+    """
+
+    data: Path | None = None
+    limit: int | None = None
+    control: bool = False
+    shots: int = 0
+    likelihood: bool = False
+    java: bool = False
+    judge: Responder | None = None
+    fresh: bool = False
+    progress: bool = True
+    seen: Mapping[str, str] | None = None
+    seed: int = 0
+    failed_share: float = 0.05
+
+
+def run_benchmark(
+    file: TaskFile, responder: Responder, output: Path, fingerprint: str, options: Options | None = None
+) -> TaskResult:
+    """Ask a benchmark's questions; records go to `output/evaluation/NAME.jsonl`, and an interrupted run goes on there.
+
+    Args:
+        file: The task.
+        responder: Who answers.
+        output: The run folder.
+        fingerprint: Of the model; answers of another are never taken for its own.
+        options: How.
+
+    Raises:
+        DataError: The data is not there or malformed.
+        EvaluationError: There are records made with other settings, or too many questions cannot be asked.
+    """
+    options = options or Options()
+    task = BenchmarkTask(file, read(file, options.data), options.limit, options.shots)
+    generation = file.generation
+    if options.likelihood:
+        if file.answer == "generate":
+            raise EvaluationError(
+                f"{file.name}: is answered in writing; only choice questions are answered by likelihood"
+            )
+        responder = by_likelihood(responder)
+    folder = output / "evaluation"
+    path, control_path = folder / f"{file.name}.jsonl", folder / f"{file.name}.control.jsonl"
+    if options.fresh:
+        for old in (path, control_path, folder / f"{file.name}.settings.json"):
+            old.unlink(missing_ok=True)
+    check_settings(folder / f"{file.name}.settings.json", _settings(file, task, options, fingerprint))
+
+    asking = Asking(responder, generation, file.name, options.failed_share, options.progress)
+    records = task.judge(asking.ask(task.reading.questions, path, file.name))
+    if file.judge is not None and options.judge is not None:
+        judged = ask_judge(file, records, options.judge, lambda done: write_records(path, done), options.progress)
+        records = task.judge(judged)
+    write_records(path, records)
+    control = _control(task, asking, records, control_path, options)
+    ruled = _ruled(task, records, options)
+    seconds = sum(record.seconds for record in records)
+    facts: dict[str, Any] = {
+        **facts_of(task),
+        "task": file.name,
+        "settings_sha256": _settings_hash(generation, options),
+    }
+    facts |= {"shots": options.shots, "answered_by": "likelihood" if options.likelihood else "generation"}
+    if file.judge is not None:
+        facts["judged"] = sum(record.verdict is not None for record in records)
+    if options.seen is not None:
+        facts["contamination"] = contamination(task, options.seen)
+    return TaskResult(
+        kind="benchmark",
+        dataset=file.name,
+        samples=len({record.sample for record in records}),
+        questions=len(records),
+        prompt=file.prompt,
+        parser=task.parsers,
+        generation=generation.model_dump(),
+        seconds=seconds,
+        questions_per_second=len(records) / seconds if seconds > 0 else 0.0,
+        metrics=ruled[OURS].metrics,
+        control=control,
+        unparsed=ruled[OURS].unparsed,
+        chance=task.chance(records),
+        failed=dict(Counter(record.error for record in records if record.error is not None)),
+        fingerprint=fingerprint,
+        rules=ruled,
+        facts=facts,
+    )
+
+
+def by_likelihood(responder: Responder) -> Responder:
+    """A responder that takes the likeliest option, of a model that knows how likely its words are."""
+    maker = getattr(responder, "by_likelihood", None)
+    if maker is None:
+        raise EvaluationError("this model does not tell how likely an answer is, so it can only be asked to write one")
+    made: Responder = maker()
+    return made
+
+
+def tally_again(result: TaskResult, records: Sequence[Record]) -> Tally:
+    """What the scores of a benchmark's records are made of, from what its result says of it."""
+    rule = rules_of(catalogue.load(result.facts["task"]))[OURS]
+    return rule.tally([rule.judge(record) for record in records])
+
+
+def contamination(task: BenchmarkTask, seen: Mapping[str, str]) -> dict[str, Any]:
+    """Which pictures of a benchmark were seen in training: how many of how many, and the first few with where."""
+    pictures = {medium.content_hash: str(medium) for question in task.reading.questions for medium in question.media}
+    shared = {name: seen[hash_] for hash_, name in pictures.items() if hash_ in seen}
+    names = [f"{Path(name).name} is in {where}" for name, where in list(shared.items())[:5]]
+    return {"pictures": len(pictures), "seen_in_training": len(shared), "examples": names}
+
+
+def _control(
+    task: BenchmarkTask, asking: Asking, records: Sequence[Record], path: Path, options: Options
+) -> dict[str, Interval]:
+    same = task.file.metric in _SAME_QUESTION
+    shown = [question for question in task.reading.questions if question.media]
+    if (
+        not (same or options.control)
+        or len({question.sample for question in shown}) < 2
+        or task.file.metric == "judged"
+    ):
+        return {}
+    shuffled = control_questions(shown, task.reading.media, options.seed)
+    if same:
+        said = {record.sample: record for record in records}
+        shuffled = [question for question in shuffled if question.shown in said]
+        truths = {record.id: record for record in records}
+        control = [
+            replace(truths[question.id], answer=said[question.shown].answer, error=said[question.shown].error)
+            for question in shuffled
+        ]
+    else:
+        control = asking.ask(shuffled, path, f"{task.file.name}, control")
+    control = task.judge(control)
+    write_records(path, control)
+    return intervals(task.tally(control), seed=options.seed)
+
+
+def _ruled(task: BenchmarkTask, records: Sequence[Record], options: Options) -> dict[str, RuleResult]:
+    names = list(task.rules)
+    found = {}
+    rules = dict(task.rules)
+    if task.file.metric == "caption" and options.java and available():
+        from triptych.evaluate.benchmarks.rules import java_rule
+
+        rules["pycocoevalcap"] = java_rule()
+        names.append("pycocoevalcap")
+    for name in names:
+        judged = [rules[name].judge(record) for record in records]
+        found[name] = RuleResult(
+            metrics=intervals(rules[name].tally(judged), seed=options.seed),
+            unparsed=unparsed_of(judged),
+            official=name == task.file.official,
+        )
+    return found
+
+
+def unparsed_of(records: Sequence[Record]) -> Unparsed:
+    """How many answers say nothing that can be read, and their share per kind."""
+    asked = Counter(record.kind for record in records)
+    unparsed = Counter(record.kind for record in records if record.parsed is None)
+    by_kind = {kind: unparsed[kind] / asked[kind] for kind in asked}
+    return Unparsed(count=unparsed.total(), share=unparsed.total() / max(1, len(records)), by_kind=by_kind)
+
+
+def _settings(file: TaskFile, task: BenchmarkTask, options: Options, fingerprint: str) -> dict[str, Any]:
+    generation = file.generation.model_dump(exclude={"batch_size"})
+    return {
+        "task": file.name,
+        "prompt": file.prompt,
+        "generation": generation,
+        "dataset": task.dataset,
+        "shots": options.shots,
+        "likelihood": options.likelihood,
+        "fingerprint": fingerprint,
+    }
+
+
+def _settings_hash(generation: GenerationSettings, options: Options) -> str:
+    text = f"{generation.model_dump_json(exclude={'batch_size'})} {options.shots} {options.likelihood}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

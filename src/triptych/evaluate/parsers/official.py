@@ -1,0 +1,105 @@
+"""How official scripts read answers, slips included, so that their numbers can be shown beside ours.
+
+Each function says what it does that a reader would not expect. None of them knows "unparsed" unless it says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+Choices = Mapping[str, str]
+"""Option letters in order → the texts of the options."""
+
+
+def pope_script(text: str) -> str:
+    """POPE's `evaluate.py`: "no" if the first sentence has the word No, no or not, else "yes".
+
+    Whatever denies nothing is a "yes": an empty answer, a caption, "NO", "No:" or "Nope".
+    """
+    words = text.split(".")[0].replace(",", "").split(" ")
+    return "no" if "No" in words or "not" in words or "no" in words else "yes"
+
+
+def exact_yes_no(text: str) -> str:
+    """lmms-eval's POPE: the answer in lower case without white space around it; "yes." is neither yes nor no."""
+    return text.lower().strip()
+
+
+def prefix_yes_no(text: str) -> str:
+    """MME in Otter and lmms-eval: yes or no among the first four characters, else "other"; "Know" is a "no"."""
+    said = text.lower().strip().replace(".", "")
+    if said in ("y", "n"):
+        return {"y": "yes", "n": "no"}[said]
+    if len(said) == 1:
+        return "other"
+    return "yes" if "yes" in said[:4] else "no" if "no" in said[:4] else "other"
+
+
+def scienceqa_letter(text: str) -> str | None:
+    """LLaVA's ScienceQA: the whole answer is a letter, or it begins with a capital and a full stop: "A. ..."."""
+    said = text.strip()
+    if len(said) >= 2 and said[0].isupper() and said[1] == ".":
+        return said[0]
+    return said.upper() if len(said) == 1 else None
+
+
+def first_character(text: str) -> str | None:
+    """SEED-Bench in lmms-eval: the first character, whatever follows; "A dog" is A, "Both B and C" is B."""
+    return text.strip()[:1] or None
+
+
+def leading_letter(text: str) -> str:
+    """AI2D in lmms-eval: a capital and a full stop at the beginning, else the whole answer as it stands."""
+    match = re.match(r"^\s*([A-Z])\.", text)
+    return match.group(1) if match else text
+
+
+def mmmu_letter(text: str, choices: Choices) -> str | None:
+    """MMMU: (A), then "A " anywhere, then "A.", then an option's text in answers of over five words; the last one wins.
+
+    The script takes a random option where it finds none; here that is `None`, and so wrong.
+    """
+    for mark in (",", ".", "!", "?", ";", ":", "'"):
+        text = text.strip(mark)
+    text = f" {text} "
+    forms: Sequence[Callable[[str], str]] = (lambda c: f"({c})", lambda c: f"{c} ", lambda c: f"{c}.")
+    places: list[Callable[[str], str]] = [lambda c: f"({c})", lambda c: f" {c} ", lambda c: f" {c} "]
+    for form, place in zip(forms, places, strict=True):
+        if found := [choice for choice in choices if form(choice) in text]:
+            return max(found, key=lambda choice: (text.rfind(place(choice)), -list(choices).index(choice)))
+    if len(text.split()) <= 5:
+        return None
+    lower = text.lower()
+    found = [choice for choice, option in choices.items() if option.lower() in lower]
+    return max(found, key=lambda c: (lower.rfind(choices[c].lower()), -list(choices).index(c))) if found else None
+
+
+_MARKS = (("", "."), ("", ","), ("", ":"), ("", ")"), ("", ")."), ("(", ")"), ("(", ")."), (":", ""), (":", ","),
+          (":", "."), (":", ")"), (":", ")."))  # fmt: skip
+
+
+def mmbench_letter(text: str, choices: Choices) -> str | None:
+    """MMBench before it asks ChatGPT: one letter A to E as a word, or with a mark; else the one option's text in it.
+
+    "A" among more than three words is taken for an article, also in "The answer is A".
+    """
+    words = text.split()
+    letters = "ABCDE"
+    if sum(letter in words for letter in letters) == 1 and not ("A" in words and len(words) > 3):
+        return next(letter for letter in letters if letter in words)
+    for before, after in _MARKS:
+        if sum(before + letter + after in words for letter in letters) == 1:
+            return next(letter for letter in letters if before + letter + after in words)
+    said = text.lower()
+    found = [letter for letter, option in choices.items() if option.lower() in said]
+    return found[0] if len(found) == 1 else None
+
+
+def safety_label(text: str) -> str | None:
+    """A judge's "safe" or "unsafe": after "your output:", alone, or the last one said; otherwise unparsed."""
+    said = text.strip().lower()
+    if match := re.search(r"your\s+output\s*:\s*(safe|unsafe)\b", said):
+        return match.group(1)
+    found = re.findall(r"\b(?:safe|unsafe)\b", said)
+    return found[-1] if found else None

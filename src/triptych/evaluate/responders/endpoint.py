@@ -1,0 +1,119 @@
+"""Any endpoint that speaks OpenAI's chat protocol, as a responder and as a judge."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from triptych.conversation import Conversation, Image, Message
+from triptych.errors import GenerationError
+from triptych.generate.config import GenerationSettings, Reply
+
+KEY_VARIABLE = "OPENAI_API_KEY"
+_RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504})
+
+
+class EndpointResponder:
+    """Answers of `URL/chat/completions`.
+
+    Args:
+        url: Up to and with the version: `http://localhost:8000/v1`.
+        model: The name that the endpoint knows the model by.
+        requests: How many are under way at once.
+        attempts: How often a request is tried that is refused for the moment.
+        timeout: Seconds for one answer.
+        pause: Seconds before the second attempt; twice as long before each further one.
+    """
+
+    def __init__(
+        self, url: str, model: str, *, requests: int = 8, attempts: int = 5, timeout: float = 120.0, pause: float = 1.0
+    ) -> None:
+        self.url, self.model = url.rstrip("/"), model
+        self.requests, self.attempts, self.timeout, self.pause = requests, attempts, timeout, pause
+
+    @classmethod
+    def of(cls, address: str) -> EndpointResponder:
+        """`URL#MODEL`; without a model the endpoint's default is asked for."""
+        url, _, model = address.partition("#")
+        return cls(url, model or "default")
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the address and the model's name; what runs behind it may change unseen."""
+        return hashlib.sha256(f"{self.url}#{self.model}".encode()).hexdigest()[:16]
+
+    def respond(self, conversations: Sequence[Conversation], settings: GenerationSettings) -> list[Reply]:
+        """One reply per conversation, several requests at once.
+
+        Raises:
+            GenerationError: The endpoint cannot be reached, refuses, or answers something else than a completion.
+            DataError: A picture cannot be read.
+        """
+        bodies = [self._body(conversation, settings) for conversation in conversations]
+        with ThreadPoolExecutor(self.requests) as pool:
+            return list(pool.map(self._ask, bodies))
+
+    def _body(self, conversation: Conversation, settings: GenerationSettings) -> dict[str, Any]:
+        body = {
+            "model": self.model,
+            "messages": [{"role": message.role, "content": _content(message)} for message in conversation.messages],
+            "max_tokens": settings.max_new_tokens,
+            "temperature": settings.temperature,
+            "seed": settings.seed,
+        }
+        return body if settings.top_p == 1.0 else {**body, "top_p": settings.top_p}
+
+    def _ask(self, body: dict[str, Any]) -> Reply:
+        headers = {"Content-Type": "application/json"}
+        if key := os.environ.get(KEY_VARIABLE):
+            headers["Authorization"] = f"Bearer {key}"
+        request = urllib.request.Request(f"{self.url}/chat/completions", json.dumps(body).encode(), headers)
+        for attempt in range(self.attempts):
+            last = attempt + 1 == self.attempts
+            try:
+                with urllib.request.urlopen(request, timeout=self.timeout) as response:
+                    return self._reply(response.read())
+            except urllib.error.HTTPError as error:
+                if last or error.code not in _RETRIED:
+                    said = error.read(300).decode("utf-8", errors="replace")
+                    raise GenerationError(f"{self.url}: answered {error.code} {error.reason}: {said}") from error
+            except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+                if last:
+                    reason = getattr(error, "reason", error)
+                    raise GenerationError(f"{self.url}: cannot be reached ({reason}); is the server up?") from error
+            time.sleep(self.pause * 2**attempt)
+        raise AssertionError("unreachable")
+
+    def _reply(self, content: bytes) -> Reply:
+        try:
+            answer = json.loads(content)
+            choice = answer["choices"][0]
+            text = choice["message"]["content"] or ""
+            tokens = int((answer.get("usage") or {}).get("completion_tokens") or len(text.split()))
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            raise GenerationError(f"{self.url}: answered something else than a chat completion ({error!r})") from error
+        return Reply(str(text).strip(), tokens, "length" if choice.get("finish_reason") == "length" else "stop")
+
+
+def _content(message: Message) -> str | list[dict[str, Any]]:
+    if not message.media:
+        return message.text
+    return [{"type": "text", "text": part} if isinstance(part, str) else _picture(part) for part in message.parts]
+
+
+def _picture(image: Image) -> dict[str, Any]:
+    buffer = io.BytesIO()
+    image.open().save(buffer, format="PNG")
+    return {
+        "type": "image_url",
+        "image_url": {"url": "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()},
+    }

@@ -1,0 +1,37 @@
+"""A trained run as a responder, by what it writes or by how likely it holds each option."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from triptych.conversation import Conversation
+from triptych.generate.config import GenerationSettings, Reply, Responder
+
+
+class RunResponder:
+    """The trained model of a run.
+
+    Args:
+        run: Its folder.
+
+    Raises:
+        WeightsError: The folder is no finished run.
+        RecipeError: It holds a dual encoder, which answers nothing.
+    """
+
+    def __init__(self, run: Path) -> None:
+        from triptych.api import load
+
+        self._model = load(run)
+        self.fingerprint = self._model.fingerprint
+
+    def respond(self, conversations: Sequence[Conversation], settings: GenerationSettings) -> list[Reply]:
+        """See `Responder`."""
+        return self._model.respond(conversations, settings)
+
+    def by_likelihood(self) -> Responder:
+        """The same model, taking the likeliest of each question's options."""
+        from triptych.generate.likelihood import LikelihoodResponder
+
+        return LikelihoodResponder(self._model.generator)

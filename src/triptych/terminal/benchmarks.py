@@ -1,0 +1,136 @@
+"""Evaluating any model on benchmarks: a run, a checkpoint of transformers, an endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from triptych.errors import DataError, RecipeError
+from triptych.evaluate.benchmarks import catalogue
+from triptych.evaluate.benchmarks.config import TaskFile
+from triptych.evaluate.benchmarks.readers import data_root, read
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line says beside the model and the tasks; see `triptych evaluate --help`."""
+
+    limit: int | None = None
+    restart: bool = False
+    data: Path | None = None
+    output: Path | None = None
+    control: bool = False
+    shots: int = 0
+    likelihood: bool = False
+    judge: str | None = None
+    java: bool = False
+
+
+def show_benchmarks(data: Path | None = None) -> None:
+    """Print a line for each benchmark: name, the score that counts, its official rule, its data, what it is.
+
+    With a data folder named, data that is there is read, and its questions are counted.
+    """
+    rows = [
+        (task.name, task.headline, task.official or "", _data(task, data), task.title)
+        for task in catalogue.everything()
+    ]
+    heads = ("task", "counts", "official rule", "data", "what")
+    widths = [max(len(row[i]) for row in (heads, *rows)) for i in range(4)]
+    for row in (heads, *rows):
+        print(*(cell.ljust(width) for cell, width in zip(row[:4], widths, strict=True)), row[4], sep="  ")
+
+
+def _data(task: TaskFile, data: Path | None) -> str:
+    if data is None:
+        return "present" if (data_root() / task.data.folder).is_dir() else "absent"
+    try:
+        return f"{len(read(task, data)):,} questions"
+    except DataError as error:
+        return "absent" if " is not there. Get: " in str(error) else "malformed"
+
+
+def evaluate_any(model: str, names: Sequence[str] | None, asked: Asked) -> None:
+    """Evaluate a run, `hf:…` or `openai:…`; tasks are those of a run's recipe, benchmarks by name, or task files.
+
+    Raises:
+        RecipeError: There is no such task, or none is named for a model that has no recipe.
+    """
+    if not model.startswith(("hf:", "openai:", "degenerate:")):
+        run = Path(model)
+        own, benchmarks = _split(run, names)
+        if own or not benchmarks:
+            from triptych.terminal.evaluate import evaluate_run
+
+            evaluate_run(run, own if names is not None else None, asked.limit, asked.restart)
+        if not benchmarks:
+            return
+        from triptych.evaluate.responders.run import RunResponder
+
+        responder = RunResponder(run)
+        _ask(
+            responder,
+            [catalogue.load(name) for name in benchmarks],
+            asked.output or run,
+            asked,
+            responder.fingerprint,
+            run,
+        )
+        return
+    if not names:
+        raise RecipeError(f"{model}: has no recipe, so name the tasks: --tasks pope,chair (`triptych evaluate --list`)")
+    from triptych.evaluate.responders import responder_of
+
+    other, fingerprint, short = responder_of(model)
+    _ask(
+        other, [catalogue.load(name) for name in names], asked.output or Path("runs") / short, asked, fingerprint, None
+    )
+
+
+def _split(run: Path, names: Sequence[str] | None) -> tuple[list[str], list[str]]:
+    """The names of a recipe's own tasks, and those of benchmarks."""
+    from triptych.recipe import load_recipe
+
+    if names is None:
+        return [], []
+    known = load_recipe(run / "recipe.yaml").evaluation if (run / "recipe.yaml").exists() else {}
+    own = [name for name in names if name in known]
+    return own, [name for name in names if name not in known]
+
+
+def _ask(
+    responder: object, tasks: Sequence[TaskFile], output: Path, asked: Asked, fingerprint: str, run: Path | None
+) -> None:
+    from triptych.evaluate.benchmarks.run import Options, run_benchmark
+    from triptych.evaluate.contamination import training_pictures
+    from triptych.evaluate.responders import responder_of
+    from triptych.evaluate.results import record_results
+    from triptych.terminal.evaluate import score_table
+
+    console = Console(stderr=True)
+    judge = responder_of(asked.judge)[0] if asked.judge else None
+    seen = training_pictures(run) if run is not None else None
+    for task in tasks:
+        options = Options(
+            data=asked.data, limit=asked.limit, control=asked.control, shots=asked.shots, likelihood=asked.likelihood,
+            java=asked.java, judge=judge, fresh=asked.restart, seen=seen,
+        )  # fmt: skip
+        output.mkdir(parents=True, exist_ok=True)
+        done = run_benchmark(task, responder, output, fingerprint, options)  # type: ignore[arg-type]
+        record_results(output, {task.name: done}, {"fingerprint": fingerprint, "name": output.resolve().name})
+        console.print(score_table(task.name, done))
+        found = done.facts.get("contamination")
+        if found and found["seen_in_training"]:
+            console.print(
+                f"[yellow]{found['seen_in_training']} of {found['pictures']} pictures were seen in training[/]: "
+                + escape("; ".join(found["examples"]))
+            )
+        if task.judge is not None and judge is None:
+            console.print(
+                "[dim]not judged: name a judge with --judge openai:URL#MODEL, and the same answers are judged[/]"
+            )
+    console.print(f"results: {output / 'results.json'}", highlight=False)

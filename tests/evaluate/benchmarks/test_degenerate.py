@@ -1,0 +1,71 @@
+"""Every benchmark in miniature: who knows nothing is not rewarded, who knows the truth is; malformed data is located."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from triptych.evaluate.benchmarks import catalogue
+from triptych.evaluate.benchmarks.readers import read
+from triptych.evaluate.benchmarks.run import Options, run_benchmark
+from triptych.evaluate.benchmarks.task import BenchmarkTask
+from triptych.evaluate.responders.degenerate import KINDS, Degenerate
+
+HERE = Path(__file__).parent
+
+
+def _load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", HERE / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    made = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = made
+    spec.loader.exec_module(made)
+    return made
+
+
+tiny_data, people = _load("tiny_data"), _load("people")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder: Path = tiny_data.write_everything(tmp_path_factory.mktemp("data"))
+    return folder
+
+
+@pytest.mark.parametrize("name", catalogue.names())
+class TestEveryBenchmark:
+    def test_no_degenerate_model_beats_chance(self, name: str, data: Path, tmp_path: Path) -> None:
+        file = catalogue.load(name)
+        for kind in KINDS:
+            judge = people.StrictJudge(file.judge.read, file.judge.scale) if file.judge else None
+            done = run_benchmark(file, Degenerate(kind), tmp_path / kind, kind, Options(data=data, progress=False, judge=judge))
+            score = done.metrics.get(file.headline)
+            chance = done.chance.get(file.headline, 0.1)  # LLaVA-Bench's lowest grade is one of ten
+            assert score is None or score.low <= chance + 1e-9, (kind, score, chance)
+            if kind == "empty":
+                assert done.unparsed.share == 1.0
+
+    def test_the_truth_scores_best(self, name: str, data: Path, tmp_path: Path) -> None:
+        file = catalogue.load(name)
+        oracle = people.Oracle(BenchmarkTask(file, read(file, data)))
+        judge = people.StrictJudge(file.judge.read, file.judge.scale) if file.judge else None
+        done = run_benchmark(file, oracle, tmp_path, "truth", Options(data=data, progress=False, judge=judge))
+        score = done.metrics[file.headline]
+        assert score.value > done.chance.get(file.headline, 0.1)
+        if file.metric not in ("caption", "vqa"):  # people disagree about those
+            assert score.value == pytest.approx(1.0)
+        assert done.facts["paper"] and len(done.facts["dataset_sha256"]) == 16
+
+    def test_absent_data_says_what_to_get_and_where_to_put_it(self, name: str, tmp_path: Path) -> None:
+        file = catalogue.load(name)
+        with pytest.raises(Exception, match="Get: ") as caught:
+            read(file, tmp_path)
+        assert str(tmp_path / file.data.folder / file.data.put[0]) in str(caught.value)
+
+    def test_the_file_is_short(self, name: str) -> None:
+        lines = (catalogue.FOLDER / name / "task.yaml").read_text("utf-8").splitlines()
+        assert len(lines) <= 100

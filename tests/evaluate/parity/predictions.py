@@ -1,0 +1,134 @@
+"""Predictions for the comparison with official scripts: ordinary, sloppy and degenerate, the same on every machine."""
+
+from __future__ import annotations
+
+import random
+
+COUNT = 1200
+
+WORDS = ["yes", "no", "two", "a dog", "the cat", "red", "blue and white", "none", "10", "1,000", "12.5", "3", "0", "on the left",
+         "don't know", "dont know", "o'clock", "teddy bear", "it's", "Ten", "bicycle", "stop sign", "50%", "0.5", "$5",
+         "wine glasses", "hot dogs", "St. Louis", "t-shirt", "2/3", "ß", "naïve café", "日本語"]  # fmt: skip
+LONG = "very " * 400
+
+
+def prediction(draw: random.Random, truths: list[str]) -> str:
+    """One answer: right, right in another form, wrong, or degenerate."""
+    base = draw.choice(truths) if truths and draw.random() < 0.6 else draw.choice(WORDS)
+    form = draw.randrange(22)
+    return [
+        base, base, base, base.upper(), base.capitalize(), base + ".", base + "!", f" {base} ", f"The answer is {base}.",
+        f"{base}, {draw.choice(WORDS)}", f"It is {base}", base.replace(" ", "  "), f"\n{base}\t", f"({base})", f"“{base}”",
+        "", ".", "." * draw.randrange(30, 45), LONG + base, "🙂 " + base, f"{base}" * 3, f"No, {base}. Yes.",
+    ][form]  # fmt: skip
+
+
+def vqa_cases(count: int = COUNT) -> list[tuple[str, list[str]]]:
+    """Answers, and what ten people said: all alike, or of several minds."""
+    draw = random.Random(11)
+    cases = []
+    for _ in range(count):
+        minds = draw.sample(WORDS, draw.choice((1, 1, 2, 3, 5)))
+        truths = [draw.choice(minds) for _ in range(10)]
+        if draw.random() < 0.3:
+            truths = [draw.choice((t, t + ".", t.capitalize(), f"{t}s", f"a {t}")) for t in truths]
+        cases.append((prediction(draw, truths), truths))
+    return cases
+
+
+def text_cases(count: int = COUNT) -> list[tuple[str, list[str]]]:
+    """Answers, and one to three truths."""
+    draw = random.Random(12)
+    cases = []
+    for _ in range(count):
+        truths = draw.sample(WORDS, draw.choice((1, 1, 2, 3)))
+        said = prediction(draw, truths)
+        if draw.random() < 0.3 and said:
+            cut = draw.randrange(len(said))
+            said = said[:cut] + draw.choice(("", "x", "e")) + said[cut + 1 :]
+        cases.append((said[:300], truths))
+    return cases
+
+
+def number_cases(count: int = COUNT) -> list[tuple[str, list[str]]]:
+    """Answers that are numbers or nearly so."""
+    draw = random.Random(13)
+    cases = []
+    for _ in range(count):
+        value = draw.choice((0, 5, 12.5, 100, 2014, -3, 0.05))
+        off = value * draw.choice((1, 1.04, 1.05, 1.06, 0.95, 0.5))
+        said = draw.choice((f"{off:g}", f"{off:g}%", f"{off:g}.", f" {off:g}", f"{off:,.0f}", "nan", "inf", "1e3", "", "Blue", "1_0"))
+        cases.append((said, [draw.choice((f"{value:g}", f"{value:g}%", "blue"))]))
+    return cases
+
+
+YES_NO = ["yes", "no", "Yes", "No", "Yes.", "No.", "YES", "NO", "yes,", "no,", "Yes, there is a dog.", "No, there is no dog.",
+          "There is a dog.", "There is not a dog.", "I do not know.", "", " ", ".", "...", "Know", "Nope", "nothing", "y", "n",
+          "Yes and no.", "no. yes", "not sure", "🙂", "是", "yes" * 50, LONG + "no", "Sure. No.", "\nno", "no\n", "Noisy",
+          "The answer is no", "maybe", "A dog, not a cat", "None"]  # fmt: skip
+
+
+def yes_no_cases(count: int = COUNT) -> list[tuple[str, list[str]]]:
+    """Answers, and the true yes or no."""
+    draw = random.Random(14)
+    return [(draw.choice(YES_NO), [draw.choice(("yes", "no"))]) for _ in range(count)]
+
+
+OPTIONS = ["a dog", "a cat", "3", "none of the above", "Both", "red", "The left one", "B"]
+
+
+def choice_cases(count: int = COUNT) -> list[tuple[str, list[str]]]:
+    """Answers, and the options."""
+    draw = random.Random(15)
+    cases = []
+    for _ in range(count):
+        options = draw.sample(OPTIONS, draw.choice((2, 3, 4, 4)))
+        letter = draw.choice("ABCD"[: len(options)])
+        text = draw.choice(options)
+        cases.append((draw.choice((
+            letter, letter.lower(), f"{letter}.", f"({letter})", f"{letter})", f"{letter}. {text}", f"The answer is {letter}",
+            f"The answer is ({letter}).", f"Answer: {letter}", text, f"{text}.", f"I think that it must be {text}, surely.",
+            "A dog", "A or B", "(A) or (B)", "", ".", "E", f"{letter}:", f" {letter} ", f"{letter}\n{text}", "🙂", LONG,
+            f"It is {text}", f"Option {letter} is the best of them all", "A B C D", "Failed",
+        )), options))  # fmt: skip
+    return cases
+
+
+def box_cases(count: int = COUNT) -> list[tuple[str, list[str]]]:
+    """Boxes in words, and the true box in fractions."""
+    draw = random.Random(16)
+    cases = []
+    for _ in range(count):
+        left, top = draw.random() * 0.6, draw.random() * 0.6
+        right, bottom = left + 0.05 + draw.random() * 0.3, top + 0.05 + draw.random() * 0.3
+        move = draw.choice((0.0, 0.02, 0.1, 0.4))
+        box = f"{left + move:.3f}, {top:.3f}, {right + move:.3f}, {bottom:.3f}"
+        said = draw.choice((f"[{box}]", f"[ {box} ]", f"It is at [{box}].", box, "", "[]", f"[{box}", "[1,2,3]", f"[{box}] [0,0,1,1]",
+                            "[-0.1, 0, 1, 1]", "[0, 0, 999, 999]", f"({box})"))  # fmt: skip
+        cases.append((said, [f"{left:.4f}, {top:.4f}, {right:.4f}, {bottom:.4f}"]))
+    return cases
+
+
+NOUNS = ["man", "men", "women", "children", "dog", "dogs", "puppies", "bus", "buses", "school bus", "wine glasses", "wine glass", "skis",
+         "tennis racket", "tennis rackets", "hot dog", "hot dogs", "baby elephant", "baby elephants", "toilet seat", "seat", "toilet",
+         "train tracks", "passenger train", "cell phones", "teddy bears", "knives", "mice", "geese", "sheep", "oxen", "ties",
+         "bow tie", "sports ball", "balls", "scissors", "couches", "benches", "sandwiches", "donuts", "pizzas", "tv", "tvs",
+         "people", "person", "ladies", "babies", "boxes", "grass", "sky", "trees", "tables", "dining table", "vases", "glass",
+         "motorbikes", "motor bike", "airplanes", "broccoli", "oranges", "clocks", "stove top oven", "iphone", "cheesecake", "giraffes",
+         "zebras", "thieves", "calves", "policemen", "luggage", "dishes", "tomatoes", "pies", "this", "canvas", "gas"]  # fmt: skip
+
+
+def caption_cases(count: int = COUNT) -> list[tuple[str, list[str]]]:
+    """Descriptions, and what is in the picture."""
+    draw = random.Random(17)
+    there = ["person", "dog", "bus", "wine glass", "elephant", "toilet", "cell phone", "dining table", "tennis racket", "skis"]
+    cases = []
+    for _ in range(count):
+        things = [draw.choice(NOUNS) for _ in range(draw.randrange(1, 6))]
+        said = draw.choice((
+            f"A {things[0]} with {' and '.join(things[1:])}.", ", ".join(things), f"Two {things[0]}. There is a {things[-1]}!",
+            f"The {things[0]}'s {things[-1]}", f'A "{things[0]}" ({things[-1]}).', things[0].upper(), "", "...", "🙂",
+            f"{things[0]}; {things[-1]}: {things[0]}", f"a {things[0]}?", (" ".join(things) + " ") * 30, f"the {things[0]}s' {things[-1]}",
+        ))  # fmt: skip
+        cases.append((said, draw.sample(there, draw.randrange(1, 6))))
+    return cases
