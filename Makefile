@@ -18,8 +18,8 @@ demo: setup  ## train, evaluate and report on the embedded default
 	$(BIN)/triptych evaluate $(RUN)
 	@$(BIN)/python -m triptych.terminal.next_steps $(RUN)
 
-test: setup  ## the fast tests
-	$(BIN)/python -m pytest
+test: setup  ## the fast tests, a process per core
+	$(BIN)/python -m pytest -n auto --maxprocesses 4
 
 lint: setup  ## style and types
 	$(BIN)/ruff check .

@@ -13,6 +13,9 @@ from hypothesis import settings
 settings.register_profile("shared machine", deadline=None)  # how long an example takes is no matter of right and wrong
 settings.load_profile("shared machine")
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests share the cores already
+
 if TYPE_CHECKING:
     from tiny_world import World
     from triptych.model.composed import MultimodalModel
