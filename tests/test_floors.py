@@ -24,7 +24,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("training", "generate"),
     ("api",),
     ("evaluate",),
-    ("report",),
+    ("report", "export", "importing"),
     ("planner", "doctor", "verify", "study"),
     ("zoo",),
     ("terminal",),
