@@ -30,6 +30,8 @@ from triptych.model.config import Blip2Config, DualConfig
 from triptych.model.dual import DualEncoder
 from triptych.model.trainable import Trainable
 from triptych.recipe import Recipe, load_recipe
+from triptych.recipe.schema import ModelConfig
+from triptych.weights import fetch
 
 Model = TypeVar("Model", bound=Trainable)
 
@@ -74,7 +76,23 @@ def build(recipe: Recipe) -> MultimodalModel:
             base,
         )
     fusion = build_fusion(config.fusion, middle, spread)
-    return MultimodalModel(middle, left, hinges, recipe.sequence, fusion)
+    model = MultimodalModel(middle, left, hinges, recipe.sequence, fusion)
+    if config.start is not None:
+        _start_from(model, config.start, base)
+    return model
+
+
+def _start_from(model: MultimodalModel, uri: str, base: Path) -> None:
+    """Put the weights of a run in place, over those that it started from itself.
+
+    Raises:
+        WeightsError: They cannot be read, or belong to another model.
+    """
+    run = fetch(uri, base=base)
+    before = recipe_of(run)
+    if before.composed.start is not None:
+        _start_from(model, before.composed.start, Path(before.base))
+    trained(model, run)
 
 
 def _reading(adapter: AnyAdapterConfig, language: LanguageModel, base: Path) -> tuple[Callable[[str], list[int]], int]:
@@ -142,6 +160,18 @@ def load_run(run: Path) -> tuple[MultimodalModel, Recipe]:
         RecipeError: Its model is of another kind.
     """
     recipe = recipe_of(run)
+    if not isinstance(recipe.model, ModelConfig):
+        raise RecipeError(
+            f"{run}: a model of `kind: {recipe.model.kind}` compares pictures with texts and answers nothing. What works: "
+            f"`triptych evaluate {run}`"
+            + (
+                f', `triptych match {run} --image PICTURE "a text" "another"`, and in Python '
+                f'`triptych.load_dual("{run}").similarity(pictures, texts)`'
+                if isinstance(recipe.model, DualConfig)
+                else ""
+            )
+            + "; as the encoder of another recipe it helps a language model to answer (`weights: run:…`)"
+        )
     return trained(build(recipe), run).eval(), recipe
 
 
@@ -153,6 +183,10 @@ def load_dual_run(run: Path) -> tuple[DualEncoder, Recipe]:
         RecipeError: Its model is of another kind.
     """
     recipe = recipe_of(run)
+    if not isinstance(recipe.model, DualConfig):
+        raise RecipeError(
+            f"{run}: its model is of `kind: {recipe.model.kind}`; this works with dual encoders (`kind: dual`)"
+        )
     return trained(build_dual(recipe), run).eval(), recipe
 
 
