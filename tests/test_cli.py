@@ -18,8 +18,8 @@ from triptych import cli
 from triptych.errors import TriptychError
 from triptych.recipe import dump_recipe
 
-COMMANDS = ["train", "evaluate", "ask", "chat", "inspect", "plan", "compare", "report", "study"]
-COMMANDS += ["zoo", "verify", "doctor", "weights"]
+COMMANDS = ["train", "evaluate", "ask", "chat", "match", "inspect", "plan", "compare", "report", "study"]
+COMMANDS += ["zoo", "verify", "export", "import", "doctor", "weights"]
 
 
 @pytest.fixture

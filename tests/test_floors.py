@@ -26,7 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("api",),
     ("grounding",),
     ("evaluate",),
-    ("report",),
+    ("report", "export", "importing"),
     ("planner", "doctor", "verify", "study"),
     ("zoo",),
     ("terminal",),

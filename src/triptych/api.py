@@ -114,7 +114,8 @@ class Matcher:
 
     def similarity(self, pictures: Sequence[Image], texts: Sequence[str]) -> NDArray[np.floating[Any]]:
         """Cosines `[N, M]` of N pictures with M texts: that of the query that comes nearest."""
-        return (self.images(pictures) @ self.texts(texts).T).max(axis=1)
+        found: NDArray[np.floating[Any]] = (self.images(pictures) @ self.texts(texts).T).max(axis=1)
+        return found
 
     def matches(
         self, pictures: Sequence[Image], texts: Sequence[str], pairs: NDArray[np.integer[Any]], batch_size: int = 256
@@ -169,7 +170,7 @@ def load(run: str | Path) -> Model:
 
     Raises:
         WeightsError: The folder is no finished run, or its weights cannot be found.
-        RecipeError: It holds a dual encoder, which answers nothing: see `load_dual`.
+        RecipeError: It holds a dual encoder, which answers nothing: see `load_dual` and `triptych match`.
     """
     from triptych.model.build import load_run
 

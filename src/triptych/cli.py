@@ -162,6 +162,20 @@ def chat(
 
 
 @app.command()
+def match(
+    run: RunArgument,
+    texts: Annotated[Optional[list[str]], typer.Argument(help="Texts to compare with.", show_default=False)] = None,
+    image: ImageOption = None,
+    file: Annotated[Optional[Path], typer.Option("--texts", help="A file with more texts, one a line.")] = None,
+    top: Annotated[int, typer.Option("--top", min=1, help="Print so many texts of each picture.")] = 10,
+) -> None:
+    """Tell how well texts fit pictures, by a trained dual encoder (CLIP, SigLIP): cosines, the best text first."""
+    from triptych.terminal.match import match as compare_all
+
+    compare_all(run, image or [], texts or [], file, top)
+
+
+@app.command()
 def inspect(
     recipe: RecipeArgument,
     overrides: Overrides = None,
@@ -278,6 +292,54 @@ def verify(
 
     if not run(names, output):
         raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    run: RunArgument,
+    format: Annotated[
+        str,
+        typer.Option(
+            "--format", "-f", help="llava, blip2, instructblip, clip, siglip, hf-language, peft or gguf-adapter."
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder that is written.")],
+    dtype: Annotated[
+        Optional[str], typer.Option("--dtype", help="float32, bfloat16 or float16; what was trained in by default.")
+    ] = None,
+    shard: Annotated[str, typer.Option("--shard", help="Largest size of a file of weights.")] = "5GB",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the folder where it is there already.")
+    ] = False,
+) -> None:
+    """Write a trained run as a folder for transformers, peft or llama.cpp, with a model card.
+
+    What is loaded from it computes the same logits. LoRA is merged, weights are safetensors. A run that does not fit into a
+    format is refused, with what does not fit and which formats would.
+    """
+    from triptych.terminal.export import export as write
+
+    write(run, format, output, dtype, shard, overwrite)
+
+
+@app.command("import")
+def import_(
+    folder: Annotated[str, typer.Argument(help="A model's folder, or its URI (hf:ORG/NAME).", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The run's folder that is written.")],
+    precision: Annotated[
+        Optional[str], typer.Option("--precision", help="float32 or bfloat16; that of the weights by default.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the folder where it is there already.")
+    ] = False,
+) -> None:
+    """Make a run of a LLaVA, BLIP-2, InstructBLIP, Kosmos-2 or Idefics in the hub's format, to ask, evaluate and train on.
+
+    Another recipe starts from it with `extends: RUN/recipe.yaml` and `model.start: run:RUN`.
+    """
+    from triptych.terminal.export import import_folder
+
+    import_folder(folder, output, precision, overwrite)
 
 
 @app.command()

@@ -25,7 +25,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
     if _better_by_products(query, dropout):
         scores = (query @ key.transpose(-1, -2)) * query.shape[-1] ** -0.5
         shares = (scores if mask is None else scores.masked_fill(~mask, float("-inf"))).softmax(dim=-1)
-        return (shares @ value).transpose(1, 2).flatten(2)
+        attended: Tensor = shares @ value
+        return attended.transpose(1, 2).flatten(2)
     out = scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=dropout)
     return out.transpose(1, 2).flatten(2)
 

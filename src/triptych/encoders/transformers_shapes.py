@@ -116,8 +116,8 @@ def config_of(model: Published, end: int | None = None) -> CLIPConfig | SiglipCo
     if odd:
         kind = "SiglipModel" if siglip else "CLIPModel"
         raise RecipeError(f"transformers' {kind} has no such towers: it knows no other {', '.join(odd)} than its own")
-    pictures = {**_theirs(vision), "image_size": vision.image_size, "patch_size": vision.patch_size}
-    words = {**_theirs(text), "vocab_size": text.vocabulary, "max_position_embeddings": text.max_tokens}
+    pictures = {**theirs_of(vision), "image_size": vision.image_size, "patch_size": vision.patch_size}
+    words = {**theirs_of(text), "vocab_size": text.vocabulary, "max_position_embeddings": text.max_tokens}
     if siglip:
         return SiglipConfig(
             vision_config=pictures,
@@ -180,7 +180,8 @@ def _common(tower: Any) -> dict[str, Any]:
     }
 
 
-def _theirs(architecture: VisionArchitecture | TextArchitecture) -> dict[str, Any]:
+def theirs_of(architecture: VisionArchitecture | TextArchitecture) -> dict[str, Any]:
+    """What transformers' configurations of all families say of a tower, by their names."""
     back = {ours: theirs for theirs, ours in ACTIVATIONS.items()}
     return {
         "hidden_size": architecture.width,

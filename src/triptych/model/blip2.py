@@ -150,10 +150,14 @@ class Blip2(nn.Module):
         return self.reader.writing(cache, ids)
 
     def word_logits(self, states: Tensor) -> Tensor:
-        """Logits `[…, V]`, float32, of states `[…, W]`; the table is that of the word embeddings."""
+        """Logits `[…, V]`, float32, of states `[…, W]`."""
+        return full(functional.linear(*self.of_words(states)))
+
+    def of_words(self, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the logits of words are made of: states `[…, W]` transformed, the table of the word embeddings, a bias."""
         words = self.reader.qformer.words
         assert words is not None
-        return full(functional.linear(self.heads.transform(states), words.weight, self.heads.bias))
+        return self.heads.transform(states), words.weight, self.heads.bias
 
     def scores(self, images: Tensor, texts: Tensor) -> Tensor:
         """Cosines `[N, M]` of pictures `[N, Q, E]` with texts `[M, E]`: that of the query that comes nearest."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,6 +36,8 @@ from triptych.model.dual import DualEncoder
 from triptych.model.pointing import RegionPanel
 from triptych.model.trainable import Trainable
 from triptych.recipe import Recipe, load_recipe
+from triptych.recipe.schema import ModelConfig
+from triptych.weights import fetch
 
 Model = TypeVar("Model", bound=Trainable)
 
@@ -84,15 +86,39 @@ def build(recipe: Recipe) -> MultimodalModel:
     if config.regions is not None:
         introduce_regions(config.regions, middle, left["image"].preparation if left else None)
     fusion = build_fusion(config.fusion, middle, spread)
+    panel, eyes = _regions(config, middle, left, base)
+    model = MultimodalModel(middle, left, hinges, recipe.sequence, fusion, panel, eyes)
+    if config.start is not None:
+        _start_from(model, config.start, base)
+    return model
+
+
+def _regions(
+    config: ModelConfig, language: LanguageModel, encoders: Mapping[str, Encoder], base: Path
+) -> tuple[RegionPanel | None, Encoder | None]:
+    """The decoders of regions, and the encoder of their own that they look at; None where the model has none."""
     if not isinstance(config.regions, EmbeddingRegionsConfig):
-        return MultimodalModel(middle, left, hinges, recipe.sequence, fusion)
+        return None, None
     eyes = build_encoder(config.regions.encoder, base) if config.regions.encoder is not None else None
     if eyes is not None:
         eyes.requires_grad_(False).eval()
-    panel = RegionPanel.build(config.regions, eyes if eyes is not None else left["image"], middle)
+    panel = RegionPanel.build(config.regions, eyes if eyes is not None else encoders["image"], language)
     load_decoder_weights(panel.decoder, config.regions, base)
     panel.requires_grad_(False)
-    return MultimodalModel(middle, left, hinges, recipe.sequence, fusion, panel, eyes)
+    return panel, eyes
+
+
+def _start_from(model: MultimodalModel, uri: str, base: Path) -> None:
+    """Put the weights of a run in place, over those that it started from itself.
+
+    Raises:
+        WeightsError: They cannot be read, or belong to another model.
+    """
+    run = fetch(uri, base=base)
+    before = recipe_of(run)
+    if before.composed.start is not None:
+        _start_from(model, before.composed.start, Path(before.base))
+    trained(model, run)
 
 
 def _reading(adapter: AnyAdapterConfig, language: LanguageModel, base: Path) -> tuple[Callable[[str], list[int]], int]:
@@ -160,6 +186,18 @@ def load_run(run: Path) -> tuple[MultimodalModel, Recipe]:
         RecipeError: Its model is of another kind.
     """
     recipe = recipe_of(run)
+    if not isinstance(recipe.model, ModelConfig):
+        raise RecipeError(
+            f"{run}: a model of `kind: {recipe.model.kind}` compares pictures with texts and answers nothing. What works: "
+            f"`triptych evaluate {run}`"
+            + (
+                f', `triptych match {run} --image PICTURE "a text" "another"`, and in Python '
+                f'`triptych.load_dual("{run}").similarity(pictures, texts)`'
+                if isinstance(recipe.model, DualConfig)
+                else ""
+            )
+            + "; as the encoder of another recipe it helps a language model to answer (`weights: run:…`)"
+        )
     return trained(build(recipe), run).eval(), recipe
 
 
@@ -171,6 +209,10 @@ def load_dual_run(run: Path) -> tuple[DualEncoder, Recipe]:
         RecipeError: Its model is of another kind.
     """
     recipe = recipe_of(run)
+    if not isinstance(recipe.model, DualConfig):
+        raise RecipeError(
+            f"{run}: its model is of `kind: {recipe.model.kind}`; this works with dual encoders (`kind: dual`)"
+        )
     return trained(build_dual(recipe), run).eval(), recipe
 
 

@@ -112,7 +112,7 @@ def _texts(
     if isinstance(side, FrozenTextConfig):
         model = language if language is not None else build_language(side.language, base)
         words = _words(tokenizer if tokenizer is not None else model.tokenizer, side.max_tokens, side.language.weights)
-        return FrozenTexts(model, embed_dim, side), words
+        return FrozenTexts(model, embed_dim, side, words.tokenizer.bos_token_id), words
     shape = side.architecture or (shapes[side.weights].text if side.weights else None)
     if shape is None:
         raise _untold("text.architecture")

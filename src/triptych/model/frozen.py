@@ -95,11 +95,15 @@ class FrozenTexts(nn.Module):
         language: The language model; layers behind the chosen one are cut off, and it loses its gradients.
         embed_dim: Channels E of the shared space.
         config: Which layer, and the head.
+        begin: The begin token, if texts have one: it is read, but what becomes of it says nothing about the text.
     """
 
-    def __init__(self, language: LanguageModel, embed_dim: int, config: FrozenTextConfig) -> None:
+    def __init__(
+        self, language: LanguageModel, embed_dim: int, config: FrozenTextConfig, begin: int | None = None
+    ) -> None:
         super().__init__()
         self.language = language.requires_grad_(False).eval()
+        self.begin = begin
         self.layer, self.embed_dim, self.width = config.layer, embed_dim, language.dim
         cut(language, config.layer)
         self.head = Head(language.dim, embed_dim, config.head)
@@ -112,7 +116,7 @@ class FrozenTexts(nn.Module):
 
     @torch.no_grad()
     def features(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """`[N, D]`, float32: the mean state of each text's words; each text is read once."""
+        """`[N, D]`, float32: the mean state of each text's words, begin and end left out; each text is read once."""
         keys = [tuple(row[:n]) for row, n in zip(ids.tolist(), lengths.tolist(), strict=True)]
         fresh = list(dict.fromkeys(key for key in keys if key not in self._kept))
         found = dict(zip(fresh, self._read(fresh, ids.device), strict=True)) if fresh else {}
@@ -143,7 +147,9 @@ class FrozenTexts(nn.Module):
             documents = torch.where(inside, torch.arange(len(ids), device=ids.device)[:, None], -1)
             own = self.language.config._attn_implementation == fast.NAME
             states = self.language(states, places, documents if own else None, None if own else inside.long())
-        return (states.float() * inside[..., None]).sum(dim=1) / lengths[:, None]
+        if self.begin is not None:
+            inside = inside & ~((ids == self.begin) & (lengths[:, None] > 1))
+        return (states.float() * inside[..., None]).sum(dim=1) / inside.sum(dim=1, keepdim=True)
 
 
 def cut(language: LanguageModel, layers: int) -> None:

@@ -6,13 +6,15 @@ of records, then what the recipe expects, then typical lengths. Nothing is downl
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from triptych.conversation import Conversation
 from triptych.custom import CustomConfig
 from triptych.data.config import DataConfig
+from triptych.data.pairs import texts_of
 from triptych.data.sources import Source
 from triptych.data.sources import build as build_source
 from triptych.errors import DataError, RecipeError
@@ -22,6 +24,7 @@ from triptych.planner.tokens import at_hand
 from triptych.recipe import Recipe
 from triptych.scenes.config import EpisodesConfig, ScenesConfig
 from triptych.scenes.referring.config import ReferringConfig
+from triptych.sequence.pairs import Words
 from triptych.sequence.plan import Refusal, plan
 
 SAMPLE = 256
@@ -56,6 +59,7 @@ class DatasetSize:
         text_tokens: Tokens that are not media, the template's included.
         supervised: Tokens that are predicted.
         origin: Where this comes from.
+        texts: Of a pair's picture, of which each draw takes one.
     """
 
     name: str
@@ -64,6 +68,7 @@ class DatasetSize:
     text_tokens: float
     supervised: float
     origin: str
+    texts: float = 1.0
 
 
 def dataset_sizes(recipe: Recipe, tokenizer: Any | None = None) -> dict[str, DatasetSize]:
@@ -77,14 +82,59 @@ def dataset_sizes(recipe: Recipe, tokenizer: Any | None = None) -> dict[str, Dat
         RecipeError: A dataset that is not at hand does not say how many records to expect, and a stage's length
             depends on it.
     """
-    used = dict.fromkeys(name for stage in recipe.stages for name in stage.mixture)
     config = recipe.composed.language
     template = None if tokenizer is None else ChatTemplate(tokenizer, config.chat_template, config.system)
     if template is not None and recipe.composed.regions is not None:
         # How many tokens a region takes does not depend on how pictures are prepared.
         template.regions = region_writer(recipe.composed.regions, None)
         introduce_to_tokenizer(template.regions, template.tokenizer)
-    sizes = {name: _size(name, recipe, template) for name in used}
+    sizes = {name: _size(name, recipe, template) for name in _used(recipe)}
+    _check_lengths(recipe, sizes)
+    return sizes
+
+
+def pair_sizes(recipe: Recipe, words: Words | None = None) -> dict[str, DatasetSize]:
+    """The same for a dual encoder: `text_tokens` are those of one text, its end token among them; nothing is supervised.
+
+    Args:
+        recipe: Whose datasets.
+        words: Texts → ids, where the tokenizer is at hand.
+
+    Raises:
+        RecipeError: As `dataset_sizes`.
+    """
+    sizes = {name: _pairs(name, recipe, words) for name in _used(recipe)}
+    _check_lengths(recipe, sizes)
+    return sizes
+
+
+def _pairs(name: str, recipe: Recipe, words: Words | None) -> DatasetSize:
+    config: DataConfig = recipe.data[name]
+    base = Path(recipe.base)
+    drawn = isinstance(config, ScenesConfig | EpisodesConfig)
+    try:
+        if drawn and not at_hand(config.font, base):  # type: ignore[union-attr]
+            raise DataError("its font has not been fetched")
+        source = build_source(config, base)
+        read = [texts_of(conversation) for conversation in _read(source)]
+    except (DataError, Refusal) as error:
+        found = _expected(name, config, str(error))
+        given = getattr(getattr(config, "expected", None), "text_tokens", None)
+        tokens = (given or SCENE_CAPTION[1]) + 1
+        return replace(found, media=1.0, text_tokens=tokens, supervised=0.0)
+    texts = [text for own in read for text in own]
+    lengths = [len(words.ids(text)) if words else 1 + len(text) / CHARACTERS_PER_TOKEN for text in texts]
+    how = "the model's tokenizer" if words else f"{CHARACTERS_PER_TOKEN} characters a token"
+    origin = f"by {len(texts)} of its texts and {how}"
+    each = len(texts) / max(1, len(read))
+    return DatasetSize(name, len(source), 1.0, sum(lengths) / max(1, len(lengths)), 0.0, origin, each)
+
+
+def _used(recipe: Recipe) -> list[str]:
+    return list(dict.fromkeys(name for stage in recipe.stages for name in stage.mixture))
+
+
+def _check_lengths(recipe: Recipe, sizes: Mapping[str, DatasetSize]) -> None:
     for i, stage in enumerate(recipe.stages):
         unknown = [name for name in stage.mixture if sizes[name].records is None]
         if stage.epochs is not None and unknown:
@@ -92,7 +142,6 @@ def dataset_sizes(recipe: Recipe, tokenizer: Any | None = None) -> dict[str, Dat
                 f"stages.{i}.epochs: the plan needs the number of records of {unknown[0]!r}, which is not at hand "
                 f"({sizes[unknown[0]].origin}); say data.{unknown[0]}.expected.records=NUMBER, or give `steps`"
             )
-    return sizes
 
 
 def _size(name: str, recipe: Recipe, template: ChatTemplate | None) -> DatasetSize:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,24 +66,38 @@ def stage_memory(
         device: What it runs on.
         count: How many devices share the parameters.
     """
+    items = standing(model, trained, _layers(model), count)
+    items += [MemoryItem(name, size, size) for name, size in _passing(model, stage, load, device)]
+    return items
+
+
+def standing(
+    model: nn.Module, trained: Mapping[str, Mapping[str, nn.Parameter]], layers: Sequence[nn.Module], count: int
+) -> list[MemoryItem]:
+    """What is there all the time: weights, and what the optimiser keeps of the parameters that learn.
+
+    Args:
+        model: On the meta device.
+        trained: Part → name → parameter.
+        layers: Those that are gathered one at a time where the model is sharded.
+        count: How many devices share the parameters.
+    """
     learned = [parameter for group in trained.values() for parameter in group.values()]
     low = [parameter for parameter in learned if parameter.dtype != torch.float32]
     numbers, low_numbers = _count(learned), _count(low)
-    layer = max((_bytes(list(block.parameters())) for block in _layers(model)), default=0)
+    layer = max((_bytes(list(block.parameters())) for block in layers), default=0)
     weights = _bytes(list(model.parameters()))
 
     def spread(name: str, size: float, gathered: float = 0.0) -> MemoryItem:
         return MemoryItem(name, size, size / count + (gathered if count > 1 else 0.0))
 
-    items = [
+    return [
         spread("weights", weights, gathered=2 * layer),
         spread("gradients (float32)", 4 * numbers),
         spread("gradients of one micro-batch", _bytes(low), gathered=layer if low else 0.0),
         spread("float32 masters", 4 * low_numbers),
         spread("moments of AdamW", 8 * numbers),
     ]
-    items += [MemoryItem(name, size, size) for name, size in _passing(model, stage, load, device)]
-    return items
 
 
 def _passing(model: MultimodalModel, stage: StageConfig, load: Load, device: DeviceSpec) -> list[tuple[str, float]]:

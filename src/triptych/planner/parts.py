@@ -20,12 +20,13 @@ from triptych.errors import RecipeError
 from triptych.fusion.build import build as build_fusion
 from triptych.language.backbone import LanguageModel
 from triptych.language.build import insert_lora, random_model
+from triptych.language.config import LanguageConfig
 from triptych.language.fast import accelerate
 from triptych.model.blip2 import Blip2
 from triptych.model.build_blip2 import build_blip2
 from triptych.model.build_dual import build_dual
 from triptych.model.composed import MultimodalModel
-from triptych.model.config import Blip2Config, DualConfig
+from triptych.model.config import Blip2Config, DualConfig, FrozenImageConfig, FrozenTextConfig
 from triptych.model.dual import DualEncoder
 from triptych.planner.architectures import language_architecture, vision_architecture, vision_shape
 from triptych.planner.tokens import length
@@ -67,7 +68,7 @@ def build(recipe: Recipe, bfloat16_encoder: bool, tokenizer: Any | None = None) 
         RecipeError: An architecture is not known here.
     """
     base = Path(recipe.base)
-    language = _language(recipe, base)
+    language = _language(recipe.composed.language, base)
     encoders: dict[str, Encoder] = {}
     adapters: dict[str, Adapter] = {}
     for modality in recipe.composed.modalities:
@@ -79,22 +80,36 @@ def build(recipe: Recipe, bfloat16_encoder: bool, tokenizer: Any | None = None) 
     return MultimodalModel(language, encoders, adapters, recipe.sequence, fusion)
 
 
-def build_dual_shape(recipe: Recipe) -> DualEncoder:
+def build_dual_shape(recipe: Recipe, bfloat16_encoder: bool = False, tokenizer: Any | None = None) -> DualEncoder:
     """The dual encoder of a recipe on the meta device. No weights are read, no tokenizer is loaded.
 
+    Args:
+        recipe: What to build.
+        bfloat16_encoder: Whether a frozen encoder of `precision: auto` computes in bfloat16.
+        tokenizer: Of the texts, where it is at hand.
+
     Raises:
-        RecipeError: The size of the vocabulary is not known here.
+        RecipeError: The size of the vocabulary, or an architecture, is not known here.
     """
-    config = recipe.model
+    config, base = recipe.model, Path(recipe.base)
     assert isinstance(config, DualConfig)
-    shape = config.text.architecture
-    words = shape.vocabulary if shape is not None else None
-    if words is None and config.tokenizer == SMOLLM2:
-        words = (shipped("language", SMOLLM2_REPOSITORY) or {}).get("vocab_size")
-    if words is None and config.text.weights is None:
-        raise RecipeError("model.text.architecture.vocabulary: give it; the tokenizer is not at hand")
+    encoder = language = None
+    if isinstance(config.vision, FrozenImageConfig):
+        encoder = _encoder(config.vision.encoder, base, bfloat16_encoder)
+    if isinstance(config.text, FrozenTextConfig):
+        language = _language(config.text.language, base)
+        words: int | None = language.embedding.num_embeddings
+    else:
+        shape = config.text.architecture
+        words = shape.vocabulary if shape is not None else None
+        if words is None and tokenizer is not None:
+            words = len(tokenizer)
+        elif words is None and config.tokenizer == SMOLLM2:
+            words = (shipped("language", SMOLLM2_REPOSITORY) or {}).get("vocab_size")
+        if words is None and config.text.weights is None:
+            raise RecipeError("model.text.architecture.vocabulary: give it; the tokenizer is not at hand")
     with torch.device("meta"):
-        return build_dual(recipe, tokenizer=_Vocabulary(words or 1), weights=False)
+        return build_dual(recipe, tokenizer or _Vocabulary(words or 1), False, encoder, language)
 
 
 def build_blip2_shape(recipe: Recipe) -> Blip2:
@@ -146,8 +161,7 @@ def parts_of(model: MultimodalModel | DualEncoder | Blip2, recipe: Recipe) -> li
     return found
 
 
-def _language(recipe: Recipe, base: Path) -> LanguageModel:
-    config = recipe.composed.language
+def _language(config: LanguageConfig, base: Path) -> LanguageModel:
     architecture = language_architecture(config, base)
     with torch.device("meta"):
         model = random_model(architecture, getattr(torch, config.precision))

@@ -10,6 +10,7 @@ from triptych.encoders.encoder import Encoder
 from triptych.encoders.precision import resolve
 from triptych.errors import RecipeError
 from triptych.model.composed import MultimodalModel
+from triptych.model.config import DualConfig
 from triptych.planner import activations, parts
 from triptych.planner.datasets import DatasetSize, dataset_sizes
 from triptych.planner.devices import DeviceSpec
@@ -110,9 +111,12 @@ class CostPlan:
     media_tokens: Mapping[str, int]
     datasets: Mapping[str, DatasetSize]
     stages: list[StageCost]
-    generation: GenerationCost
+    generation: GenerationCost | None
+    """None where nothing answers."""
     flops_per_token: float
     """Forward, of the language model, without attention."""
+    note: str = ""
+    """What using a dual encoder costs."""
     suggestions: list[str] = field(default_factory=list)
 
     @property
@@ -137,6 +141,10 @@ def plan(recipe: Recipe, device: DeviceSpec | str = "cpu", count: int = 1) -> Co
     if count < 1:
         raise RecipeError(f"--count {count}: at least one device is needed")
     spec = find_device(device) if isinstance(device, str) else device
+    if isinstance(recipe.model, DualConfig):
+        from triptych.planner.dual import plan_dual
+
+        return plan_dual(recipe, spec, count)
     tokenizer = tokenizer_at_hand(recipe)
     model = parts.build(recipe, not spec.is_cpu or str(resolve("auto")) == "torch.bfloat16", tokenizer)
     shape = language_shape(model.language)

@@ -12,6 +12,7 @@ from rich.text import Text
 from triptych.custom import CustomConfig
 from triptych.data.sources import build as build_source
 from triptych.errors import DataError, RecipeError
+from triptych.model.config import DualConfig
 from triptych.recipe import Recipe
 from triptych.recipe.messages import unknown_name
 from triptych.sequence.plan import IGNORE, Layout, Refusal, plan
@@ -45,6 +46,11 @@ def inspect(recipe: Recipe, sample: int, data: str | None, save: Path | None) ->
     if not 0 <= sample < len(source):
         raise DataError(f"{name} has {len(source):,} records; --sample goes from 0 to {len(source) - 1}")
     conversation = source[sample]
+    if isinstance(recipe.model, DualConfig):
+        from triptych.terminal.inspect_pairs import inspect_pair
+
+        inspect_pair(recipe, conversation, name, save)
+        return
     console = Console()
     language = recipe.composed.language
     tokenizer = load_tokenizer(language, base)

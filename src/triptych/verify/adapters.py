@@ -18,43 +18,15 @@ from triptych.adapters.perceiver import Perceiver
 from triptych.adapters.qformer import QFormer
 from triptych.adapters.qformer_adapter import QFormerAdapter
 from triptych.verify.check import Check, largest_difference
+from triptych.weights.formats.systems import IDEFICS_RESAMPLER as IDEFICS
+from triptych.weights.formats.systems import KOSMOS2_ADAPTER as KOSMOS2
+from triptych.weights.formats.systems import qformer_names
 from triptych.weights.names import NameMap
 
 T = TypeVar("T")
 
 Outputs = Callable[[], Iterator[tuple[str, Tensor, Tensor]]]
 """Runs both and yields what was compared, our numbers, and theirs."""
-
-LAYER = {
-    "attention.attention.query": "attention.query",
-    "attention.attention.key": "attention.key",
-    "attention.attention.value": "attention.value",
-    "attention.output.dense": "attention.output",
-    "attention.output.LayerNorm": "attention.norm",
-    "crossattention.attention.query": "cross.query",
-    "crossattention.attention.key": "cross.key",
-    "crossattention.attention.value": "cross.value",
-    "crossattention.output.dense": "cross.output",
-    "crossattention.output.LayerNorm": "cross.norm",
-    "intermediate_query.dense": "feed_forward.up",
-    "output_query.dense": "feed_forward.down",
-    "output_query.LayerNorm": "feed_forward.norm",
-    "intermediate.dense": "text_feed_forward.up",
-    "output.dense": "text_feed_forward.down",
-    "output.LayerNorm": "text_feed_forward.norm",
-}
-"""A layer of transformers' Q-Formers (and of LAVIS's, but for the names of the attention) to one of ours."""
-
-
-def qformer_names(theirs: str = "", ours: str = "") -> dict[str, str]:
-    """Patterns for `NameMap`: the layers of transformers' Q-Formers to ours.
-
-    Args:
-        theirs: What stands in front of `encoder.layer`: `qformer.` in transformers' BLIP-2.
-        ours: What stands in front of `layers`.
-    """
-    return {f"{theirs}encoder.layer.{{}}.{their}": f"{ours}layers.{{}}.{our}" for their, our in LAYER.items()}
-
 
 BLIP2 = NameMap(
     {
@@ -87,37 +59,6 @@ INSTRUCTBLIP = NameMap(
     }
 )
 """`InstructBlipQFormerModel` to the querying transformer of the adapter."""
-
-IDEFICS = NameMap(
-    {
-        "latents": "latents",
-        "layer_norm": "final_norm",
-        "blocks.{}.0.context_layer_norm": "layers.{}.attention.feature_norm",
-        "blocks.{}.0.latents_layer_norm": "layers.{}.attention.latent_norm",
-        "blocks.{}.0.q_proj": "layers.{}.attention.query",
-        "blocks.{}.0.k_proj": "layers.{}.attention.key",
-        "blocks.{}.0.v_proj": "layers.{}.attention.value",
-        "blocks.{}.0.output_proj": "layers.{}.attention.output",
-        "blocks.{}.0.q_layer_norm": "layers.{}.attention.query_norm",
-        "blocks.{}.0.k_layer_norm": "layers.{}.attention.key_norm",
-        "blocks.{}.1.ln": "layers.{}.feed_forward.0",
-        "blocks.{}.1.fc": "layers.{}.feed_forward.1",
-        "blocks.{}.1.c_proj": "layers.{}.feed_forward.3",
-    }
-)
-"""`IdeficsPerceiverResampler` to the Perceiver without a projection."""
-
-KOSMOS2 = NameMap(
-    {
-        "dense": "projection",
-        "latent_query": "latents",
-        "x_attn.q_proj": "query",
-        "x_attn.k_proj": "key",
-        "x_attn.v_proj": "value",
-        "x_attn.out_proj": "output",
-    }
-)
-"""`Kosmos2ImageToTextProjection` to the connector."""
 
 GRID = (2, 3)
 """Of the features in these checks."""

@@ -19,24 +19,10 @@ from triptych.fusion.prompt import Prompt
 from triptych.language.backbone import LanguageModel
 from triptych.language.fast import accelerate
 from triptych.verify.check import Check, largest_difference
+from triptych.weights.formats.systems import IDEFICS_BLOCK
 from triptych.weights.names import NameMap
 
 WIDTH, LAYERS, HEADS, WORDS, PICTURE_TOKENS = 32, 4, 4, 60, 5
-
-IDEFICS_BLOCK = {
-    "input_layernorm": "attention_norm",
-    "cross_attn.q_proj": "query",
-    "cross_attn.k_proj": "key",
-    "cross_attn.v_proj": "value",
-    "cross_attn.o_proj": "output",
-    "post_attention_layernorm": "feedforward_norm",
-    "mlp.gate_proj": "gate_projection",
-    "mlp.up_proj": "up",
-    "mlp.down_proj": "down",
-    "alpha_cross_attn": "attention_gate",
-    "alpha_dense": "feedforward_gate",
-}
-"""A gated layer of transformers' Idefics to a `GatedBlock`."""
 
 IDEFICS = NameMap(
     {

@@ -42,7 +42,9 @@ class TestEveryBenchmark:
         file = catalogue.load(name)
         for kind in KINDS:
             judge = people.StrictJudge(file.judge.read, file.judge.scale) if file.judge else None
-            done = run_benchmark(file, Degenerate(kind), tmp_path / kind, kind, Options(data=data, progress=False, judge=judge))
+            done = run_benchmark(
+                file, Degenerate(kind), tmp_path / kind, kind, Options(data=data, progress=False, judge=judge)
+            )
             score = done.metrics.get(file.headline)
             chance = done.chance.get(file.headline, 0.1)  # LLaVA-Bench's lowest grade is one of ten
             assert score is None or score.low <= chance + 1e-9, (kind, score, chance)

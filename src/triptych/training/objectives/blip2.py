@@ -19,6 +19,7 @@ from triptych.sequence.pairs import PairBatch
 from triptych.training.config import Blip2Losses
 from triptych.training.objectives.gather import gather_rows
 from triptych.training.objectives.objective import Loss
+from triptych.training.objectives.word_loss import word_loss
 
 SPREAD = 1e-4
 """Added to the share of every candidate before negatives are drawn, as LAVIS does: the easiest may come, too."""
@@ -117,9 +118,7 @@ class Blip2Objective:
         """Cross-entropy of each next token, the mean over the tokens of all processes times the pairs of all."""
         states = model.write(cache, ids[:, :-1])
         shown = shown_of(ids, lengths)[:, 1:]
-        loss = functional.cross_entropy(
-            model.word_logits(states[shown]), ids[:, 1:][shown], reduction="sum", label_smoothing=self.smoothing
-        )
+        loss = word_loss(*model.of_words(states[shown]), ids[:, 1:][shown], self.smoothing)
         everybody, _ = gather_rows((lengths - 1).float())
         return loss * len(everybody) / everybody.sum()
 

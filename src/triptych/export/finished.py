@@ -1,0 +1,70 @@
+"""A finished run, loaded to be written in another form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from torch import nn
+
+from triptych.encoders.config import EfficientNetConfig, HuggingFaceConfig, VisionTransformerConfig
+from triptych.language.backbone import LanguageModel
+from triptych.model.build import build_any, recipe_of, trained
+from triptych.model.composed import MultimodalModel
+from triptych.recipe import Recipe
+from triptych.recipe.schema import ModelConfig
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run.
+
+    Args:
+        path: Its folder.
+        recipe: What it was trained by.
+        model: As trained; encoders in float32, whatever they compute in.
+        learnt: Names of the tensors that the run holds: what was trained, and what comes from no weights.
+        dtype: What is written.
+    """
+
+    path: Path
+    recipe: Recipe
+    model: nn.Module
+    learnt: frozenset[str]
+    dtype: torch.dtype
+
+    @property
+    def language(self) -> LanguageModel | None:
+        """The language model, where there is one."""
+        return self.model.language if isinstance(self.model, MultimodalModel) else None
+
+
+def load(path: Path, dtype: str | None = None) -> Finished:
+    """A run with its trained weights in place.
+
+    Args:
+        path: Its folder.
+        dtype: What is to be written, by torch's name; None takes the precision of the language model or the towers.
+
+    Raises:
+        WeightsError: The folder is no finished run.
+    """
+    recipe = recipe_of(path)
+    own = recipe.model.language.precision if isinstance(recipe.model, ModelConfig) else recipe.model.precision
+    model = trained(build_any(_precise(recipe)), path).eval().requires_grad_(False)
+    with safe_open(path / "weights" / "model.safetensors", "pt") as file:  # type: ignore[no-untyped-call]
+        learnt = frozenset(file.keys())
+    return Finished(path, recipe, model, learnt, getattr(torch, dtype or own))
+
+
+def _precise(recipe: Recipe) -> Recipe:
+    """The recipe with its encoders in float32, so that nothing is rounded that the format could keep."""
+    if not isinstance(recipe.model, ModelConfig):
+        return recipe
+    encoder = recipe.model.encoders.image
+    if not isinstance(encoder, EfficientNetConfig | HuggingFaceConfig | VisionTransformerConfig):
+        return recipe
+    encoders = recipe.model.encoders.model_copy(update={"image": encoder.model_copy(update={"precision": "float32"})})
+    return recipe.model_copy(update={"model": recipe.model.model_copy(update={"encoders": encoders})})

@@ -1,0 +1,19 @@
+"""A composed run as `InstructBlipForConditionalGeneration`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from triptych.export.finished import Finished
+from triptych.export.qformer import misfits_of, write_system
+
+
+def misfits(run: Finished) -> Iterator[str]:
+    """What of a run it cannot hold."""
+    yield from misfits_of(run, "instructblip")
+
+
+def write(run: Finished, folder: Path, shard: str) -> str:
+    """Write it."""
+    return write_system(run, folder, shard, "instructblip")

@@ -1,0 +1,122 @@
+"""The language model of a run as a model of transformers, LoRA merged; and its tokenizer."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from triptych.export.finished import Finished
+from triptych.fusion.config import PromptConfig
+from triptych.language.assembled import causal
+from triptych.language.backbone import LanguageModel
+from triptych.language.hub_templates import for_transformers
+from triptych.recipe.schema import ModelConfig
+
+
+def merged_state(language: LanguageModel) -> dict[str, Tensor]:
+    """All weights of the language model by the names of its own class; LoRA's update is added in float32."""
+    state = {
+        name.replace(".base_layer.", "."): tensor.detach()
+        for name, tensor in language.model.state_dict().items()
+        if not _is_lora(name)
+    }
+    for name, module in lora_layers(language):
+        weight = state[f"{name}.weight"]
+        update = module.get_delta_weight("default").float()
+        state[f"{name}.weight"] = (weight.float() + update).to(weight.dtype)
+    return state
+
+
+def lora_layers(language: LanguageModel) -> Iterator[tuple[str, Any]]:
+    """The layers with LoRA, by name."""
+    for name, module in language.model.named_modules():
+        if hasattr(module, "lora_A") and hasattr(module, "get_delta_weight"):
+            yield name, module
+
+
+def _is_lora(name: str) -> bool:
+    return any(step.startswith("lora_") for step in name.split("."))
+
+
+def plain_config(language: LanguageModel) -> Any:
+    """The transformers configuration as it is without Triptych."""
+    values = language.config.to_dict()
+    values.pop("quantization_config", None)
+    return type(language.config)(**{**values, "use_cache": True})
+
+
+def plain(language: LanguageModel, dtype: torch.dtype) -> Any:
+    """The language model as transformers builds it, LoRA merged, in a precision."""
+    return causal(plain_config(language), merged_state(language), dtype)
+
+
+def misfits_of_language(run: Finished) -> Iterator[str]:
+    """What of the language model transformers' own classes cannot hold."""
+    model = run.recipe.model
+    if not isinstance(model, ModelConfig) or run.language is None:
+        yield f"model.kind: {model.kind!r} has no language model"
+        return
+    if isinstance(model.fusion, PromptConfig) and model.fusion.tuning is not None:
+        yield "model.fusion.tuning: biases and scales of linear layers have no place in the language model's own class"
+
+
+def untied_head(language: LanguageModel) -> Iterator[str]:
+    """What between hidden states and logits a class with a bare head cannot hold."""
+    head = language.model.get_output_embeddings()
+    if getattr(head, "bias", None) is not None:
+        yield f"model.language: the head of {type(language.model).__name__} has a bias"
+    for name in ("logit_scale", "logits_scaling", "final_logit_softcapping"):
+        if getattr(language.config, name, None) is not None:
+            yield f"model.language: its logits are changed by `{name}`"
+
+
+def tokenizer_for(run: Finished, image_token: str | None = None) -> Any:
+    """A copy of the tokenizer that writes conversations as the run does, whether they come as text or as parts.
+
+    Args:
+        run: With a language model.
+        image_token: Is added to it as a special token where it has none, and stands where pictures do.
+    """
+    language = run.language
+    assert language is not None and isinstance(run.recipe.model, ModelConfig)
+    tokenizer = copy.deepcopy(language.tokenizer)
+    if image_token is not None:
+        add_token(tokenizer, image_token)
+    tokenizer.chat_template = for_transformers(
+        language.template.template, run.recipe.model.language.system, image_token or "<image>"
+    )
+    return tokenizer
+
+
+def add_token(tokenizer: Any, token: str) -> int:
+    """The id of a special token, which is added where there is none."""
+    if token not in tokenizer.get_vocab():
+        tokenizer.add_special_tokens({"additional_special_tokens": [token]}, replace_extra_special_tokens=False)
+    return int(tokenizer.convert_tokens_to_ids(token))
+
+
+def save_generation(folder: Path, tokenizer: Any, ends: tuple[int, ...], never: tuple[int, ...] = ()) -> None:
+    """`generation_config.json`: what ends an answer, and which tokens are never said.
+
+    Args:
+        folder: Where it is written.
+        tokenizer: Whose end of text ends an answer, too.
+        ends: Ids that end a turn.
+        never: Ids that stand for media.
+    """
+    from transformers import GenerationConfig
+
+    found = sorted({*ends, *([] if tokenizer.eos_token_id is None else [int(tokenizer.eos_token_id)])})
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else found[0]
+    GenerationConfig(
+        eos_token_id=found,
+        pad_token_id=int(pad),
+        bos_token_id=tokenizer.bos_token_id,
+        suppress_tokens=list(never) or None,
+        do_sample=False,
+    ).save_pretrained(folder)

@@ -1,0 +1,40 @@
+"""What `triptych export` and `triptych import` say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from triptych.terminal import console
+
+
+def export(run: Path, format: str, output: Path, dtype: str | None, shard: str, overwrite: bool) -> None:
+    """Write a run in another form and say how it is loaded."""
+    from triptych.export import export as write
+
+    shown = console()
+    with shown.status(f"writing {format} …"):
+        done = write(run, format, output, dtype, shard, overwrite)
+    total = sum(done.files.values())
+    shown.print(
+        f"written: [bold]{done.folder}[/], {done.format.what}, {len(done.files)} files, {total / 1e6:,.1f} MB\n"
+    )
+    shown.print(done.loads, markup=False, highlight=False, soft_wrap=True)
+
+
+def import_folder(folder: str, output: Path, precision: str | None, overwrite: bool) -> None:
+    """Make a run of a foreign model and say what to do with it."""
+    from triptych.importing import import_model
+
+    shown = console()
+    with shown.status(f"reading {folder} …"):
+        done = import_model(folder, output, precision, overwrite)
+    shown.print(f"written: [bold]{done.run}[/], a {done.system} as a run")
+    for note in done.notes:
+        shown.print(f"  {note}", markup=False, highlight=False)
+    shown.print(
+        f'\ntriptych ask {done.run} "What is this?" --image picture.png\n'
+        f"a recipe that trains it further:  extends: {done.run}/recipe.yaml  and  model: {{start: run:{done.run}}}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,143 @@
+"""Showing what a dual encoder makes of one record, and what a batch of its stage holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from triptych.data.pairs import picture_of, texts_of
+from triptych.data.sources import build as build_source
+from triptych.encoders.preparation import ImagePreparation
+from triptych.errors import TriptychError
+from triptych.language.build import load_tokenizer
+from triptych.language.config import LanguageConfig
+from triptych.model.config import DualConfig, FrozenTextConfig
+from triptych.planner.parts import build_dual_shape
+from triptych.recipe import Recipe
+from triptych.sequence.pairs import Words
+from triptych.sequence.plan import Refusal
+from triptych.terminal.picture import as_blocks
+
+if TYPE_CHECKING:
+    from triptych.conversation import Conversation, Image
+    from triptych.model.dual import DualEncoder
+
+
+def inspect_pair(recipe: Recipe, conversation: Conversation, name: str, save: Path | None) -> None:
+    """Print the tokens of each text of a record, the picture as the image side gets it, and the pairs of the first batch.
+
+    Args:
+        recipe: Of a dual encoder; its weights are not read.
+        conversation: The record.
+        name: Its dataset.
+        save: Where the picture goes, as the image side gets it.
+
+    Raises:
+        DataError: The picture cannot be read.
+    """
+    console = Console()
+    model = build_dual_shape(recipe, tokenizer=_tokenizer(recipe))
+    words = model.words
+    try:
+        picture, texts = picture_of(conversation), texts_of(conversation)
+    except Refusal as refusal:
+        console.print(f"[red]refused[/] ({refusal.reason}): {refusal.detail}")
+        return
+    square = _square(model, picture)
+    if console.is_terminal:
+        console.print(as_blocks(square, min(64, console.width)))
+    if save is not None:
+        square.save(save)
+    console.print(_texts(texts, words))
+    console.print(
+        f"{name} {conversation.id}: the picture as {square.width} × {square.height} pixels ({_fit(model)}), "
+        f"{_sees(model)}" + (f"; each draw takes one of {len(texts)} texts" if len(texts) > 1 else ""),
+        highlight=False,
+    )
+    if recipe.stages:
+        stage = recipe.stages[-1]
+        pairs = stage.batch_size
+        console.print(
+            f"a batch of the stage {stage.name!r}: {pairs:,} pairs, {pairs * (pairs - 1):,} that do not belong together",
+            highlight=False,
+        )
+        console.print(_batch(recipe))
+
+
+def _tokenizer(recipe: Recipe) -> Any:
+    config = recipe.model
+    assert isinstance(config, DualConfig)
+    language = (
+        config.text.language if isinstance(config.text, FrozenTextConfig) else LanguageConfig(weights=config.tokenizer)
+    )
+    return load_tokenizer(language, Path(recipe.base))
+
+
+def _square(model: DualEncoder, picture: Image) -> Any:
+    from PIL import Image as Pillow
+
+    return Pillow.fromarray(np.asarray(model.preparation(picture).permute(1, 2, 0)))
+
+
+def _fit(model: DualEncoder) -> str:
+    made = model.preparation
+    return f"fit: {made.fit}" if isinstance(made, ImagePreparation) else "made by its own preparation"
+
+
+def _sees(model: DualEncoder) -> str:
+    """What the image side cuts the picture into."""
+    encoder = model.frozen_encoder
+    if encoder is not None:
+        return f"{encoder.grid[0]} × {encoder.grid[1]} features of {encoder.dim:,} channels, encoded once"
+    shape = model.tower.architecture
+    side = model.preparation.size // shape.patch_size
+    dropped = f", {model.tower.patch_dropout:.0%} of them left out in training" if model.tower.patch_dropout else ""
+    return f"{side} × {side} patches of {shape.patch_size} pixels{dropped}"
+
+
+def _texts(texts: list[str], words: Words) -> Table:
+    """Every token of every text as it is read; the end token in yellow, what is cut off in red."""
+    table = Table(title="texts", title_justify="left")
+    for column in ("tokens", "ids", "text"):
+        table.add_column(column, justify="right" if column == "tokens" else "left", overflow="fold")
+    for text in texts:
+        ids = words.ids(text)
+        pieces = [words.tokenizer.decode([token]).replace("\n", "⏎") for token in ids]
+        shown = Text("│".join(pieces[:-1]) + "│")
+        shown.append(pieces[-1], style="yellow")
+        whole = len(Words(words.tokenizer, 1 << 30).ids(text))
+        if whole > len(ids):
+            shown.append(f" {whole - len(ids)} tokens cut off (max_tokens {words.max_tokens})", style="red")
+        table.add_row(str(len(ids)), " ".join(map(str, ids)), shown)
+    return table
+
+
+def _batch(recipe: Recipe) -> Table:
+    """The first pairs of the last stage's first batch, in the order in which they are drawn."""
+    from triptych.data.mixture import Mixture
+    from triptych.data.pairs import drawn
+
+    stage, base = recipe.stages[-1], Path(recipe.base)
+    sources = {name: build_source(recipe.data[name], base) for name in stage.mixture}
+    mixture = Mixture({name: len(source) for name, source in sources.items()}, stage.mixture, recipe.seed)
+    pairs = stage.batch_size
+    table = Table()
+    for column in ("", "record", "text"):
+        table.add_column(column, justify="right" if not column else "left", overflow="fold")
+    shown = min(8, pairs)
+    for number in range(shown):
+        name, index = mixture.draw(number)
+        try:
+            conversation = sources[name][index]
+            record, text = conversation.id or str(index), drawn(texts_of(conversation), conversation.id, number)
+        except (TriptychError, Refusal) as error:
+            record, text = str(index), f"refused: {error}"
+        table.add_row(str(number), Text(f"{name} {record}"), Text(text))
+    if pairs > shown:
+        table.add_row("…", "", "")
+    return table

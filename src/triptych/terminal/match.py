@@ -1,0 +1,89 @@
+"""Which text belongs to which picture, by a trained dual encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from triptych.api import Dual, load_dual
+from triptych.conversation import Image
+from triptych.errors import DataError
+
+Floats = NDArray[np.floating[Any]]
+
+
+def match(run: Path, images: Sequence[Path], texts: Sequence[str], file: Path | None = None, top: int = 10) -> None:
+    """Print how well texts fit pictures, the best text of each picture first.
+
+    Args:
+        run: The folder of a trained dual encoder.
+        images: Pictures.
+        texts: Texts.
+        file: A file with more of them, one a line.
+        top: How many texts of each picture are printed.
+
+    Raises:
+        DataError: There is no picture or no text, or a file cannot be read.
+        RecipeError: The run holds a model of another kind.
+    """
+    texts = [*texts, *(_lines(file) if file is not None else [])]
+    if not images:
+        raise DataError("there is no picture: give one or several by --image")
+    if not texts:
+        raise DataError("there is no text: give some behind the run's folder, or a file of them by --texts")
+    dual = load_dual(run)
+    cosines = dual.similarity([Image(path) for path in images], texts)
+    Console().print(table(images, texts, cosines, shares(dual, cosines), top, column(dual)))
+
+
+def table(images: Sequence[Path], texts: Sequence[str], cosines: Floats, share: Floats, top: int, title: str) -> Table:
+    """A row per picture and text: `cosines` and `share` are `[N, M]`."""
+    found = Table()
+    for name, justify in (("picture", "left"), ("text", "left"), ("cosine", "right"), (title, "right")):
+        found.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    for row, path in enumerate(images):
+        order = np.argsort(-cosines[row], kind="stable")[:top]
+        for place, i in enumerate(order):
+            style = "bold" if place == 0 else ""
+            found.add_row(
+                Text(path.name if place == 0 else ""),
+                Text(texts[i], style=style),
+                Text(f"{cosines[row, i]:.3f}", style=style),
+                Text(f"{share[row, i]:.1%}", style=style),
+            )
+        found.add_section()
+    return found
+
+
+def shares(dual: Dual, cosines: Floats) -> Floats:
+    """What the model makes of cosines `[N, M]` by its learned scale.
+
+    With a bias (the sigmoid loss) how probable each match is; without one (the contrastive loss) how probable each text is,
+    were the picture's text among these.
+    """
+    logits = float(dual.model.logit_scale.detach().exp()) * cosines.astype(np.float64)
+    if dual.model.logit_bias is not None:
+        found: Floats = 1 / (1 + np.exp(-(logits + float(dual.model.logit_bias.detach()))))
+        return found
+    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+    share: Floats = weights / weights.sum(axis=1, keepdims=True)
+    return share
+
+
+def column(dual: Dual) -> str:
+    """What `shares` are called."""
+    return "of these texts" if dual.model.logit_bias is None else "is a match"
+
+
+def _lines(file: Path) -> list[str]:
+    try:
+        return [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{file}: cannot be read as lines of text ({error})") from error
