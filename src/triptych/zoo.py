@@ -112,6 +112,14 @@ SYSTEMS = (
         "instructblip-mini",
     ),
     System(
+        "llava-plus",
+        "LLaVA-Plus",
+        "calls a detector, goes on with what it found",
+        "https://arxiv.org/abs/2311.05437",
+        ("llava-plus",),
+        "llava-plus-mini",
+    ),
+    System(
         "clip",
         "CLIP",
         "dual encoder, symmetric InfoNCE",

@@ -57,7 +57,6 @@ def test_cells_of_all_levels_stand_where_their_positions_are() -> None:
     module = Cells([Level(5, 4), Level(5, 2), Level(5, 1)], (rows, columns), target, 5 * 4 + 5 + 5)
     for i in range(3):
         module.norms[i] = torch.nn.Identity()
-        module.norms[i].weight = torch.zeros(())
     with torch.no_grad():
         module.projection.weight.copy_(torch.eye(30))
         module.projection.bias.zero_()
