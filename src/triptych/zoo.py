@@ -120,6 +120,14 @@ SYSTEMS = (
         "llava-plus-mini",
     ),
     System(
+        "lisa",
+        "LISA",
+        "embedding-as-region: [SEG] through SAM's mask decoder",
+        "https://arxiv.org/abs/2308.00692",
+        ("lisa",),
+        "lisa-mini",
+    ),
+    System(
         "clip",
         "CLIP",
         "dual encoder, symmetric InfoNCE",
