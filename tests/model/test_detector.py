@@ -16,6 +16,7 @@ from triptych.encoders.encoder import Level
 from triptych.errors import RecipeError
 from triptych.grounding.detectors.build import build_detector
 from triptych.grounding.detectors.config import TrainedConfig
+from triptych.grounding.detectors.score import score_detector
 from triptych.model.build import build_any, load_detector_run
 from triptych.model.detector import Cells, OpenVocabularyDetector
 from triptych.model.phrases import bare
@@ -125,6 +126,16 @@ def test_a_run_learns_to_find_what_it_has_not_seen(run: Path) -> None:
         wrong += [one.score for one in found if not any(one.region.name.endswith(name) for name in truth)]
     assert hits / asked > 0.8, (hits, asked)
     assert sum(score > 0.3 for score in wrong) < 0.1 * asked
+
+
+def test_average_precision_of_a_run(run: Path) -> None:
+    told = [Squares(seed=1)[i] for i in range(20)]
+    scores = score_detector(build_detector(TrainedConfig(weights=f"run:{run}", threshold=0.01)), told)
+    assert set(scores.by_name) == {"red", "green", "blue", "yellow"}
+    assert scores.pictures == 20 and scores.boxes == sum(len(regions_of(one)) for one in told)
+    assert scores.ap < scores.ap50 and scores.ap50 > 0.3
+    deaf = score_detector(build_detector(TrainedConfig(weights=f"run:{run}", threshold=0.99)), told)
+    assert deaf.ap50 < scores.ap50
 
 
 def test_a_run_holds_what_was_learned_and_nothing_else(run: Path) -> None:

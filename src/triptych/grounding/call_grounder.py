@@ -129,7 +129,7 @@ class CallGrounder:
         for picture, reading in zip(pictures, readings, strict=True):
             for image in picture:
                 _, phrases = wanted.setdefault(image.content_hash, (image, []))
-                phrases += [phrase for call in reading.calls for phrase in _asked(call) if phrase not in phrases]
+                phrases += [phrase for call in reading.calls for phrase in call.wanted if phrase not in phrases]
         detections = self.detector.detect_many([image for image, _ in wanted.values()], [p for _, p in wanted.values()])
         seen = dict(zip(wanted, detections, strict=True))
         answers = []
@@ -155,9 +155,3 @@ def choose(call: Call, found: Sequence[Detection]) -> list[tuple[str, list[Detec
 
 def _renamed(detection: Detection, phrase: str) -> Detection:
     return Detection(replace(detection.region, name=phrase), detection.score)
-
-
-def _asked(call: Call) -> list[str]:
-    """Everything that the detector has to look for."""
-    other = call.selector.other
-    return [*call.phrases, *([other] if other else [])]
