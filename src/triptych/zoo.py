@@ -123,6 +123,22 @@ SYSTEMS = (
         "instructblip-mini",
     ),
     System(
+        "llava-plus",
+        "LLaVA-Plus",
+        "calls a detector, goes on with what it found",
+        "https://arxiv.org/abs/2311.05437",
+        ("llava-plus",),
+        "llava-plus-mini",
+    ),
+    System(
+        "lisa",
+        "LISA",
+        "embedding-as-region: [SEG] through SAM's mask decoder",
+        "https://arxiv.org/abs/2308.00692",
+        ("lisa",),
+        "lisa-mini",
+    ),
+    System(
         "clip",
         "CLIP",
         "dual encoder, symmetric InfoNCE",

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
-from triptych.conversation import Conversation, Frame, Region
+from triptych.conversation import Conversation, Frame, Image, Region
 from triptych.errors import WeightsError
 from triptych.grounding.call_grounder import choose
 from triptych.grounding.calls import Call
-from triptych.grounding.detectors.detector import Detection
+from triptych.grounding.detector_grounder import DetectorGrounder
+from triptych.grounding.detectors.detector import Detection, Detector, Found
+from triptych.grounding.grounding import Grounder
 from triptych.grounding.select import read_selector, write_call_of
 from triptych.grounding.unfold import singular
 from triptych.scenes.referring import Referring, ReferringConfig
@@ -51,6 +55,25 @@ def test_with_perfect_boxes_the_call_of_an_expression_means_exactly_its_regions(
                 call,
             )
     assert asked > 300
+
+
+def test_a_detector_alone_understands_expressions_by_rule(font: str) -> None:
+    class Perfect(Detector):
+        def detect_many(self, images: Sequence[Image], phrases: Sequence[Sequence[str]]) -> list[list[Detection]]:
+            seen = [by_picture[image.content_hash] for image in images]
+            return [[one for one in own if one.region.name in asked] for own, asked in zip(seen, phrases, strict=True)]
+
+        def find(self, images: Sequence[Image], phrases: Sequence[Sequence[str]]) -> list[Found]:
+            raise NotImplementedError
+
+    told = list(Referring(ReferringConfig(count=10, font=f"file:{font}")))
+    by_picture = {next(iter(one.media)).content_hash: perfect(one) for one in told}
+    grounder = DetectorGrounder(Perfect(1, None))
+    assert isinstance(grounder, Grounder)
+    pairs = [(next(iter(one.media)), e) for one in told for e in one.annotations["grounding"]]
+    for (_, expression), found in zip(pairs, grounder.ground_many([(p, e.text) for p, e in pairs]), strict=True):
+        assert {region.box for region in found.regions} == {region.box for region in expression.regions}
+        assert found.verdict == ("valid" if expression.regions else "none")
 
 
 def at(left: float, top: float, name: str = "dog", score: float = 1.0) -> Detection:

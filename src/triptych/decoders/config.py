@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from triptych.config import Config
 from triptych.conversation.expression import LOCATE
 from triptych.encoders.config import EncoderConfig
+from triptych.generate.config import GenerationSettings
 
 ASKED = "[REGION]"
 """The token in whose place the embedding of a region in a question stands."""
@@ -65,6 +66,7 @@ class EmbeddingRegionsConfig(Config):
         description="whether regions in questions become an embedding: the picture's features under the box or mask",
     )
     prompt: str = Field(LOCATE, description="how an expression is asked for by `triptych ground` and the like")
+    generation: GenerationSettings = GenerationSettings(max_new_tokens=48, batch_size=32)
 
     @model_validator(mode="after")
     def _goes_together(self) -> EmbeddingRegionsConfig:

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 from triptych.custom import CustomConfig, build_custom
-from triptych.encoders.config import EfficientNetConfig, HuggingFaceConfig, VisionTransformerConfig
+from triptych.encoders.config import EfficientNetConfig, HuggingFaceConfig, SamConfig, VisionTransformerConfig
 
 if TYPE_CHECKING:
     from triptych.encoders.encoder import Encoder
 
 
 def build(
-    config: EfficientNetConfig | HuggingFaceConfig | VisionTransformerConfig | CustomConfig, base: Path | None = None
+    config: EfficientNetConfig | HuggingFaceConfig | VisionTransformerConfig | SamConfig | CustomConfig,
+    base: Path | None = None,
 ) -> Encoder:
     """Build an encoder with its weights, in evaluation mode, in the precision of its config.
 
@@ -38,6 +39,10 @@ def build(
             from triptych.encoders.vit_encoder import VisionTransformerEncoder
 
             return VisionTransformerEncoder.from_config(config, base)
+        case SamConfig():
+            from triptych.encoders.sam import SamEncoder
+
+            return SamEncoder.from_config(config, base)
         case CustomConfig():
             from triptych.encoders.encoder import Encoder
 

@@ -13,7 +13,7 @@ from triptych.encoders.published import published
 from triptych.weights.embedded import EFFICIENTNET_LITE2
 
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
-Fit: TypeAlias = Literal["pad", "squash", "crop"]
+Fit: TypeAlias = Literal["pad", "squash", "crop", "corner"]
 
 
 class EfficientNetConfig(Config):
@@ -61,6 +61,26 @@ class HuggingFaceConfig(Config):
             raise ValueError("`architecture` needs a `model_type`, such as clip_vision_model")
         if self.unit and self.layer != "output":
             raise ValueError("`unit` goes through the tower's last normalisation: set `layer: output`")
+        return self
+
+
+class SamConfig(Config):
+    """SAM's image encoder (Kirillov et al., 2023) with its neck: what mask decoders look at."""
+
+    kind: Literal["sam"] = "sam"
+    weights: str | None = Field(None, description="hf:ORG/NAME or file:FOLDER of a SAM in the hub's format")
+    architecture: dict[str, Any] | None = Field(
+        None, description="transformers' values of a SamVisionConfig for random weights; `{}` is ViT-B"
+    )
+    fit: Fit = Field("corner", description="how a picture becomes square; SAM was trained with `corner`")
+    precision: Precision = Field("auto", description="precision to compute in; `auto`: bfloat16 where that is fast")
+
+    @model_validator(mode="after")
+    def _has_one_origin(self) -> SamConfig:
+        if (self.weights is None) == (self.architecture is None):
+            raise ValueError(
+                "give either `weights` (pretrained) or `architecture` (random weights), not both or neither"
+            )
         return self
 
 
@@ -122,6 +142,7 @@ EncoderConfig: TypeAlias = Annotated[
     Annotated[EfficientNetConfig, Tag("efficientnet")]
     | Annotated[HuggingFaceConfig, Tag("huggingface")]
     | Annotated[VisionTransformerConfig, Tag("vit")]
+    | Annotated[SamConfig, Tag("sam")]
     | Annotated[CustomConfig, Tag(CUSTOM_TAG)],
     Discriminator(kind_tag),
 ]

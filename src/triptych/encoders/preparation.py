@@ -25,7 +25,8 @@ class ImagePreparation:
     Args:
         size: Side of the square in pixels.
         fit: `pad` (keep the whole picture and its shape, fill up with `colour`), `squash` (ignore the shape), or
-            `crop` (keep the shape and cut off what is outside the middle square).
+            `crop` (keep the shape and cut off what is outside the middle square), or `corner` (as `pad`, the picture
+            at the top left instead of in the middle: SAM).
         colour: RGB in 0–255 around a padded picture; the encoder's mean, which becomes zero.
         bilinear: Resize with bilinear instead of bicubic interpolation (both antialiased).
     """
@@ -52,13 +53,17 @@ class ImagePreparation:
         inner_width, inner_height = self._inner(width, height)
         inner = self._resized(picture, inner_width, inner_height)
         canvas = Pillow.new("RGB", (self.size, self.size), self.colour)
-        canvas.paste(inner, ((self.size - inner_width) // 2, (self.size - inner_height) // 2))
+        canvas.paste(inner, self._place(inner_width, inner_height))
         return canvas
 
     def _inner(self, width: int, height: int) -> tuple[int, int]:
         """The size at which a picture that keeps its shape is pasted onto the square."""
-        scale = self.size / (max if self.fit == "pad" else min)(width, height)
+        scale = self.size / (min if self.fit == "crop" else max)(width, height)
         return max(1, round(width * scale)), max(1, round(height * scale))
+
+    def _place(self, width: int, height: int) -> tuple[int, int]:
+        """Left and top of a picture of this size on the square."""
+        return (0, 0) if self.fit == "corner" else ((self.size - width) // 2, (self.size - height) // 2)
 
     def transform(self, width: int, height: int) -> Transform:
         """Where the pixels of a picture of this size go: exactly as `square` moves them."""
@@ -67,7 +72,7 @@ class ImagePreparation:
             return Transform.resize(picture, self.size, self.size)
         inner_width, inner_height = self._inner(width, height)
         resized = Transform.resize(picture, inner_width, inner_height)
-        left, top = (self.size - inner_width) // 2, (self.size - inner_height) // 2
+        left, top = self._place(inner_width, inner_height)
         return resized.then(Transform.pad(resized.target, self.size, self.size, left, top))
 
     def _resized(self, picture: Pillow.Image, width: int, height: int) -> Pillow.Image:

@@ -57,7 +57,23 @@ class _Prompt:
     def prefix(self) -> tuple[object, ...]:
         media = tuple((span.medium.content_hash, span.start) for span in self.layout.spans)
         texts = tuple(span.text for span in self.layout.spans) if self.reads_text else ()
-        return (self.layout.ids[: self.shared], media, texts)
+        regions = tuple(at for at in self.layout.regions if at[0] < self.shared)
+        return (self.layout.ids[: self.shared], media, texts, regions)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer with what its tokens were predicted from, where that was asked for.
+
+    Args:
+        reply: What was said.
+        tokens: Its tokens, the end of the turn among them.
+        states: Hidden states `[K, D]` that predicted the K tokens that were watched for, in order.
+    """
+
+    reply: Reply
+    tokens: tuple[int, ...]
+    states: Tensor
 
 
 class Generator:
@@ -79,19 +95,33 @@ class Generator:
             GenerationError: A conversation does not fit or does not end with the user.
             DataError: A medium cannot be read.
         """
+        return [answer.reply for answer in self.answers(conversations, settings)]
+
+    @torch.inference_mode()
+    def answers(
+        self,
+        conversations: Sequence[Conversation],
+        settings: GenerationSettings | None = None,
+        watched: int | None = None,
+    ) -> list[Answer]:
+        """As `respond`, with the hidden states that predicted each token of the id `watched`: `[SEG]`, which decoders read."""
         settings = settings or GenerationSettings()
         prompts = [self._plan(conversation, settings) for conversation in conversations]
         order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i].layout), prompts[i].layout.ids))
-        replies: list[Reply | None] = [None] * len(prompts)
+        answers: list[Answer | None] = [None] * len(prompts)
         for start in range(0, len(order), settings.batch_size):
             chosen = order[start : start + settings.batch_size]
             tokens: list[list[int]] = [[] for _ in chosen]
-            for step in self._decode([prompts[i] for i in chosen], settings, chosen):
-                for row, token in step:
+            states: list[list[Tensor]] = [[] for _ in chosen]
+            for step, hidden in self._decode([prompts[i] for i in chosen], settings, chosen):
+                for place, (row, token) in enumerate(step):
                     tokens[row].append(token)
-            for i, answer in zip(chosen, tokens, strict=True):
-                replies[i] = self._reply(answer)
-        return [reply for reply in replies if reply is not None]
+                    if token == watched:
+                        states[row].append(hidden[place])
+            for row, i in enumerate(chosen):
+                kept = torch.stack(states[row]) if states[row] else torch.empty(0, self.model.language.dim)
+                answers[i] = Answer(self._reply(tokens[row]), tuple(tokens[row]), kept)
+        return [answer for answer in answers if answer is not None]
 
     @torch.inference_mode()
     def stream(self, conversation: Conversation, settings: GenerationSettings | None = None) -> Iterator[str]:
@@ -103,7 +133,7 @@ class Generator:
         settings = settings or GenerationSettings()
         tokens: list[int] = []
         said = ""
-        for step in self._decode([self._plan(conversation, settings)], settings, [0]):
+        for step, _ in self._decode([self._plan(conversation, settings)], settings, [0]):
             tokens += [token for _, token in step]
             text = self._reply(tokens).text
             # The last characters may be the first bytes of one that is not complete, and grow into something else.
@@ -156,8 +186,8 @@ class Generator:
 
     def _decode(
         self, prompts: Sequence[_Prompt], settings: GenerationSettings, numbers: Sequence[int]
-    ) -> Iterator[list[tuple[int, int]]]:
-        """Yields, step by step, `(row, token)` of the rows that are still speaking."""
+    ) -> Iterator[tuple[list[tuple[int, int]], Tensor]]:
+        """Yields, step by step, `(row, token)` of the rows that are still speaking, and the states `[N, D]` behind them."""
         hidden, cache, mask, positions, memory = self._prefill(prompts)
         generators = [torch.Generator().manual_seed((settings.seed * 1_000_003 + n) % 2**63) for n in numbers]
         ends = self._ends
@@ -166,7 +196,8 @@ class Generator:
         for _ in range(settings.max_new_tokens):
             token = choose(self.model.language.logits(hidden), settings, [generators[row] for row in rows])
             said = list(zip(rows, token.tolist(), strict=True))
-            yield [(row, value) for row, value in said if row in speaking]
+            heard = [place for place, (row, _) in enumerate(said) if row in speaking]
+            yield [said[place] for place in heard], hidden[heard]
             speaking -= {row for row, value in said if value in ends}
             if not speaking:
                 return
@@ -255,10 +286,29 @@ class Generator:
         ids = torch.tensor(prompt.layout.ids[start:end], dtype=torch.long, device=self.model.device)
         embeddings = self.model.language.embed(ids)
         spans = [span for span in prompt.layout.spans if start <= span.start < end]
+        embeddings = self._with_asked(prompt, start, end, embeddings)
         if not spans:
             return embeddings
         placements = [Placement(0, span.start - start, span.length, i) for i, span in enumerate(spans)]
         return splice(embeddings[None], placements, self.model.fusion.places(self._features_of(spans)))[0]
+
+    def _with_asked(self, prompt: _Prompt, start: int, end: int, embeddings: Tensor) -> Tensor:
+        """The same with the embeddings of regions in questions in their places."""
+        panel, layout = self.model.regions, prompt.layout
+        asked = [
+            (place, region)
+            for place, region in layout.regions
+            if panel is not None and start <= place < end and layout.ids[place] == panel.question
+        ]
+        if panel is None or not asked:
+            return embeddings
+        media = [[span.medium for span in layout.spans if span.start <= place][-1] for place, _ in asked]
+        seen = list({medium.content_hash: medium for medium in media}.values())
+        keys = [medium.content_hash for medium in seen]
+        owner = [keys.index(medium.content_hash) for medium in media]
+        embedded = panel.embed(self.model.look(seen), owner, [region for _, region in asked])
+        places = [Placement(0, place - start, 1, i) for i, (place, _) in enumerate(asked)]
+        return splice(embeddings[None], places, list(embedded[:, None]))[0]
 
     @property
     def _ends(self) -> set[int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from triptych.conversation import Conversation, Image, Message, assistant, user
 from triptych.conversation.expression import NONE
@@ -18,6 +19,9 @@ from triptych.grounding.config import CallRegionsConfig
 from triptych.grounding.detectors.detector import Detection, Detector
 from triptych.grounding.grounding import Grounding, Verdict
 from triptych.grounding.unfold import CallRegions
+
+if TYPE_CHECKING:
+    from triptych.grounding.detectors.sam_masks import SamMasks
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,13 @@ class CallGrounder:
         responder: The language model with its eyes.
         detector: Who looks.
         config: What the recipe says.
+        masks: Cuts masks out of the boxes that are meant, where they are wanted.
     """
 
-    def __init__(self, responder: Responder, detector: Detector, config: CallRegionsConfig) -> None:
-        self.responder, self.detector, self.config = responder, detector, config
+    def __init__(
+        self, responder: Responder, detector: Detector, config: CallRegionsConfig, masks: SamMasks | None = None
+    ) -> None:
+        self.responder, self.detector, self.config, self.masks = responder, detector, config, masks
         self.writer = CallRegions(config)
 
     def ground(self, image: Image, expression: str) -> Grounding:
@@ -129,14 +136,22 @@ class CallGrounder:
         for picture, reading in zip(pictures, readings, strict=True):
             for image in picture:
                 _, phrases = wanted.setdefault(image.content_hash, (image, []))
-                phrases += [phrase for call in reading.calls for phrase in _asked(call) if phrase not in phrases]
+                phrases += [phrase for call in reading.calls for phrase in call.wanted if phrase not in phrases]
         detections = self.detector.detect_many([image for image, _ in wanted.values()], [p for _, p in wanted.values()])
         seen = dict(zip(wanted, detections, strict=True))
         answers = []
         for picture, reading in zip(pictures, readings, strict=True):
             here = seen[picture[0].content_hash] if picture else []
-            answers.append([group for call in reading.calls for group in choose(call, here)])
+            groups = [group for call in reading.calls for group in choose(call, here)]
+            answers.append([(phrase, self._cut(picture[0], chosen)) for phrase, chosen in groups] if picture else [])
         return answers
+
+    def _cut(self, picture: Image, chosen: list[Detection]) -> list[Detection]:
+        """Boxes with masks, where these are wanted."""
+        if self.masks is None:
+            return chosen
+        regions = self.masks.mask(picture, [one.region for one in chosen])
+        return [Detection(region, one.score) for region, one in zip(regions, chosen, strict=True)]
 
     def _shown(self, message: Message) -> str:
         return "".join(part for part in self.writer.write(message.parts, True) if isinstance(part, str))
@@ -155,9 +170,3 @@ def choose(call: Call, found: Sequence[Detection]) -> list[tuple[str, list[Detec
 
 def _renamed(detection: Detection, phrase: str) -> Detection:
     return Detection(replace(detection.region, name=phrase), detection.score)
-
-
-def _asked(call: Call) -> list[str]:
-    """Everything that the detector has to look for."""
-    other = call.selector.other
-    return [*call.phrases, *([other] if other else [])]

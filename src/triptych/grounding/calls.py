@@ -50,6 +50,12 @@ class Call:
         return list(dict.fromkeys(part for part in parts if part))[:MOST_PHRASES]
 
     @property
+    def wanted(self) -> list[str]:
+        """Everything that has to be looked for: the names, and what the rule holds them against."""
+        other = self.selector.other
+        return [*self.phrases, *([other] if other and other not in self.phrases else [])]
+
+    @property
     def selector(self) -> Selector:
         """The rule; everything where the words are not known."""
         return read_selector(self.select) or Selector(several=True)

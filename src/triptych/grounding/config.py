@@ -10,7 +10,7 @@ from triptych.config import Config
 from triptych.conversation.expression import LOCATE
 from triptych.decoders.config import EmbeddingRegionsConfig
 from triptych.generate.config import GenerationSettings
-from triptych.grounding.detectors.config import DetectorConfig, TrainedConfig
+from triptych.grounding.detectors.config import DetectorConfig, SamMasksConfig, TrainedConfig
 
 
 class TextRegionsConfig(Config):
@@ -36,6 +36,9 @@ class CallRegionsConfig(Config):
 
     kind: Literal["call"] = "call"
     detector: DetectorConfig = Field(TrainedConfig(), description="who looks; training needs it not")
+    masks: SamMasksConfig | None = Field(
+        None, description="cut masks out of the boxes found, by SAM; null leaves boxes"
+    )
     name: str = Field("detector", pattern=r"^[A-Za-z0-9_.-]+$", description="what calls name it: their `API_name`")
     style: Literal["brief", "full"] = Field(
         "brief",

@@ -69,18 +69,18 @@ class Cells(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """`[N, T, D]` to `[N, W, rows · fineness, columns · fineness]`."""
         found, (rows, columns), target = [], self.grid, self.fineness
-        parts = features.split([level.size for level in self.levels], dim=-1)
+        parts = torch.split(features, [level.size for level in self.levels], dim=-1)
         for part, level, norm in zip(parts, self.levels, self.norms, strict=True):
             f = level.fineness
-            x = part.unflatten(1, (rows, columns)).unflatten(-1, (f, f, level.channels))  # [N, r, c, f, f, C]
+            x = part.reshape(-1, rows, columns, f, f, level.channels)
             if f >= target:
                 g = f // target
-                x = x.unflatten(4, (target, g)).unflatten(3, (target, g))  # [N, r, c, t, g, t, g, C]
+                x = x.reshape(-1, rows, columns, target, g, target, g, level.channels)
                 x = x.permute(0, 1, 3, 2, 5, 4, 6, 7).flatten(5).flatten(3, 4).flatten(1, 2)
             else:
                 x = x.permute(0, 1, 3, 2, 4, 5).flatten(3, 4).flatten(1, 2)
                 x = x.repeat_interleave(target // f, dim=1).repeat_interleave(target // f, dim=2)
-            found.append(norm(x.to(norm.weight.dtype)))
+            found.append(norm(x.to(self.projection.weight.dtype)))
         cells = self.projection(torch.cat(found, dim=-1)) + self.position
         mapped: Tensor = cells.permute(0, 3, 1, 2)
         return mapped
@@ -125,10 +125,11 @@ class Heads(nn.Module):
         self.embedding = nn.Linear(width, embed_dim)
         self.shift = nn.Linear(width, 1)
         self.objectness = nn.Linear(width, 1)
-        self.box = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, 4))
+        place = nn.Linear(width, 4)
+        self.box = nn.Sequential(nn.Linear(width, width), nn.GELU(), place)
         self.scale = nn.Parameter(torch.tensor(math.log(10.0)))
         rare = -math.log((1 - PRIOR) / PRIOR)
-        for last, bias in ((self.shift, rare), (self.objectness, rare), (self.box[-1], 0.0)):
+        for last, bias in ((self.shift, rare), (self.objectness, rare), (place, 0.0)):
             nn.init.normal_(last.weight, std=0.01)
             nn.init.constant_(last.bias, bias)
         rows, columns = grid[0] * fineness, grid[1] * fineness

@@ -51,12 +51,11 @@ class RegionPanel(nn.Module):
             float(language.embedding.weight.detach().float().std()) if not language.embedding.weight.is_meta else 1.0
         )
         tokenizer = language.tokenizer
-        answer, question = (
-            int(tokenizer.convert_tokens_to_ids(name)) if tokenizer is not None else 0 for name in (config.token, ASKED)
-        )
+        known = tokenizer.convert_tokens_to_ids if tokenizer is not None else lambda _: 0  # a plan reads no text
+        answer, question = int(known(config.token)), int(known(ASKED)) if config.questions else None
         decoder = build_decoder(config, language.dim, encoder)
         asked = build_asked(config, language.dim, spread)
-        return cls(decoder, asked, encoder, answer, question if asked is not None else None)
+        return cls(decoder, asked, encoder, answer, question)
 
     def embed(self, picture: Tensor, owner: Sequence[int], regions: Sequence[Region]) -> Tensor:
         """Embeddings `[K, D]` of regions in questions, in the pictures `[N, C, h, w]` that `owner` names."""

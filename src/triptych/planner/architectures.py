@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from triptych.encoders.architecture import VisionArchitecture
-from triptych.encoders.config import HuggingFaceConfig, VisionTransformerConfig
+from triptych.encoders.config import HuggingFaceConfig, SamConfig, VisionTransformerConfig
 from triptych.errors import RecipeError, TriptychError
 from triptych.language.config import LanguageConfig
 from triptych.weights import SMOLLM2, FileSource, HubSource, PyPISource, RunSource, cache_folder, fetch, parse
@@ -87,6 +87,26 @@ def vision_architecture(config: HuggingFaceConfig, base: Path | None = None) -> 
         whole = _from_files(fetch(config.weights, base=base))
     tower: dict[str, Any] = getattr(whole, "vision_config", whole).to_dict()
     return tower
+
+
+def sam_architecture(config: SamConfig, base: Path | None = None) -> dict[str, Any]:
+    """The values of the vision configuration of a SAM.
+
+    Raises:
+        RecipeError: They cannot be found without downloading weights.
+        WeightsError: A file that the recipe names is not there.
+    """
+    assert config.weights is not None  # the configuration makes sure of it
+    source = parse(config.weights)
+    if isinstance(source, HubSource):
+        values = shipped("vision", source.repo)
+        if values:
+            return {key: value for key, value in values.items() if key != "model_type"}
+        whole = _from_hub(source)
+    else:
+        whole = _from_files(fetch(config.weights, base=base))
+    tower: dict[str, Any] = getattr(whole, "vision_config", whole).to_dict()
+    return {key: value for key, value in tower.items() if key != "model_type"}
 
 
 def _made(values: dict[str, Any]) -> Any:

@@ -13,8 +13,15 @@ from triptych.adapters.build import build as build_adapter
 from triptych.adapters.config import AdapterOptions, QFormerConfig
 from triptych.conversation import Image
 from triptych.custom import CustomConfig
+from triptych.decoders.config import EmbeddingRegionsConfig
 from triptych.encoders.build import build as build_encoder
-from triptych.encoders.config import EfficientNetConfig, EncoderConfig, HuggingFaceConfig, VisionTransformerConfig
+from triptych.encoders.config import (
+    EfficientNetConfig,
+    EncoderConfig,
+    HuggingFaceConfig,
+    SamConfig,
+    VisionTransformerConfig,
+)
 from triptych.encoders.encoder import Encoder
 from triptych.errors import RecipeError
 from triptych.fusion.build import build as build_fusion
@@ -28,7 +35,8 @@ from triptych.model.build_dual import build_dual
 from triptych.model.composed import MultimodalModel
 from triptych.model.config import Blip2Config, DualConfig, FrozenImageConfig, FrozenTextConfig
 from triptych.model.dual import DualEncoder
-from triptych.planner.architectures import language_architecture, vision_architecture, vision_shape
+from triptych.model.pointing import RegionPanel
+from triptych.planner.architectures import language_architecture, sam_architecture, vision_architecture, vision_shape
 from triptych.planner.tokens import length
 from triptych.recipe import Recipe
 from triptych.sequence.read_words import DECODE
@@ -77,7 +85,13 @@ def build(recipe: Recipe, bfloat16_encoder: bool, tokenizer: Any | None = None) 
         adapters[modality] = _adapter(getattr(recipe.composed.adapters, modality), encoder, language, tokenizer)
     with torch.device("meta"):
         fusion = build_fusion(recipe.composed.fusion, language, 1.0)
-    return MultimodalModel(language, encoders, adapters, recipe.sequence, fusion)
+    regions = recipe.composed.regions
+    if not isinstance(regions, EmbeddingRegionsConfig):
+        return MultimodalModel(language, encoders, adapters, recipe.sequence, fusion)
+    eyes = _encoder(regions.encoder, base, bfloat16_encoder) if regions.encoder is not None else None
+    with torch.device("meta"):
+        panel = RegionPanel.build(regions, eyes if eyes is not None else encoders["image"], language)
+    return MultimodalModel(language, encoders, adapters, recipe.sequence, fusion, panel, eyes)
 
 
 def build_dual_shape(recipe: Recipe, bfloat16_encoder: bool = False, tokenizer: Any | None = None) -> DualEncoder:
@@ -187,6 +201,10 @@ def _encoder(config: EncoderConfig, base: Path, bfloat16: bool) -> Encoder:
             chosen = precision if config.precision == "auto" else config.precision
             shape = config.architecture or vision_shape(config, base)
             config = config.model_copy(update={"weights": None, "architecture": shape, "precision": chosen})
+        case SamConfig():
+            chosen = precision if config.precision == "auto" else config.precision
+            values = config.architecture if config.architecture is not None else sam_architecture(config, base)
+            config = config.model_copy(update={"weights": None, "architecture": values, "precision": chosen})
         case CustomConfig():
             pass
     with torch.device("meta"):

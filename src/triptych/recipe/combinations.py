@@ -12,6 +12,7 @@ from typing import Any
 
 from triptych.adapters.config import AnyAdapterConfig, GridOptions
 from triptych.adapters.limits import mistake as adapter_mistake
+from triptych.decoders.config import EmbeddingRegionsConfig
 from triptych.encoders.config import EfficientNetConfig, EncoderConfig, HuggingFaceConfig, VisionTransformerConfig
 from triptych.fusion.config import PromptConfig
 from triptych.fusion.limits import FUSED, no_projections
@@ -19,7 +20,16 @@ from triptych.fusion.limits import mistake as fusion_mistake
 from triptych.language.config import LanguageConfig
 from triptych.model.config import Blip2Config, DetectorModelConfig, DualConfig
 from triptych.recipe.schema import ModelConfig, Recipe
-from triptych.training.config import Blip2Losses, Contrastive, Detection, MaskedImage, PhraseAlignment, Sigmoid
+from triptych.training.config import (
+    Blip2Losses,
+    Contrastive,
+    Detection,
+    MaskedImage,
+    PhraseAlignment,
+    Regions,
+    Sigmoid,
+    StageConfig,
+)
 from triptych.weights.architectures import peek
 
 LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "layers")
@@ -131,6 +141,7 @@ def _stages(recipe: Recipe) -> Iterator[str]:
             )
         if isinstance(stage.objective, Detection):
             yield f"stages.{i}.objective: `detection` is for a model of `kind: detector`"
+        yield from _pointing(i, stage, recipe)
         if not isinstance(stage.objective, PhraseAlignment):
             continue
         for j, part in enumerate(stage.train):
@@ -145,6 +156,25 @@ def _stages(recipe: Recipe) -> Iterator[str]:
                 f"stages.{i}.objective: `phrase_alignment` lets each position of a picture say a word, but `fusion: prompt` "
                 "takes the mean of all positions; take `objective: {kind: next_token}`, or `early` in the fusion"
             )
+
+
+def _pointing(number: int, stage: StageConfig, recipe: Recipe) -> Iterator[str]:
+    """Regions that are decoded from hidden states, and stages that teach them."""
+    regions = recipe.composed.regions
+    embedding = isinstance(regions, EmbeddingRegionsConfig)
+    if isinstance(stage.objective, Regions) and not embedding:
+        yield (
+            f"stages.{number}.objective: `regions` teaches decoders of regions, which only `model.regions: {{kind: embedding}}` "
+            "has; take `objective: {kind: next_token}`"
+        )
+    asks = isinstance(regions, EmbeddingRegionsConfig) and regions.questions
+    if "regions" in stage.train and not isinstance(stage.objective, Regions) and not asks:
+        yield (
+            f"stages.{number}.train: `regions` learns nothing from `{stage.objective.kind}`; set "
+            "`objective: {kind: regions}`"
+        )
+    if isinstance(regions, EmbeddingRegionsConfig) and regions.encoder is None and not recipe.composed.modalities:
+        yield "model.regions.encoder: the model sees no pictures, so say whose features the decoders look at"
 
 
 def _dual(recipe: Recipe, model: DualConfig) -> Iterator[str]:

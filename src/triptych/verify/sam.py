@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from PIL import Image as Pillow
 from torch import Tensor, nn
 
+from triptych.conversation import Image
 from triptych.decoders.config import MaskDecoderConfig
 from triptych.decoders.masks import MaskDecoder
 from triptych.decoders.sam import SAM
+from triptych.encoders.config import SamConfig
+from triptych.encoders.sam import SamEncoder
 from triptych.verify.adapters import both_ways
-from triptych.verify.check import Check
+from triptych.verify.check import Check, largest_difference
 
 WIDTH, SIDE, PICTURES, PROMPTS = 32, 6, 2, 3
 
@@ -48,6 +53,35 @@ def sam_masks() -> Iterator[Check]:
                 yield f"expected IoU, {number} of {what}", expected[:, kept], quality.flatten(0, 1)
 
     yield from both_ways("mask decoder", "transformers.SamModel", ours, _Decoding(reference), SAM, outputs)
+
+
+@torch.no_grad()
+def sam_pictures() -> Iterator[Check]:
+    """The image encoder with its preparation against transformers' model with its image processor (Pillow)."""
+    from transformers.models.sam.image_processing_pil_sam import SamImageProcessorPil
+
+    reference = tiny_sam()
+    side = SIDE * 4
+    processor = SamImageProcessorPil(
+        size={"longest_edge": side}, pad_size={"height": side, "width": side}, mask_size={"longest_edge": side},
+        mask_pad_size={"height": side, "width": side},
+    )  # fmt: skip
+    picture = Pillow.effect_noise((57, 38), 120).convert("RGB")
+    theirs = processor(picture, return_tensors="pt")["pixel_values"]
+    with TemporaryDirectory() as folder:
+        reference.save_pretrained(folder)
+        ours = SamEncoder.from_config(SamConfig(weights=f"file:{folder}", precision="float32"))
+    pixels = ours.prepare(Image(picture))[None]
+    inside = round(38 * side / 57)
+    yield Check(
+        "prepared pixels, but for padding",
+        "transformers.SamImageProcessorPil",
+        largest_difference(ours.normalise(pixels, torch.float32)[:, :, :inside], theirs[:, :, :inside]),
+    )
+    expected = reference.vision_encoder(ours.normalise(pixels, torch.float32)).last_hidden_state
+    yield Check(
+        "features", "transformers.SamModel", largest_difference(ours(pixels), expected.flatten(2).transpose(1, 2))
+    )
 
 
 def tiny_sam(**vision: Any) -> Any:

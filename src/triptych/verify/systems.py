@@ -18,6 +18,11 @@ CONNECTOR = "triptych.verify.adapters:connector"
 CROSS_ATTENTION = "triptych.verify.fusions:gated_cross_attention"
 PROMPTS = "triptych.verify.fusions:adaption_prompt"
 KOSMOS = "triptych.verify.kosmos:kosmos2_logits"
+DETECTORS = (
+    "triptych.verify.detectors:grounding_dino",
+    "triptych.verify.detectors:owlvit",
+    "triptych.verify.detectors:owlv2",
+)
 
 SYSTEMS: dict[str, tuple[str, ...]] = {
     "llama": (LLAMA,),
@@ -31,7 +36,9 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "flamingo": (PERCEIVER, CROSS_ATTENTION, LLAMA),
     "kosmos-1": (CONNECTOR, KOSMOS),
     "instructblip": (INSTRUCTBLIP_QFORMER, LLAMA),
-    "sam": ("triptych.verify.sam:sam_masks",),
+    "llava-plus": (LINEAR, LLAVA, *DETECTORS),
+    "sam": ("triptych.verify.sam:sam_masks", "triptych.verify.sam:sam_pictures"),
+    "lisa": ("triptych.verify.sam:sam_masks", "triptych.verify.sam:sam_pictures", LINEAR, LLAMA),
     "clip": ("triptych.verify.clip:clip",),
     "eva-clip": ("triptych.verify.eva:eva01", "triptych.verify.eva:eva02", "triptych.verify.eva:eva02_timm"),
     "siglip": ("triptych.verify.clip:siglip",),

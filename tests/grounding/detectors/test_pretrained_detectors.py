@@ -124,3 +124,31 @@ def test_a_folder_of_another_model_is_answered_with_a_name(folders: dict[str, Pa
         build_detector(config("owlv2", folders["grounding_dino"]))
     with pytest.raises(ValueError, match="2 pictures and 1 lists"):
         build_detector(config("owlvit", folders["owlvit"])).detect_many([Image(b""), Image(b"")], [["dog"]])
+
+
+def test_sam_cuts_the_masks_out_that_transformers_cuts_out(tmp_path: Path) -> None:
+    from transformers.models.sam.image_processing_pil_sam import SamImageProcessorPil
+
+    from triptych.conversation import NORMALISED, Frame, Region
+    from triptych.grounding.detectors.config import SamMasksConfig
+    from triptych.grounding.detectors.sam_masks import SamMasks
+    from triptych.verify.sam import tiny_sam
+
+    tiny_sam().save_pretrained(tmp_path)
+    SamImageProcessorPil(size={"longest_edge": 24}, pad_size={"height": 24, "width": 24}).save_pretrained(tmp_path)
+    sam = SamMasks.from_config(SamMasksConfig(weights=f"file:{tmp_path}"))
+    picture = verified.drawn((90, 60))
+    boxes = [Region((9.0, 6.0, 60.0, 48.0), Frame(90, 60), "dog"), Region((0.5, 0.0, 1.0, 1.0), NORMALISED)]
+    found = sam.mask(Image(picture), boxes)
+    assert [region.box for region in found] == [region.box for region in boxes]
+    prepared = sam.processor([picture], return_tensors="pt")
+    shape = prepared["reshaped_input_sizes"][0].tolist()
+    assert shape == [16, 24]
+    scaled = torch.tensor([[[9 * 24 / 90, 6 * 16 / 60, 60 * 24 / 90, 48 * 16 / 60], [12.0, 0, 24, 16]]])
+    with torch.no_grad():
+        outputs = sam.model(pixel_values=prepared["pixel_values"], input_boxes=scaled, multimask_output=False)
+    (masks,) = sam.processor.post_process_masks(outputs.pred_masks, [(60, 90)], [shape])
+    for region, mask in zip(found, masks, strict=True):
+        assert region.mask is not None
+        assert (region.mask.decode() == mask[0].numpy()).all()
+    assert sam.mask(Image(picture), []) == []

@@ -58,5 +58,11 @@ class TrainedConfig(Config):
     batch_size: int = Field(16, ge=1, description="pictures per forward pass")
 
 
+class SamMasksConfig(Config):
+    """SAM cuts out what is in the boxes that a detector found."""
+
+    weights: str = Field("hf:facebook/sam-vit-base", description="hf:ORG/NAME or file:FOLDER of a SamModel")
+
+
 DetectorConfig: TypeAlias = Annotated[GroundingDinoConfig | OwlConfig | TrainedConfig, Field(discriminator="kind")]
 """Any detector, told apart by `kind`."""

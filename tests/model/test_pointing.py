@@ -1,0 +1,267 @@
+"""Pointing by embedding: which state is decoded, what is supervised, regions in questions, and generation with a cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tiny_regions import REGIONS, Rectangles, shown
+from tiny_world import World
+from triptych.conversation import NORMALISED, Conversation, Frame, Region, assistant, user
+from triptych.data.mixture import Mixture
+from triptych.decoders.targets import coverage, targets
+from triptych.encoders.preparation import ImagePreparation
+from triptych.errors import RecipeError
+from triptych.generate.config import GenerationSettings
+from triptych.generate.generator import Generator
+from triptych.grounding.embedding_grounder import EmbeddingGrounder
+from triptych.model.build import build
+from triptych.model.composed import MultimodalModel
+from triptych.recipe import Recipe
+from triptych.sequence.pack import Batch, pack
+from triptych.sequence.plan import Refusal
+from triptych.training.config import Regions
+from triptych.training.data import make_reader
+from triptych.training.objectives import Balanced
+from triptych.training.objectives import build as build_objective
+from triptych.training.objectives.regions import decode, supervised
+from triptych.training.parts import freeze
+
+CHANGES = {
+    "model.regions": REGIONS,
+    "data": {"regions": {"kind": "tiny_regions:Rectangles", "count": 12}},
+    "stages": [
+        {"name": "ground", "train": ["adapters", "language", "regions"], "mixture": {"regions": 1},
+         "objective": {"kind": "regions", "mask_quality": 1.0}, "steps": 3, "batch_size": 6, "micro_rows": 2,
+         "learning_rate": 1e-3, "checkpoint_every": 2},
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture
+def recipe(world: World, tiny_cache: Path) -> Recipe:
+    return world.recipe(CHANGES)
+
+
+@pytest.fixture
+def pointer(recipe: Recipe) -> MultimodalModel:
+    return build(recipe).eval()
+
+
+def batch_of(model: MultimodalModel, recipe: Recipe, size: int = 12) -> Batch:
+    sources = {"regions": Rectangles(count=12)}
+    batch = make_reader(model, recipe, sources, Mixture({"regions": 12}, {"regions": 1.0}, 0), size)(0).batch
+    assert isinstance(batch, Batch)
+    return batch
+
+
+def test_the_state_that_predicts_the_token_is_decoded(pointer: MultimodalModel, recipe: Recipe) -> None:
+    """LISA's: what stands in front of [SEG] decides; the token itself, and what follows, is not even read."""
+    picture, region = shown(1)
+    conversation = Conversation((user(picture, "the red?"), assistant("red", region)))
+    layout = pointer.plan(conversation)
+    ((place, meant),) = layout.regions
+    assert meant == region
+    assert layout.ids[place] == pointer.regions.answer  # type: ignore[union-attr]
+    batch = pack([layout], 96)
+    pixels = pointer.encoder().prepare(picture)
+    from dataclasses import replace
+
+    batch = replace(batch, features=(None,), pixels=(pixels,))
+    with torch.no_grad():
+        whole, _ = decode(pointer, batch, pointer(batch), supervised(batch))
+        ids = batch.ids.clone()
+        ids[0, place:] = 7  # something else from there on
+        other, _ = decode(pointer, batch, pointer(replace(batch, ids=ids)), supervised(batch))
+        ids[0, place - 1] = 9
+        changed, _ = decode(pointer, batch, pointer(replace(batch, ids=ids)), supervised(batch))
+    torch.testing.assert_close(whole.masks, other.masks)
+    assert not torch.allclose(whole.masks, changed.masks)  # type: ignore[arg-type]
+
+
+def test_only_regions_of_answers_are_supervised_and_follow_their_rows(pointer: MultimodalModel, recipe: Recipe) -> None:
+    batch = batch_of(pointer, recipe)
+    panel = pointer.regions
+    assert panel is not None
+    for at in batch.regions:
+        token = int(batch.ids[at.row, at.position])
+        assert token == (panel.answer if at in supervised(batch) else panel.question)
+    names = {document.id: document.media for document in batch.conversations}
+    expected = sum(len(Rectangles()[i].messages[1].regions) for i in range(12))
+    assert len(supervised(batch)) == expected
+    assert len(batch.regions) - expected == 6
+    found = [
+        (str(part.media[at.medium].key), at.region, part.ids[at.row, at.position].item())
+        for part in batch.split(1)
+        for at in part.regions
+    ]
+    whole = [
+        (str(batch.media[at.medium].key), at.region, batch.ids[at.row, at.position].item()) for at in batch.regions
+    ]
+    assert sorted(found, key=str) == sorted(whole, key=str)
+    assert len(names) == 12
+
+
+def test_any_split_gives_the_same_loss_and_gradient(pointer: MultimodalModel, recipe: Recipe) -> None:
+    """Means over tokens, regions and masks are over the whole step, however its rows are cut."""
+    freeze(pointer, recipe.stages[0])
+    batch = batch_of(pointer, recipe)
+    objective = build_objective(Regions(mask_quality=1.0))
+    assert isinstance(objective, Balanced)
+
+    def gradients(parts: list[Batch]) -> tuple[float, dict[str, torch.Tensor], dict[str, float]]:
+        objective.balance(parts)  # type: ignore[union-attr]
+        count = sum(objective.count(part) for part in parts)
+        pointer.zero_grad()
+        total = 0.0
+        for part in parts:
+            loss = objective(pointer, part)
+            (loss.total / count).backward()
+            total += float(loss.total.detach())
+        found = {name: p.grad.clone() for name, p in pointer.named_parameters() if p.grad is not None}
+        return total / count, found, objective.figures()  # type: ignore[union-attr]
+
+    whole_loss, whole, figures = gradients([batch])
+    assert {"regions.decoder.mask.mask_tokens", "regions.asked.network.layers.0.weight"} < set(whole)
+    assert any(name.startswith("language.regions") for name in whole)
+    parts = batch.split(2)
+    assert len({len(supervised(part)) for part in parts}) > 1
+    loss, split, same = gradients(parts)
+    assert loss == pytest.approx(whole_loss, rel=1e-5)
+    assert same == pytest.approx(figures, rel=1e-4)
+    for name, gradient in whole.items():
+        torch.testing.assert_close(split[name], gradient, rtol=1e-3, atol=1e-5)
+
+
+def talkative(model: MultimodalModel) -> MultimodalModel:
+    """The model made to answer with region tokens: their row of the head is made like the states that it meets."""
+    assert model.language.regions is not None
+    assert model.regions is not None
+    picture, _ = shown(0)
+    batch = pack([model.plan(Conversation((user(picture, "the red?"),)), reply=True)], 96)
+    from dataclasses import replace
+
+    batch = replace(batch, features=(None,), pixels=(model.encoder().prepare(picture),))
+    with torch.no_grad():
+        state = model(batch)[0, -1].float()
+        model.language.regions.names[model.regions.answer - model.language.regions.first] = 3 * state / state.norm()
+    return model
+
+
+def test_generation_with_a_cache_decodes_what_the_whole_forward_does(pointer: MultimodalModel) -> None:
+    """Prompts of unequal length, one with a region in it, answered in one batch: states equal those read at once."""
+    talkative(pointer)
+    panel = pointer.regions
+    assert panel is not None
+    pictures = [shown(i) for i in range(3)]
+    asked = [
+        Conversation((user(pictures[0][0], "the red?"),)),
+        Conversation((user(pictures[1][0], "left of ", pictures[1][1], "?"),)),
+        Conversation(
+            (user(pictures[2][0], "hello"), assistant("red", pictures[2][1]), user("and the green on the left?"))
+        ),
+    ]
+    settings = GenerationSettings(max_new_tokens=4, batch_size=8)
+    answers = Generator(pointer).answers(asked, settings, watched=panel.answer)
+    assert sum(len(answer.states) for answer in answers) >= 6
+    from dataclasses import replace
+
+    for conversation, answer in zip(asked, answers, strict=True):
+        layout = pointer.plan(conversation, reply=True)
+        whole = replace(
+            layout, ids=(*layout.ids, *answer.tokens), labels=(*layout.labels, *[-100] * len(answer.tokens))
+        )
+        batch = pack([whole], 96)
+        prepared = tuple(pointer.encoder().prepare(medium) for medium in batch.media)
+        with torch.no_grad():
+            hidden = pointer(replace(batch, features=(None,) * len(prepared), pixels=prepared))[0]
+        places = [len(layout) + i - 1 for i, token in enumerate(answer.tokens) if token == panel.answer]
+        torch.testing.assert_close(answer.states, hidden[places], rtol=1e-4, atol=1e-5)
+
+
+def test_a_region_in_a_question_is_told_by_what_it_shows_and_where_it_is(pointer: MultimodalModel) -> None:
+    picture, region = shown(0)
+    other = Region((20, 20, 30, 30), region.frame)
+
+    def embedded(asked: Region) -> torch.Tensor:
+        layout = pointer.plan(Conversation((user(picture, "left of ", asked, "?"),)), reply=True)
+        ((place, _),) = layout.regions
+        generator = Generator(pointer)
+        with torch.inference_mode():
+            prompt = generator._plan(Conversation((user(picture, "left of ", asked, "?"),)), GenerationSettings())
+            return generator._embed(prompt, 0, len(layout))[place]
+
+    first = embedded(region)
+    torch.testing.assert_close(first, embedded(region))
+    assert not torch.allclose(first, embedded(other))
+    spread = pointer.language.embedding.weight.std()
+    assert 0.3 < first.std() / spread < 3
+
+
+def test_a_recipe_may_refuse_regions_in_questions(world: World, tiny_cache: Path) -> None:
+    model = build(world.recipe({**CHANGES, "model.regions": {**REGIONS, "questions": False}}))
+    picture, region = shown(0)
+    with pytest.raises(Refusal, match="questions: true"):
+        model.plan(Conversation((user(picture, "what is ", region, "?"),)), reply=True)
+    assert model.regions is not None
+    assert model.regions.asked is None
+
+
+def test_a_region_before_any_picture_is_refused(pointer: MultimodalModel) -> None:
+    _, region = shown(0)
+    with pytest.raises(Refusal, match="before any picture"):
+        pointer.plan(Conversation((user("what is ", region, "?"),)), reply=True)
+
+
+def test_without_a_token_there_is_no_region_and_with_one_there_is(pointer: MultimodalModel) -> None:
+    grounder = EmbeddingGrounder(Generator(pointer), pointer_config(pointer))
+    picture, region = shown(0)
+    silent = grounder.ground(picture, "the red")
+    assert silent.verdict == "none" or silent.regions
+    talkative(pointer)
+    pairs = [(shown(i)[0], "the red") for i in range(3)]
+    for (image, _), found in zip(pairs, grounder.ground_many(pairs), strict=True):
+        assert found.verdict == "valid"
+        assert len(found.regions) == len(found.scores) > 0
+        for one in found.regions:
+            width, height = image.open().size
+            assert one.frame == Frame(width, height)
+            assert one.mask is not None
+            assert (one.mask.width, one.mask.height) == (width, height)
+            assert one.clip().box == one.box
+    assert region.frame == Frame(40, 32)
+
+
+def pointer_config(model: MultimodalModel):  # type: ignore[no-untyped-def]
+    from triptych.decoders.config import EmbeddingRegionsConfig
+
+    del model
+    return EmbeddingRegionsConfig(**REGIONS)
+
+
+def test_a_model_that_points_otherwise_is_said(model: MultimodalModel) -> None:
+    with pytest.raises(RecipeError, match="kind: embedding"):
+        EmbeddingGrounder(Generator(model), pointer_config(model))
+
+
+@pytest.mark.parametrize("fit", ["pad", "squash", "crop"])
+def test_targets_are_where_the_pixels_go(fit: str) -> None:
+    """A bright rectangle drawn, prepared, and looked for by its brightness: the target mask and box say the same place."""
+    picture, region = shown(2)
+    preparation = ImagePreparation(32, fit)  # type: ignore[arg-type]
+    seen = preparation(picture).float()
+    red = (seen[0] - seen[2] > 60).numpy()
+    truth = targets([region], preparation, (32, 32))
+    assert truth.has_mask.all()
+    found = truth.masks[0].numpy() > 0
+    assert (found & red).sum() / (found | red).sum() > 0.85
+    rows, columns = np.flatnonzero(red.any(axis=1)), np.flatnonzero(red.any(axis=0))
+    box = Region.from_corners((columns[0], rows[0], columns[-1] + 1, rows[-1] + 1), Frame(32, 32))
+    assert Region.from_cxcywh(truth.boxes[0].tolist(), NORMALISED).iou(box) > 0.8
+    share = coverage(Region(region.box, region.frame), preparation, (8, 8))
+    np.testing.assert_allclose(
+        share.sum() / 64, Region.from_cxcywh(truth.boxes[0].tolist(), NORMALISED).area, atol=1e-5
+    )
