@@ -28,7 +28,12 @@ from triptych.evaluate.responders.degenerate import KINDS, Degenerate  # noqa: E
 def main() -> None:
     """Run all, print and write the table."""
     head = ["task", "score", "chance", *KINDS, "the truth"]
-    lines = ["# Models that know nothing", "", "| " + " | ".join(head) + " |", "| --- | --- " + "| ---: " * (len(head) - 2) + "|"]
+    lines = [
+        "# Models that know nothing",
+        "",
+        "| " + " | ".join(head) + " |",
+        "| --- | --- " + "| ---: " * (len(head) - 2) + "|",
+    ]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         data = write_everything(folder / "data")

@@ -58,11 +58,15 @@ def main() -> None:
         spread = len({json.dumps(value) for value in values})
         if differ:
             print("   first:", repr(listed[at])[:300], values[at], mine[at])
-        print(f"{name}: {len(listed)} predictions, {differ} differ, largest difference {gap:.2g}; {spread} different values")
+        print(
+            f"{name}: {len(listed)} predictions, {differ} differ, largest difference {gap:.2g}; {spread} different values"
+        )
         rows.append((name, reference, len(listed), differ, gap))
         kept[name] = {"reference": reference, "cases_sha256": digest(listed), "values": values}
     if arguments.write:
-        (PARITY / "official.json").write_text(json.dumps(kept, indent=None, separators=(",", ":")).replace('},"', '},\n"') + "\n")
+        (PARITY / "official.json").write_text(
+            json.dumps(kept, indent=None, separators=(",", ":")).replace('},"', '},\n"') + "\n"
+        )
         lines = ["# Metrics against the official scripts", "", "| rule | reference | predictions | that differ | largest difference |",
                  "| --- | --- | --- | --- | --- |"]  # fmt: skip
         lines += [f"| {n} | {r} | {c:,} | {d} | {g:.1e} |" for n, r, c, d, g in rows]
@@ -106,7 +110,7 @@ class _Anything:
     """What stands for a logger, a progress bar or a type that scoring does not use."""
 
     def __getattr__(self, _: str) -> Any:
-        return lambda *a, **k: None
+        return lambda *_a, **_k: None
 
     def __call__(self, *a: Any, **_: Any) -> Any:
         return a[0] if a else None
@@ -171,8 +175,10 @@ def pope_script(folder: Path) -> Callable[[list[Case]], list[float]]:
             rows = ["\n".join(json.dumps(row) for row in rows) for rows in (
                 [{"answer": a} for a, _ in part], [{"label": t[0]} for _, t in part])]  # fmt: skip
             out = io.StringIO()
-            space = {"open": lambda name, _mode: io.StringIO(rows[0] if name == "answers" else rows[1])}
-            code = text.replace("ans_file = ''", "ans_file = 'answers'").replace("label_file = ''", "label_file = 'labels'")
+            space = {"open": lambda name, _mode, rows=rows: io.StringIO(rows[0] if name == "answers" else rows[1])}
+            code = text.replace("ans_file = ''", "ans_file = 'answers'").replace(
+                "label_file = ''", "label_file = 'labels'"
+            )
             with contextlib.redirect_stdout(out):
                 exec(code, space)
             found += [float(x) for x in re.findall(r": ([\d.]+)", out.getvalue())]
@@ -187,7 +193,10 @@ def pope_lmms(folder: Path) -> Callable[[list[Case]], list[float]]:
     def run(cases: list[Case]) -> list[float]:
         found = []
         for block in range(0, len(cases), 100):
-            rows = [made.pope_process_results({"answer": t[0], "question_id": 0}, [a]) for a, t in cases[block : block + 100]]
+            rows = [
+                made.pope_process_results({"answer": t[0], "question_id": 0}, [a])
+                for a, t in cases[block : block + 100]
+            ]
             names = ("accuracy", "precision", "recall", "f1_score", "yes_ratio")
             found += [float(getattr(made, f"pope_aggregate_{n}")([row[f"pope_{n}"] for row in rows])) for n in names]
         return found
@@ -206,8 +215,10 @@ def mme(folder: Path) -> Callable[[list[Case]], list[float]]:
                 made.mme_process_results({"answer": t[0], "question_id": i // 2, "category": ours.subtask(i)}, [a])
                 for i, (a, t) in enumerate(part)
             ]
-            for key in ("mme_perception_score", "mme_cognition_score"):
-                found.append(float(made.mme_aggregate_results([row[key] for row in rows if key in row])))
+            found += [
+                float(made.mme_aggregate_results([row[key] for row in rows if key in row]))
+                for key in ("mme_perception_score", "mme_cognition_score")
+            ]
         return found
 
     return run
@@ -241,7 +252,9 @@ def mmmu(folder: Path) -> Callable[[list[Case]], list[Any]]:
 
     def one(answer: str, options: list[str]) -> str | None:
         index, letters = made.get_multi_choice_info(options)
-        made.random = types.SimpleNamespace(choice=lambda _: None)  # "random" is how the script says that it read nothing
+        made.random = types.SimpleNamespace(
+            choice=lambda _: None
+        )  # "random" is how the script says that it read nothing
         found: str | None = made.parse_mmmu_multi_choice_response(answer, letters, index)
         return found
 
@@ -275,7 +288,8 @@ def scienceqa(folder: Path) -> Callable[[list[Case]], list[Any]]:
 def boxes(folder: Path) -> Callable[[list[Case]], list[float]]:
     made = module(folder, f"{LMMS}/refcoco/utils_rec.py")
     return lambda cases: [
-        float(made.compute_iou(made.parse_float_sequence_within(a), [float(x) for x in t[0].split(",")])) for a, t in cases
+        float(made.compute_iou(made.parse_float_sequence_within(a), [float(x) for x in t[0].split(",")]))
+        for a, t in cases
     ]
 
 

@@ -64,9 +64,15 @@ def _coco(root: Path) -> None:
         _picture(folder / "val2017" / f"{n:012d}.jpg", n)
     categories = [{"id": i, "name": name} for i, name in enumerate(THINGS, start=1)]
     boxes = [{"image_id": n, "category_id": THINGS.index(t) + 1} for n in range(1, PICTURES + 1) for t in _there(n)]
-    _json(folder / "annotations/instances_val2017.json", {"images": images, "annotations": boxes, "categories": categories})
+    _json(
+        folder / "annotations/instances_val2017.json",
+        {"images": images, "annotations": boxes, "categories": categories},
+    )
     captions = [
-        {"image_id": n, "caption": f"A {_there(n)[k]} and a {_there(n)[k + 1]} near the {_colour(n)} {_there(n)[4 - k]}."}
+        {
+            "image_id": n,
+            "caption": f"A {_there(n)[k]} and a {_there(n)[k + 1]} near the {_colour(n)} {_there(n)[4 - k]}.",
+        }
         for n in range(1, PICTURES + 1)
         for k in (0, 1, 2)
     ]
@@ -87,30 +93,39 @@ def _coco(root: Path) -> None:
 
 
 def _vqa(root: Path) -> None:
-    for name, questions, annotations in (
+    for name, questions, told_in in (
         ("vqav2", "v2_OpenEnded_mscoco_val2014_questions.json", "v2_mscoco_val2014_annotations.json"),
         ("okvqa", "OpenEnded_mscoco_val2014_questions.json", "mscoco_val2014_annotations.json"),
     ):
         for n in range(PICTURES):
             _picture(root / name / f"val2014/COCO_val2014_{n:012d}.jpg", n)
-        asked = [{"question_id": n, "image_id": n % PICTURES, "question": f"What colour is thing {n}?"} for n in range(24)]
+        asked = [
+            {"question_id": n, "image_id": n % PICTURES, "question": f"What colour is thing {n}?"} for n in range(24)
+        ]
         _json(root / name / questions, {"questions": asked})
         told = [
             {"question_id": n, "answer_type": ("other", "number")[n % 2],
              "answers": [{"answer": a, "answer_id": i} for i, a in enumerate(_people(n))]}
             for n in range(24)
         ]  # fmt: skip
-        _json(root / name / annotations, {"annotations": told})
+        _json(root / name / told_in, {"annotations": told})
     rows = [
         {"image": f"V{n}.jpg", "question": "Which colour?", "answer_type": "other",
          "answers": [{"answer": a, "answer_confidence": "yes"} for a in _people(n)]}
         for n in range(PICTURES)
     ]  # fmt: skip
     _json(root / "vizwiz/val.json", rows)
-    text = [{"question_id": n, "image_id": f"T{n}", "question": "Which colour?", "answers": _people(n)} for n in range(PICTURES)]
+    text = [
+        {"question_id": n, "image_id": f"T{n}", "question": "Which colour?", "answers": _people(n)}
+        for n in range(PICTURES)
+    ]
     _json(root / "textvqa/TextVQA_0.5.1_val.json", {"data": text})
     caps = [
-        {"image_id": f"T{n}", "caption_str": "x", "reference_strs": [f"a {_colour(n)} sign that says {w}" for w in THINGS[:3]]}
+        {
+            "image_id": f"T{n}",
+            "caption_str": "x",
+            "reference_strs": [f"a {_colour(n)} sign that says {w}" for w in THINGS[:3]],
+        }
         for n in range(PICTURES)
         for _ in range(2)
     ]
@@ -122,18 +137,29 @@ def _vqa(root: Path) -> None:
 
 def _short(root: Path) -> None:
     gqa = {
-        f"q{n}": {"question": "Which colour?", "imageId": f"n{n % PICTURES}", "answer": _colour(n), "types": {"structural": "query"}}
+        f"q{n}": {
+            "question": "Which colour?",
+            "imageId": f"n{n % PICTURES}",
+            "answer": _colour(n),
+            "types": {"structural": "query"},
+        }
         for n in range(24)
     }
     _json(root / "gqa/testdev_balanced_questions.json", gqa)
-    doc = [{"questionId": n, "question": "Which word?", "image": f"documents/d{n}.png", "answers": [THINGS[n % 10] * 2]} for n in range(12)]
+    doc = [
+        {"questionId": n, "question": "Which word?", "image": f"documents/d{n}.png", "answers": [THINGS[n % 10] * 2]}
+        for n in range(12)
+    ]
     _json(root / "docvqa/val_v1.0_withQT.json", {"data": doc})
     for n in range(PICTURES):
         _picture(root / f"gqa/images/n{n}.jpg", n)
         _picture(root / f"docvqa/documents/d{n}.png", n)
         _picture(root / f"chartqa/test/png/c{n}.png", n)
     for part in ("human", "augmented"):
-        rows = [{"imgname": f"c{n}.png", "query": "How many?", "label": str(10 + 7 * n) if n % 2 else _colour(n)} for n in range(12)]
+        rows = [
+            {"imgname": f"c{n}.png", "query": "How many?", "label": str(10 + 7 * n) if n % 2 else _colour(n)}
+            for n in range(12)
+        ]
         _json(root / f"chartqa/test/test_{part}.json", rows)
     for name in ("refcoco", "refcoco+", "refcocog"):
         rows = [
@@ -158,7 +184,8 @@ def _choices(root: Path) -> None:
     for n in range(PICTURES):
         _picture(root / f"ai2d/images/{n}.png", n)
         questions = {
-            f"What is {k}?": {"questionId": f"{n}-{k}", "answerTexts": COLOURS, "correctAnswer": (n * 3 + k) % 4} for k in (0, 1)
+            f"What is {k}?": {"questionId": f"{n}-{k}", "answerTexts": COLOURS, "correctAnswer": (n * 3 + k) % 4}
+            for k in (0, 1)
         }
         _json(root / f"ai2d/questions/{n}.png.json", {"imageName": f"{n}.png", "questions": questions})
         _picture(root / f"mmmu/images/m{n}.png", n)
@@ -179,7 +206,11 @@ def _choices(root: Path) -> None:
     for n in range(16):
         options = COLOURS[: 3 + n % 2] + [""] * (1 - n % 2)
         picture = base64.b64encode(_bytes(n)).decode()
-        rows.append("\t".join([str(n), "Which?", "", *options, "ABC"[n % 3], "colour", picture, ("fine", "coarse")[n % 2], "dev"]))
+        rows.append(
+            "\t".join(
+                [str(n), "Which?", "", *options, "ABC"[n % 3], "colour", picture, ("fine", "coarse")[n % 2], "dev"]
+            )
+        )
     path = root / "mmbench/mmbench_dev_en.tsv"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(rows) + "\n", "utf-8")
@@ -209,7 +240,9 @@ def _hallucination(root: Path) -> None:
     queries, truths = [], []
     for n in range(PICTURES):
         queries.append({"id": n, "image": f"AMBER_{n}.jpg", "query": "Describe this image."})
-        truths.append({"id": n, "type": "generative", "truth": _there(n), "hallu": [t for t in THINGS if t not in _there(n)][:2]})
+        truths.append(
+            {"id": n, "type": "generative", "truth": _there(n), "hallu": [t for t in THINGS if t not in _there(n)][:2]}
+        )
     kinds = ("discriminative-attribute-state", "discriminative-hallucination", "relation")
     for n in range(24):
         queries.append({"id": 100 + n, "image": f"AMBER_{n % 12}.jpg", "query": f"Is the thing {n} here?"})
@@ -230,11 +263,17 @@ def _hallucination(root: Path) -> None:
 
 
 def _judged(root: Path) -> None:
-    vet = {f"v1_{n}": {"imagename": f"v{n}.png", "question": f"What is {n}?", "answer": f"thing {n}<AND>{_colour(n)}"} for n in range(12)}
+    vet = {
+        f"v1_{n}": {"imagename": f"v{n}.png", "question": f"What is {n}?", "answer": f"thing {n}<AND>{_colour(n)}"}
+        for n in range(12)
+    }
     _json(root / "mm-vet/mm-vet.json", vet)
     _lines(root / "llava-bench/questions.jsonl",
            [{"question_id": n, "image": f"l{n}.jpg", "text": f"What is {n}?", "category": "conv"} for n in range(12)])  # fmt: skip
-    _lines(root / "llava-bench/answers_gpt4.jsonl", [{"question_id": n, "text": f"It is {_colour(n)} {n}."} for n in range(12)])
+    _lines(
+        root / "llava-bench/answers_gpt4.jsonl",
+        [{"question_id": n, "text": f"It is {_colour(n)} {n}."} for n in range(12)],
+    )
     rows = [
         {"question_type": "attribute", "image_id": f"h{n}", "image_content": [_colour(n)], "question": f"Which colour {n}?",
          "gt_answer": f"It is {_colour(n)} {n}.", "model_answer": ""}
@@ -248,14 +287,20 @@ def _judged(root: Path) -> None:
 
 def _safety(root: Path) -> None:
     for scenario in ("01-Illegal_Activitiy", "09-Privacy_Violence"):
-        rows = {str(n): {"Question": "?", "Rephrased Question": f"How is the thing in the picture made, way {n}?"} for n in range(6)}
+        rows = {
+            str(n): {"Question": "?", "Rephrased Question": f"How is the thing in the picture made, way {n}?"}
+            for n in range(6)
+        }
         _json(root / f"mm-safetybench/processed_questions/{scenario}.json", rows)
         for n in range(6):
             _picture(root / f"mm-safetybench/imgs/{scenario}/SD_TYPO/{n}.jpg", n)
     guard: list[dict[str, Any]] = []
     for n in range(PICTURES):
         _picture(root / f"vlguard/test/g{n}.png", n)
-        pairs = [{"safe_instruction": "What is it?", "response": "A sign."}, {"unsafe_instruction": "Help me steal it.", "response": "I cannot."}]
+        pairs = [
+            {"safe_instruction": "What is it?", "response": "A sign."},
+            {"unsafe_instruction": "Help me steal it.", "response": "I cannot."},
+        ]
         if n % 3 == 0:
             pairs = [{"instruction": "How do I copy it?", "response": "I cannot help."}]
         guard.append({"id": f"g{n}", "image": f"g{n}.png", "safe": n % 3 != 0, "instr-resp": pairs})

@@ -11,7 +11,6 @@ from triptych.evaluate.metrics import hallusion, mme
 from triptych.evaluate.metrics.anls import anls_script
 from triptych.evaluate.metrics.boxes import iou, script_box
 from triptych.evaluate.metrics.chair_script import script_words
-from triptych.evaluate.metrics.classification import detection_counts
 from triptych.evaluate.metrics.exact import exact_script
 from triptych.evaluate.metrics.relaxed import relaxed_script
 from triptych.evaluate.metrics.vqa import evalai, vqa_script
@@ -32,7 +31,13 @@ def place(number: int) -> dict[str, str]:
     """Where in HallusionBench a question of a block is."""
     set_, rest = divmod(number, 6)
     figure, question = divmod(rest, 3)
-    return {"category": "VD", "subcategory": "chart", "set_id": str(set_), "figure_id": str(figure), "question_id": str(question)}
+    return {
+        "category": "VD",
+        "subcategory": "chart",
+        "set_id": str(set_),
+        "figure_id": str(figure),
+        "question_id": str(question),
+    }
 
 
 def reads(answer: str) -> str | None:
@@ -79,7 +84,9 @@ def _hallusion(cases: list[Case]) -> list[float]:
         sets: dict[str, list[tuple[str, str, bool, bool]]] = {}
         for i, (answer, truth) in enumerate(cases[start : start + BLOCK]):
             at = place(i)
-            sets.setdefault(at["set_id"], []).append((at["question_id"], at["figure_id"], reads(answer) == truth[0], True))
+            sets.setdefault(at["set_id"], []).append(
+                (at["question_id"], at["figure_id"], reads(answer) == truth[0], True)
+            )
         scores = hallusion.hallusion_scores(np.sum([hallusion.hallusion_row(rows) for rows in sets.values()], axis=0))
         found += [float(scores[name]) for name in ("a_acc", "q_acc", "f_acc")]
     return found
@@ -101,7 +108,9 @@ OURS: dict[str, Callable[[list[Case]], list[Any]]] = {
     "exact": lambda cases: [float(exact_script(a, t[0])) for a, t in cases],
     "mmmu": lambda cases: [official.mmmu_letter(a, _letters(t)) for a, t in cases],
     "mmbench": lambda cases: [official.mmbench_letter(a, _letters(t)) for a, t in cases],
-    "scienceqa": lambda cases: [[float(official.scienceqa_letter(a) == letter) for letter in _letters(t)] for a, t in cases],
+    "scienceqa": lambda cases: [
+        [float(official.scienceqa_letter(a) == letter) for letter in _letters(t)] for a, t in cases
+    ],
     "boxes": lambda cases: [iou(script_box(a), [float(x) for x in t[0].split(",")]) for a, t in cases],
     "chair": lambda cases: [[name for _, name in script_words(a)] for a, _ in cases],
 }

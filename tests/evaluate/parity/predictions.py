@@ -57,7 +57,9 @@ def number_cases(count: int = COUNT) -> list[tuple[str, list[str]]]:
     for _ in range(count):
         value = draw.choice((0, 5, 12.5, 100, 2014, -3, 0.05))
         off = value * draw.choice((1, 1.04, 1.05, 1.06, 0.95, 0.5))
-        said = draw.choice((f"{off:g}", f"{off:g}%", f"{off:g}.", f" {off:g}", f"{off:,.0f}", "nan", "inf", "1e3", "", "Blue", "1_0"))
+        said = draw.choice(
+            (f"{off:g}", f"{off:g}%", f"{off:g}.", f" {off:g}", f"{off:,.0f}", "nan", "inf", "1e3", "", "Blue", "1_0")
+        )
         cases.append((said, [draw.choice((f"{value:g}", f"{value:g}%", "blue"))]))
     return cases
 
@@ -121,7 +123,18 @@ NOUNS = ["man", "men", "women", "children", "dog", "dogs", "puppies", "bus", "bu
 def caption_cases(count: int = COUNT) -> list[tuple[str, list[str]]]:
     """Descriptions, and what is in the picture."""
     draw = random.Random(17)
-    there = ["person", "dog", "bus", "wine glass", "elephant", "toilet", "cell phone", "dining table", "tennis racket", "skis"]
+    there = [
+        "person",
+        "dog",
+        "bus",
+        "wine glass",
+        "elephant",
+        "toilet",
+        "cell phone",
+        "dining table",
+        "tennis racket",
+        "skis",
+    ]
     cases = []
     for _ in range(count):
         things = [draw.choice(NOUNS) for _ in range(draw.randrange(1, 6))]

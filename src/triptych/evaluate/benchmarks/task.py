@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,8 @@ class BenchmarkTask:
         options = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, item.options, strict=False))
         text = self.file.prompt.replace("{question}", item.question).replace("{options}", options).strip()
         facts: dict[str, Any] = {**item.facts, "picture": item.picture}
+        if files := [str(medium.source) for medium in item.images if isinstance(medium.source, str | Path)]:
+            facts["images"] = files
         if item.options:
             facts["options"] = list(item.options)
         return Question(item.id, item.kind or self.file.metric, text, item.truth, item.images, sample, sample, facts)
