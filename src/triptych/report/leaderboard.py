@@ -81,7 +81,7 @@ def write_leaderboard(runs: Sequence[Path], output: Path) -> Path:
     tasks = list(dict.fromkeys(task for column in columns for task in column.results.tasks))
     lines = sorted((_line(column, tasks, columns) for column in columns), key=_rank, reverse=True)
     output.mkdir(parents=True, exist_ok=True)
-    pairs = []
+    pairs: list[tuple[str, str, str, dict[str, str]]] = []
     for first, second in list(combinations(columns, 2))[:PAIRS]:
         shared = [task for task in tasks if task in first.results.tasks and task in second.results.tasks]
         if not shared:

@@ -74,7 +74,7 @@ class HuggingFaceResponder:
         for name, value in inputs.items():
             if torch.is_tensor(value) and value.is_floating_point():
                 inputs[name] = value.to(self.model.dtype)
-        sampling = {"do_sample": settings.temperature > 0}
+        sampling: dict[str, Any] = {"do_sample": settings.temperature > 0}
         if settings.temperature > 0:
             torch.manual_seed(settings.seed)
             sampling |= {"temperature": settings.temperature, "top_p": settings.top_p, "top_k": settings.top_k}
