@@ -110,7 +110,7 @@ class _Anything:
     """What stands for a logger, a progress bar or a type that scoring does not use."""
 
     def __getattr__(self, _: str) -> Any:
-        return lambda *a, **k: None
+        return lambda *_a, **_k: None
 
     def __call__(self, *a: Any, **_: Any) -> Any:
         return a[0] if a else None
@@ -175,7 +175,7 @@ def pope_script(folder: Path) -> Callable[[list[Case]], list[float]]:
             rows = ["\n".join(json.dumps(row) for row in rows) for rows in (
                 [{"answer": a} for a, _ in part], [{"label": t[0]} for _, t in part])]  # fmt: skip
             out = io.StringIO()
-            space = {"open": lambda name, _mode: io.StringIO(rows[0] if name == "answers" else rows[1])}
+            space = {"open": lambda name, _mode, rows=rows: io.StringIO(rows[0] if name == "answers" else rows[1])}
             code = text.replace("ans_file = ''", "ans_file = 'answers'").replace(
                 "label_file = ''", "label_file = 'labels'"
             )
@@ -215,8 +215,10 @@ def mme(folder: Path) -> Callable[[list[Case]], list[float]]:
                 made.mme_process_results({"answer": t[0], "question_id": i // 2, "category": ours.subtask(i)}, [a])
                 for i, (a, t) in enumerate(part)
             ]
-            for key in ("mme_perception_score", "mme_cognition_score"):
-                found.append(float(made.mme_aggregate_results([row[key] for row in rows if key in row])))
+            found += [
+                float(made.mme_aggregate_results([row[key] for row in rows if key in row]))
+                for key in ("mme_perception_score", "mme_cognition_score")
+            ]
         return found
 
     return run

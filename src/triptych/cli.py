@@ -65,7 +65,7 @@ def evaluate(
         Optional[str],
         typer.Argument(
             help="The folder of a run, hf:NAME-OR-FOLDER (any image-text-to-text checkpoint of transformers), or "
-            "openai:URL#MODEL (any endpoint that speaks OpenAI's protocol).",
+            "openai:URL#MODEL (any endpoint that speaks OpenAI's protocol), or answers:FILE (answers of another program).",
             show_default=False,
         ),
     ] = None,

@@ -13,6 +13,7 @@ from triptych.errors import DataError, RecipeError
 from triptych.evaluate.benchmarks import catalogue
 from triptych.evaluate.benchmarks.config import TaskFile
 from triptych.evaluate.benchmarks.readers import data_root, read
+from triptych.evaluate.responders import KINDS, responder_of
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def evaluate_any(model: str, names: Sequence[str] | None, asked: Asked) -> None:
     Raises:
         RecipeError: There is no such task, or none is named for a model that has no recipe.
     """
-    if not model.startswith(("hf:", "openai:", "degenerate:")):
+    if not model.startswith(KINDS):
         run = Path(model)
         own, benchmarks = _split(run, names)
         if own or not benchmarks:
@@ -83,8 +84,6 @@ def evaluate_any(model: str, names: Sequence[str] | None, asked: Asked) -> None:
         return
     if not names:
         raise RecipeError(f"{model}: has no recipe, so name the tasks: --tasks pope,chair (`triptych evaluate --list`)")
-    from triptych.evaluate.responders import responder_of
-
     other, fingerprint, short = responder_of(model)
     _ask(
         other, [catalogue.load(name) for name in names], asked.output or Path("runs") / short, asked, fingerprint, None
@@ -107,7 +106,6 @@ def _ask(
 ) -> None:
     from triptych.evaluate.benchmarks.run import Options, run_benchmark
     from triptych.evaluate.contamination import training_pictures
-    from triptych.evaluate.responders import responder_of
     from triptych.evaluate.results import record_results
     from triptych.terminal.evaluate import score_table
 

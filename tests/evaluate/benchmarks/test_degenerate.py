@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -15,30 +13,10 @@ from triptych.evaluate.benchmarks.run import Options, run_benchmark
 from triptych.evaluate.benchmarks.task import BenchmarkTask
 from triptych.evaluate.responders.degenerate import KINDS, Degenerate
 
-HERE = Path(__file__).parent
-
-
-def _load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", HERE / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = made
-    spec.loader.exec_module(made)
-    return made
-
-
-tiny_data, people = _load("tiny_data"), _load("people")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder: Path = tiny_data.write_everything(tmp_path_factory.mktemp("data"))
-    return folder
-
 
 @pytest.mark.parametrize("name", catalogue.names())
 class TestEveryBenchmark:
-    def test_no_degenerate_model_beats_chance(self, name: str, data: Path, tmp_path: Path) -> None:
+    def test_no_degenerate_model_beats_chance(self, name: str, people: ModuleType, data: Path, tmp_path: Path) -> None:
         file = catalogue.load(name)
         for kind in KINDS:
             judge = people.StrictJudge(file.judge.read, file.judge.scale) if file.judge else None
@@ -51,7 +29,7 @@ class TestEveryBenchmark:
             if kind == "empty":
                 assert done.unparsed.share == 1.0
 
-    def test_the_truth_scores_best(self, name: str, data: Path, tmp_path: Path) -> None:
+    def test_the_truth_scores_best(self, name: str, people: ModuleType, data: Path, tmp_path: Path) -> None:
         file = catalogue.load(name)
         oracle = people.Oracle(BenchmarkTask(file, read(file, data)))
         judge = people.StrictJudge(file.judge.read, file.judge.scale) if file.judge else None

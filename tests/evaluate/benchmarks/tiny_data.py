@@ -93,7 +93,7 @@ def _coco(root: Path) -> None:
 
 
 def _vqa(root: Path) -> None:
-    for name, questions, annotations in (
+    for name, questions, told_in in (
         ("vqav2", "v2_OpenEnded_mscoco_val2014_questions.json", "v2_mscoco_val2014_annotations.json"),
         ("okvqa", "OpenEnded_mscoco_val2014_questions.json", "mscoco_val2014_annotations.json"),
     ):
@@ -108,7 +108,7 @@ def _vqa(root: Path) -> None:
              "answers": [{"answer": a, "answer_id": i} for i, a in enumerate(_people(n))]}
             for n in range(24)
         ]  # fmt: skip
-        _json(root / name / annotations, {"annotations": told})
+        _json(root / name / told_in, {"annotations": told})
     rows = [
         {"image": f"V{n}.jpg", "question": "Which colour?", "answer_type": "other",
          "answers": [{"answer": a, "answer_confidence": "yes"} for a in _people(n)]}

@@ -70,7 +70,7 @@ def read(path: Path) -> TaskFile:
     try:
         return TaskFile.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = min(error.errors(), key=lambda found: found["type"] == "missing")  # a typo is also a missing field
         keys = [key for key in first["loc"] if key != first.get("ctx", {}).get("tag")]
         where = ".".join(str(key) for key in keys) or "the file"
         raise RecipeError(f"{path}:{_line(node, keys)}: {where}: {_reason(first)}") from error

@@ -49,7 +49,7 @@ class _Formatter(string.Formatter):
             return ""
         if format_spec.endswith("d") and isinstance(value, str) and value.strip().isdigit():
             value = int(value)
-        return super().format_field(value, format_spec)
+        return str(super().format_field(value, format_spec))
 
 
 _FORMATTER = _Formatter()

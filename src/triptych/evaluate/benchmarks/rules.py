@@ -54,7 +54,8 @@ def rules_of(task: TaskFile) -> dict[str, Rule]:
 
 def cluster(record: Record) -> Hashable:
     """What is resampled together: the questions of one group or picture."""
-    return record.facts.get("group", record.facts.get("picture", record.sample))
+    found: Hashable = record.facts.get("group", record.facts.get("picture", record.sample))
+    return found
 
 
 def rule_names(task: TaskFile) -> list[str]:
@@ -192,7 +193,7 @@ def _amber(task: TaskFile) -> dict[str, Rule]:
                             r.facts["harmless"])
             for r in records
         ]  # fmt: skip
-        return np.sum(rows, axis=0)
+        return np.asarray(np.sum(rows, axis=0))
 
     def things(record: Record) -> str | None:
         return ", ".join(amber.amber_words(record.answer, record.facts["things"])) if record.answer.strip() else None
@@ -280,7 +281,7 @@ def _chair(_: TaskFile) -> dict[str, Rule]:
 
         def row(records: Sequence[Record]) -> NDArray[np.float64]:
             rows = [chair.chair_row([name for _, name in words(r.answer)], there(r)) for r in records]
-            return np.sum(rows, axis=0)
+            return np.asarray(np.sum(rows, axis=0))
 
         def right(record: Record, _: str | None) -> float:
             scores = chair.chair_scores(chair.chair_row([name for _, name in words(record.answer)], there(record)))
@@ -379,12 +380,14 @@ def _boxes(task: TaskFile) -> dict[str, Rule]:
 
         def parse(record: Record) -> str | None:
             box = read(record.answer)
-            return None if box is None else ", ".join(f"{x:g}" for x in box)
+            return None if box is None else ", ".join(repr(x) for x in box)
 
         row, score = means({
             "accuracy": lambda r: float(r.correct) >= 0.5,
             "iou": lambda r: float(r.correct),
-            **{f"accuracy_{t}": (lambda r, t=t: float(r.correct) >= t / 100) for t in (30, 70, 90)},
+            "accuracy_30": lambda r: float(r.correct) >= 0.3,
+            "accuracy_70": lambda r: float(r.correct) >= 0.7,
+            "accuracy_90": lambda r: float(r.correct) >= 0.9,
         })  # fmt: skip
         return _rule(parse, overlap, row, score)
 

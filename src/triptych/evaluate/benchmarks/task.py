@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,8 @@ class BenchmarkTask:
         options = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, item.options, strict=False))
         text = self.file.prompt.replace("{question}", item.question).replace("{options}", options).strip()
         facts: dict[str, Any] = {**item.facts, "picture": item.picture}
+        if files := [str(medium.source) for medium in item.images if isinstance(medium.source, str | Path)]:
+            facts["images"] = files
         if item.options:
             facts["options"] = list(item.options)
         return Question(item.id, item.kind or self.file.metric, text, item.truth, item.images, sample, sample, facts)
@@ -99,13 +102,16 @@ def chance_of(file: TaskFile, rule: Rule, records: Sequence[Record]) -> dict[str
     for constant in constants(file, records):
         answered = [rule.judge(replace(record, answer=constant, error=None, verdict=None)) for record in records]
         tally = rule.tally(answered)
-        for name, value in tally.score(tally.sums.sum(axis=0)).items():
-            if not np.isnan(value):
-                best[name] = max(best.get(name, -np.inf), float(value))
+        for name, score in tally.score(tally.sums.sum(axis=0)).items():
+            if not np.isnan(score):
+                best[name] = max(best.get(name, -np.inf), float(score))
     for name, value in _blind(file, records).items():
         best[name] = max(best.get(name, 0.0), value)
-    kept = lambda name: not any(part in name for part in _LESS_IS_BETTER)  # noqa: E731
-    return {name: value for name, value in best.items() if kept(name)}
+    return {name: value for name, value in best.items() if not _less_is_better(name)}
+
+
+def _less_is_better(name: str) -> bool:
+    return any(name == other or name.endswith(f"_{other}") for other in _LESS_IS_BETTER)
 
 
 def _blind(file: TaskFile, records: Sequence[Record]) -> dict[str, float]:
@@ -130,7 +136,9 @@ def _blind(file: TaskFile, records: Sequence[Record]) -> dict[str, float]:
             return {}
 
 
-_LESS_IS_BETTER = ("chair", "hal", "cog", "attack", "over_refusal", "yes_ratio", "no_ratio", "mentions", "judged")
+_LESS_IS_BETTER = (
+    "chair", "chair_i", "chair_s", "hal", "cog", "attack_success", "over_refusal", "yes_ratio", "no_ratio", "mentions", "judged",
+)  # fmt: skip
 
 
 def constants(file: TaskFile, records: Sequence[Record]) -> Iterator[str]:

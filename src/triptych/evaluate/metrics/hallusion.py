@@ -25,8 +25,14 @@ def hallusion_row(answers: Sequence[tuple[str, str, bool, bool]]) -> NDArray[np.
         questions[question] = questions.get(question, True) and right
         if shown:
             figures[figure] = figures.get(figure, True) and right
-    right = sum(answer[2] for answer in answers)
-    row = [len(answers), right, len(questions), sum(questions.values()), len(figures), sum(figures.values())]
+    row = [
+        len(answers),
+        sum(answer[2] for answer in answers),
+        len(questions),
+        sum(questions.values()),
+        len(figures),
+        sum(figures.values()),
+    ]
     return np.array(row, dtype=np.float64)
 
 

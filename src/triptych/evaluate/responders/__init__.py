@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from triptych.errors import RecipeError
 from triptych.generate.config import Responder
+
+KINDS = ("hf:", "openai:", "answers:", "degenerate:")
+"""How the URI of a model begins that is no run of ours."""
 
 
 def responder_of(uri: str) -> tuple[Responder, str, str]:
@@ -13,6 +17,7 @@ def responder_of(uri: str) -> tuple[Responder, str, str]:
 
     - `hf:NAME` or `hf:FOLDER`: any image-text-to-text checkpoint of transformers;
     - `openai:URL#MODEL`: an endpoint that speaks OpenAI's chat protocol; the key is read from OPENAI_API_KEY;
+    - `answers:FILE`: answers that another program wrote, by question id;
     - `degenerate:KIND`: one of the models that know nothing.
 
     Raises:
@@ -30,8 +35,13 @@ def responder_of(uri: str) -> tuple[Responder, str, str]:
 
         remote = EndpointResponder.of(rest)
         return remote, remote.fingerprint, short
+    if kind == "answers" and rest:
+        from triptych.evaluate.responders.predictions import Predictions
+
+        written = Predictions(Path(rest))
+        return written, written.fingerprint, Path(rest).stem
     if kind == "degenerate" and rest:
         from triptych.evaluate.responders.degenerate import Degenerate
 
         return Degenerate.of(rest), f"degenerate:{rest}", rest
-    raise RecipeError(f"{uri!r}: expected hf:NAME-OR-FOLDER, openai:URL#MODEL or degenerate:KIND")
+    raise RecipeError(f"{uri!r}: expected hf:NAME-OR-FOLDER, openai:URL#MODEL, answers:FILE or degenerate:KIND")

@@ -8,7 +8,7 @@ them (popular), or by how often they are seen together with what was just asked 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def read_coco(task: TaskFile, source: CocoSource, folder: Path) -> list[Item]:
 
 
 def pope_questions(
-    things: dict[Any, Sequence[str]], split: str, objects: int, pictures: int, seed: int
+    things: Mapping[Any, Sequence[str]], split: str, objects: int, pictures: int, seed: int
 ) -> list[tuple[Any, str, bool]]:
     """POPE's questions: picture, thing, whether it is there; a thing that is there and one that is not in turn.
 

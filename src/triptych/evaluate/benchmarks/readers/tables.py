@@ -49,6 +49,14 @@ def _listed(path: Path, value: Any, at: str) -> Iterator[Located]:
             value = take(value, at)
         except KeyError:
             raise DataError(f"{path}: holds nothing at {at!r}; is this the right file?") from None
+    if (
+        isinstance(value, Mapping)
+        and not at
+        and value
+        and not any(isinstance(v, Mapping | list) for v in value.values())
+    ):
+        yield f"{path}:1", {"key": "1", **value}  # JSON lines of which there is one
+        return
     if isinstance(value, Mapping):
         pairs: Iterator[tuple[str | int, Any]] = iter(value.items())
     elif isinstance(value, list):

@@ -1,0 +1,204 @@
+"""Models that are asked: options by likelihood, a checkpoint of transformers, lmms-eval's interface."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image as Pillow
+
+import tiny_world
+from tiny_world import tokenizer
+from triptych.conversation import Conversation, Image, assistant, user
+from triptych.errors import GenerationError, WeightsError
+from triptych.generate.config import GenerationSettings
+from triptych.generate.generator import Generator
+from triptych.generate.likelihood import LikelihoodResponder, letter_scores, text_scores
+from triptych.model.build import build
+
+COLOURS = ("red", "green", "blue")
+OPTIONS = [["It is red.", "blue", "hello there, who is it?"], ["green", "It is yellow."]]
+
+
+@pytest.fixture(scope="module")
+def generator(tmp_path_factory: pytest.TempPathFactory) -> Generator:
+    world = tiny_world.make(tmp_path_factory.mktemp("world"))
+    torch.manual_seed(0)
+    return Generator(build(world.recipe({"sequence": {"max_tokens": 256}})).eval())
+
+
+def asked() -> list[Conversation]:
+    pictures = [Image(Pillow.new("RGB", (32, 32), colour)) for colour in COLOURS[:2]]
+    return [
+        Conversation((user(picture, "What colour is this?"),), annotations={"options": options})
+        for picture, options in zip(pictures, OPTIONS, strict=True)
+    ]
+
+
+def slowly(generator: Generator, conversation: Conversation, ids: list[int]) -> list[float]:
+    """Log-probabilities of tokens as the reply, each from a whole forward pass of its own without a cache."""
+    found = []
+    prompt = generator._plan(conversation, GenerationSettings(max_new_tokens=1))
+    with torch.inference_mode():
+        embedded = generator._embed(prompt, 0, len(prompt.layout))
+        for place, token in enumerate(ids):
+            before = generator.model.language.embed(torch.tensor(ids[:place], dtype=torch.long))
+            whole = torch.cat([embedded, before])[None]
+            hidden = generator.model.read(whole, torch.arange(whole.shape[1])[None])
+            found.append(float(generator.model.language.logits(hidden[:, -1]).float().log_softmax(-1)[0, token]))
+    return found
+
+
+class TestLikelihood:
+    def test_options_as_texts_equal_one_pass_each(self, generator: Generator) -> None:
+        scores = text_scores(generator, asked(), OPTIONS)
+        for conversation, options, row in zip(asked(), OPTIONS, scores, strict=True):
+            for option, score in zip(options, row, strict=True):
+                logs = slowly(generator, conversation, tokenizer().encode(option, add_special_tokens=False))
+                assert score == pytest.approx(sum(logs) / len(logs), abs=1e-4)
+
+    def test_letters_equal_one_pass_each(self, generator: Generator) -> None:
+        scores = letter_scores(generator, asked(), [3, 2])
+        for conversation, row in zip(asked(), scores, strict=True):
+            for letter, score in zip("ABC", row, strict=False):
+                forms = {tuple(tokenizer().encode(form, add_special_tokens=False)) for form in (letter, f" {letter}")}
+                logs = [slowly(generator, conversation, list(ids))[0] for ids in forms if len(ids) == 1]
+                assert score == pytest.approx(float(torch.tensor(logs).logsumexp(0)), abs=1e-4)
+        assert [len(row) for row in scores] == [3, 2]
+
+    @pytest.mark.parametrize("by", ["letter", "text"])
+    def test_the_likeliest_is_the_answer(self, generator: Generator, by: str) -> None:
+        replies = LikelihoodResponder(generator, by).respond(asked(), GenerationSettings(batch_size=1))
+        scores = (
+            letter_scores(generator, asked(), [3, 2]) if by == "letter" else text_scores(generator, asked(), OPTIONS)
+        )
+        assert [reply.text for reply in replies] == ["ABC"[row.index(max(row))] for row in scores]
+        assert all(reply.tokens == 0 for reply in replies)
+
+    def test_without_options_it_says_so(self, generator: Generator) -> None:
+        with pytest.raises(GenerationError, match="names no options"):
+            LikelihoodResponder(generator).respond([Conversation((user("?"),))], GenerationSettings())
+
+
+def checkpoint(folder: Path) -> Path:
+    """A LLaVA of transformers in miniature, saved as any checkpoint is."""
+    from transformers import (
+        CLIPImageProcessorPil,
+        CLIPVisionConfig,
+        LlavaConfig,
+        LlavaForConditionalGeneration,
+        LlavaProcessor,
+    )
+
+    words = tokenizer().__class__(
+        tokenizer_object=tokenizer().backend_tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>"
+    )
+    words.add_special_tokens({"additional_special_tokens": ["<image>"]})
+    template = (
+        "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% for part in m['content'] %}{% if part['type'] == 'image' %}<image>"
+        "{% else %}{{ part['text'] }}{% endif %}{% endfor %}<|im_end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    vision = CLIPVisionConfig(
+        hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=16, patch_size=8
+    )
+    config = LlavaConfig(
+        vision_config=vision,
+        text_config=tiny_world.llama(vocab_size=len(words)),
+        image_token_index=words.convert_tokens_to_ids("<image>"),
+        vision_feature_layer=-1,
+        image_seq_length=4,
+    )
+    torch.manual_seed(0)
+    LlavaForConditionalGeneration(config).save_pretrained(folder)
+    pictures = CLIPImageProcessorPil(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16})
+    LlavaProcessor(
+        pictures, words, patch_size=8, vision_feature_select_strategy="default", chat_template=template, image_token="<image>",
+        num_additional_image_tokens=1,
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+class TestHuggingFace:
+    @pytest.fixture(scope="class")
+    def folder(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        return checkpoint(tmp_path_factory.mktemp("checkpoint"))
+
+    def test_batches_answer_as_one_by_one(self, folder: Path) -> None:
+        from triptych.evaluate.responders import responder_of
+
+        who, fingerprint, _ = responder_of(f"hf:{folder}")
+        pictures = [Image(Pillow.new("RGB", (20, 16), colour)) for colour in COLOURS]
+        conversations = [
+            Conversation((user(picture, f"What colour is this? {'And ' * n}"),)) for n, picture in enumerate(pictures)
+        ]
+        conversations.append(Conversation((user("Say hello."),)))
+        conversations.append(
+            Conversation((user(pictures[0], "This?"), assistant("It is red."), user(pictures[1], "And this?")))
+        )
+        settings = GenerationSettings(max_new_tokens=6, batch_size=3)
+        together = who.respond(conversations, settings)
+        assert together == [who.respond([conversation], settings)[0] for conversation in conversations]
+        assert len(fingerprint) == 16 and all(1 <= reply.tokens <= 6 for reply in together)
+
+    def test_what_is_no_checkpoint_is_told(self, tmp_path: Path) -> None:
+        from triptych.evaluate.responders import responder_of
+
+        with pytest.raises(WeightsError, match="no image-text-to-text checkpoint"):
+            responder_of(f"hf:{tmp_path}")
+
+
+class TestLmmsEval:
+    """The model's interface, on a stand-in for the package; with the package installed, its registry finds the entry point."""
+
+    def test_requests_are_answered_in_order_with_their_settings(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        class Base:
+            def __init__(self) -> None:
+                self.task_dict: dict[str, Any] = {}
+
+        for name, held in (("lmms_eval", {}), ("lmms_eval.api", {}), ("lmms_eval.api.model", {"lmms": Base})):
+            module = types.ModuleType(name)
+            module.__dict__.update(held)
+            monkeypatch.setitem(sys.modules, name, module)
+        monkeypatch.delitem(sys.modules, "triptych.evaluate.lmms_model", raising=False)
+        from triptych.evaluate.lmms_model import TriptychModel
+
+        model = TriptychModel("degenerate:copy-the-question", batch_size="2")
+        model.task_dict = {"t": {"test": [f"Question {n}\nAnswer" for n in range(4)]}}
+        picture = Pillow.new("RGB", (8, 8))
+
+        def messages(document: str) -> list[dict[str, Any]]:
+            content = [{"type": "image", "url": picture}, {"type": "text", "text": document}]
+            return [{"role": "user", "content": content}]
+
+        requests = [
+            types.SimpleNamespace(
+                args=("", messages, {"max_new_tokens": 8 + n % 2, "until": ["\n"], "temperature": 0}, n, "t", "test")
+            )
+            for n in range(4)
+        ]
+        assert model.generate_until(requests) == [f"Question {n}" for n in range(4)]
+        monkeypatch.delitem(sys.modules, "triptych.evaluate.lmms_model", raising=False)
+
+    def test_the_entry_point_is_declared(self) -> None:
+        text = (Path(__file__).parents[3] / "pyproject.toml").read_text()
+        assert 'triptych = "triptych.evaluate.lmms:manifest"' in text
+
+
+def test_the_list_is_a_task_a_line() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "triptych", "evaluate", "--list"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    lines = done.stdout.splitlines()
+    from triptych.evaluate.benchmarks import catalogue
+
+    assert [line.split()[0] for line in lines[1:]] == catalogue.names()
