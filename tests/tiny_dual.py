@@ -68,6 +68,24 @@ def values(world: World, changes: Mapping[str, Any] | None = None) -> dict[str, 
     return found
 
 
+FROZEN_IMAGES = {
+    "kind": "frozen",
+    "encoder": {"kind": "vit", "architecture": VISION, "layer": "output", "drop_cls": False},
+    "pool": "attention",
+    "head": {"hidden": 12, "dropout": 0.1},
+}
+
+
+def frozen_values(world: World, layer: int = 1, **changes: Any) -> dict[str, Any]:
+    """The values of a recipe with both sides frozen."""
+    found = values(world, changes)
+    found["model"]["vision"] = copy.deepcopy(FROZEN_IMAGES)
+    found["model"]["text"] = {"kind": "frozen", "language": {"weights": "file:language"}, "layer": layer}
+    found["model"].pop("tokenizer")
+    found["stages"][0]["train"] = ["vision.head", "text.head", "logit_scale"]
+    return found
+
+
 def recipe(world: World, changes: Mapping[str, Any] | None = None) -> Recipe:
     """A recipe of a dual encoder over the tiny world."""
     return parse_recipe(values(world, changes))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 import tiny_dual
+from tiny_dual import frozen_values as values
 from tiny_world import World
 from triptych import load_dual
 from triptych.conversation import Image
@@ -23,22 +23,6 @@ from triptych.model.build_dual import build_dual
 from triptych.model.frozen import FrozenTexts
 from triptych.recipe import parse_recipe
 from triptych.training.loop import train
-
-IMAGES = {
-    "kind": "frozen",
-    "encoder": {"kind": "vit", "architecture": tiny_dual.VISION, "layer": "output", "drop_cls": False},
-    "pool": "attention",
-    "head": {"hidden": 12, "dropout": 0.1},
-}
-
-
-def values(world: World, layer: int = 1, **changes: Any) -> dict[str, Any]:
-    found = tiny_dual.values(world, changes)
-    found["model"]["vision"] = copy.deepcopy(IMAGES)
-    found["model"]["text"] = {"kind": "frozen", "language": {"weights": "file:language"}, "layer": layer}
-    found["model"].pop("tokenizer")
-    found["stages"][0]["train"] = ["vision.head", "text.head", "logit_scale"]
-    return found
 
 
 @pytest.fixture

@@ -216,3 +216,25 @@ def test_the_published_q_former_has_the_published_size() -> None:
     text_side = 30523 * 768 + 512 * 768 + 12 * (2 * 768 * 3072 + 3072 + 768 + 2 * 768)
     assert parts["qformer"] - text_side + 768 * 2560 + 2560 == second["adapters.image"]
     assert load_recipe(preset_path("blip2")).model.kind == "blip2"
+
+
+@pytest.mark.parametrize("matching", [0.0, 1.0])
+def test_several_processes_see_everybodys_pairs(
+    world: World, tiny_cache: Path, tmp_path: Path, matching: float
+) -> None:
+    """Contrast and captions are those of one process; matching draws other negatives in each."""
+    objective = {"kind": "blip2", "weights": {"itm": matching}}
+    recipe = tiny_blip2.recipe(
+        world, {"stages.0.objective": objective, "stages.0.batch_size": 7, "stages.0.epsilon": 1e-2}
+    )
+    forked.run(recipe, tmp_path / "one")
+    forked.ranks(recipe, tmp_path / "two", 2)
+    one, two = (lines(tmp_path / name) for name in ("one", "two"))
+    steps = one[:1] if matching else one  # other negatives, other weights from then on
+    for name in ("itc", "itg"):
+        losses = [line[f"loss_{name}"] for line in two[: len(steps)]]
+        assert losses == pytest.approx([line[f"loss_{name}"] for line in steps], abs=1e-4)
+    if matching:
+        assert two[0]["loss_itm"] == pytest.approx(one[0]["loss_itm"], abs=0.05)
+    else:
+        assert "loss_itm" not in two[0]

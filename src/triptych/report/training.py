@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -79,6 +80,7 @@ def _figures(stage: Mapping[str, Any], lines: Sequence[Record]) -> list[tuple[st
     supervised = _known(stage, lines, "supervised_tokens")
     samples = _known(stage, lines, "samples")
     steps = number(stage.get("steps")) or number(last.get("step"))
+    paired = "logit_scale" in last  # of dual encoders, whose pairs are what is learned from
     figures: list[tuple[str, str | None]] = [
         ("steps", count(steps) if steps else None),
         ("time", duration(seconds) if seconds else None),
@@ -86,7 +88,7 @@ def _figures(stage: Mapping[str, Any], lines: Sequence[Record]) -> list[tuple[st
         ("samples/s", significant(samples / seconds) if samples and seconds else None),
         ("tokens", count(tokens) if tokens else None),
         ("tokens/s", count(tokens / seconds) if tokens and seconds else None),
-        ("supervised", f"{supervised / tokens:.1%} of tokens" if tokens and supervised else None),
+        ("supervised", f"{supervised / tokens:.1%} of tokens" if tokens and supervised and not paired else None),
         ("encoding", _positive(stage, "feature_seconds", duration)),
         ("peak memory", _positive(stage, "peak_memory_bytes", gibibytes)),
     ]
@@ -108,9 +110,9 @@ def _column(lines: Sequence[Record], key: str) -> list[Point]:
     return sorted((x, y) for x, y in points if x is not None and y is not None)
 
 
-def _speed(lines: Sequence[Record]) -> list[Point]:
-    """Tokens per second between one logged step and the next: the metrics count tokens and seconds from the start."""
-    tokens, seconds = dict(_column(lines, "tokens")), dict(_column(lines, "seconds"))
+def _speed(lines: Sequence[Record], what: str = "tokens") -> list[Point]:
+    """Tokens, or samples, per second between one logged step and the next: the metrics count tokens and seconds from the start."""
+    tokens, seconds = dict(_column(lines, what)), dict(_column(lines, "seconds"))
     counted = [(step, tokens[step], seconds[step]) for step in sorted(tokens.keys() & seconds.keys())]
     before = [(0.0, 0.0, 0.0), *counted]
     return [
@@ -122,7 +124,8 @@ def _speed(lines: Sequence[Record]) -> list[Point]:
 
 def _charts(lines: Sequence[Record]) -> list[Markup]:
     loss, rate = _column(lines, "loss"), _column(lines, "learning_rate")
-    speed, norm = _speed(lines), _column(lines, "gradient_norm")
+    paired = bool(_column(lines, "logit_scale"))
+    speed, norm = _speed(lines, "samples" if paired else "tokens"), _column(lines, "gradient_norm")
     charts = [
         line_chart(
             "Loss",
@@ -135,7 +138,9 @@ def _charts(lines: Sequence[Record]) -> list[Markup]:
         ),
         line_chart("Learning rate", [Series("learning rate", rate, "main")]),
         line_chart(
-            "Speed", [Series("each step", speed, "raw"), Series("smoothed", smooth(speed), "main")], unit="tokens/s"
+            "Speed",
+            [Series("each step", speed, "raw"), Series("smoothed", smooth(speed), "main")],
+            unit="pairs/s" if paired else "tokens/s",
         ),
         line_chart(
             "Gradient norm",
@@ -143,4 +148,9 @@ def _charts(lines: Sequence[Record]) -> list[Markup]:
             unit="before clipping",
         ),
     ]
+    scale = [(step, math.exp(value)) for step, value in _column(lines, "logit_scale")]
+    if scale:  # of dual encoders; a bias stands beside it with the sigmoid loss
+        charts.append(line_chart("Scale of cosines", [Series("scale", scale, "main")]))
+    if bias := _column(lines, "logit_bias"):
+        charts.append(line_chart("Bias of cosines", [Series("bias", bias, "main")]))
     return [chart for chart in charts if chart]

@@ -10,6 +10,7 @@ from triptych.files import write_atomically
 from triptych.report.accounts import accounts, outcomes
 from triptych.report.folder import RunFolder, read_run
 from triptych.report.gallery import Card, OpenPicture, gallery
+from triptych.report.matches import matches
 from triptych.report.mistakes import mistakes_by_kind
 from triptych.report.overview import environment, panels, subtitle, tiles
 from triptych.report.redraw import PictureOpener
@@ -56,6 +57,7 @@ def render(run: RunFolder, open_picture: OpenPicture) -> str:
         stages=stage_views(run),
         stage_names=stage_names,
         parts=parts,
+        matches=matches(run, open_picture),
         galleries=_galleries(run, open_picture),
         mistakes={task: mistakes_by_kind(records) for task, records in run.records.items()},
         accounts=accounts(run.ledger),

@@ -16,6 +16,7 @@ from triptych.evaluate.config import EmbeddingTaskConfig, LinearProbeTaskConfig,
 from triptych.evaluate.embedding import classes as naming
 from triptych.evaluate.embedding import retrieval
 from triptych.evaluate.embedding.encoder import Embedder, Floats
+from triptych.evaluate.embedding.matrix import write_matrix
 from triptych.evaluate.embedding.ranks import ranks
 from triptych.evaluate.embedding.samples import Sample, label_of, read, texts_of
 from triptych.evaluate.metrics.bootstrap import Tally, differences, intervals
@@ -57,6 +58,7 @@ def evaluate_embeddings(
     samples, faults = read(source, about, task.limit, task.data, task.failed_share)
     if isinstance(task, RetrievalTaskConfig):
         records, values = _retrieval(model, samples, task, train_source)
+        write_matrix(output / "evaluation" / f"{name}.matrix.json", model, samples, task.data)
     else:
         records, values = _naming(model, samples, task, train_source)
     seconds = time.perf_counter() - began
