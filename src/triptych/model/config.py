@@ -84,13 +84,16 @@ class DetectorModelConfig(Config):
     blocks: int = Field(2, ge=0, description="residual blocks of two 3 × 3 convolutions in front of the heads")
     embed_dim: int = Field(128, ge=4, description="channels of the space that cells and phrases share")
     fineness: Literal[1, 2, 4] = Field(
-        1, description="cells per position of the features, along each side: more than 1 needs an encoder with finer levels"
+        1,
+        description="cells per position of the features, along each side: more than 1 needs an encoder with finer levels",
     )
 
     @model_validator(mode="after")
     def _cells_only(self) -> DetectorModelConfig:
         if getattr(self.vision, "drop_cls", True) is False:
-            raise ValueError("`vision.drop_cls: false` puts a token in front of the cells, which has no place; leave it out")
+            raise ValueError(
+                "`vision.drop_cls: false` puts a token in front of the cells, which has no place; leave it out"
+            )
         if isinstance(self.vision, EfficientNetConfig) and self.fineness > 1 and self.vision.features != "pyramid":
             raise ValueError(f"`fineness: {self.fineness}` needs `vision.features: pyramid`")
         return self
