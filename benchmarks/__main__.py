@@ -10,7 +10,7 @@ import time
 from benchmarks.results import FOLDER, Settings
 
 SPEED = ("startup", "training", "generation", "profile")
-NAMES = (*SPEED, "minis", "zero_init")
+NAMES = (*SPEED, "minis", "zero_init", "calls")
 
 
 def main() -> None:
