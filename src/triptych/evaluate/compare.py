@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from triptych.errors import EvaluationError
+from triptych.evaluate.grounding import scores as grounding
 from triptych.evaluate.metrics.bootstrap import Tally, differences
 from triptych.evaluate.records import read_records
 from triptych.evaluate.results import Interval, Results, TaskResult, load_results
@@ -146,9 +147,12 @@ def tally_of(result: TaskResult, records: Sequence[Record]) -> Tally:
             return captions.tally(records)
         case "episodes":
             return episodes.tally(records)
+        case "grounding":
+            return grounding.tally(records, "ciou" in result.metrics)
         case kind:
             raise EvaluationError(
-                f"results of a task of kind {kind!r} cannot be compared; this version knows scenes, captions, episodes"
+                f"results of a task of kind {kind!r} cannot be compared; this version knows scenes, captions, episodes, "
+                "grounding"
             )
 
 

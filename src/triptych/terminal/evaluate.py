@@ -15,10 +15,18 @@ from triptych.api import Dual, Model, load, load_dual
 from triptych.conversation import Image
 from triptych.data.sources import build as build_source
 from triptych.errors import RecipeError
-from triptych.evaluate.config import CaptionsTaskConfig, EmbeddingTaskConfig, LinearProbeTaskConfig, TaskConfig
+from triptych.evaluate.config import (
+    CaptionsTaskConfig,
+    EmbeddingTaskConfig,
+    GroundingTaskConfig,
+    LinearProbeTaskConfig,
+    TaskConfig,
+)
 from triptych.evaluate.embedding.run import evaluate_embeddings
+from triptych.evaluate.grounding.run import evaluate_grounding
 from triptych.evaluate.results import Results, TaskResult, record_results
 from triptych.evaluate.run import evaluate
+from triptych.grounding.build import build_grounder
 from triptych.model.config import DualConfig
 from triptych.recipe import load_recipe
 from triptych.recipe.messages import unknown_name
@@ -70,7 +78,10 @@ def _evaluated(model: Model | Dual, task: TaskConfig, run: Path, name: str, rest
     recipe = model.recipe
     base = Path(recipe.base)
     source = build_source(recipe.data[task.data], base)
-    trains = isinstance(task, CaptionsTaskConfig | LinearProbeTaskConfig) and task.train_data is not None
+    trains = (
+        isinstance(task, CaptionsTaskConfig | GroundingTaskConfig | LinearProbeTaskConfig)
+        and task.train_data is not None
+    )
     train_source = build_source(recipe.data[task.train_data], base) if trains else None  # type: ignore[union-attr, index]
     if isinstance(task, EmbeddingTaskConfig):
         embedder = model if isinstance(model, Dual) else _FeaturesAlone(model, name)
@@ -80,6 +91,17 @@ def _evaluated(model: Model | Dual, task: TaskConfig, run: Path, name: str, rest
     if isinstance(model, Dual):
         raise RecipeError(
             f"evaluation.{name}: a dual encoder answers nothing; its tasks are `retrieval`, `zero_shot` and `linear_probe`"
+        )
+    if isinstance(task, GroundingTaskConfig):
+        return evaluate_grounding(
+            build_grounder(model, task.generation),
+            source,
+            task,
+            run,
+            name=name,
+            train_source=train_source,
+            fingerprint=model.fingerprint,
+            fresh=restart,
         )
     return evaluate(
         model,

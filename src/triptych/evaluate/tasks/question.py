@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
-from triptych.conversation import Conversation, Image, user
+from triptych.conversation import Conversation, Image, Part, user
 from triptych.evaluate.metrics.bootstrap import Tally
 
 Truth = str | list[str]
@@ -26,6 +26,7 @@ class Question:
         media: The pictures shown, first in the message.
         sample: Index in the source of the sample that the question belongs to.
         shown: Index of the sample whose picture is shown: another one in the control.
+        parts: What the user says where it is more than text (a region in the question), instead of `text`.
     """
 
     id: str
@@ -35,11 +36,12 @@ class Question:
     media: tuple[Image, ...]
     sample: int
     shown: int
+    parts: tuple[Part, ...] = ()
 
     @property
     def conversation(self) -> Conversation:
-        """The question as a conversation of its own: the pictures first, then the text."""
-        return Conversation((user(*self.media, self.text),), id=self.id)
+        """The question as a conversation of its own: the pictures first, then what is said."""
+        return Conversation((user(*self.media, *(self.parts or (self.text,))),), id=self.id)
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Record:
         correct: Whether (or, for captions, how well) it was answered.
         finish: `stop`, `length`, or `failed` with the reason in `error`.
         seconds: This answer's share of the time its batch took.
+        regions: Of grounding, `{truth, found}`: the true regions, and those of the answer (see `grounding.serial`).
     """
 
     id: str
@@ -69,13 +72,12 @@ class Record:
     parsed: str | None = None
     correct: bool | float = False
     error: str | None = None
+    regions: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; `error` only where there is one."""
+        """Plain values; `error` and `regions` only where there are any."""
         values = asdict(self)
-        if self.error is None:
-            del values["error"]
-        return values
+        return {key: value for key, value in values.items() if value is not None or key not in ("error", "regions")}
 
 
 @dataclass(frozen=True)
