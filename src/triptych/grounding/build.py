@@ -11,6 +11,7 @@ from triptych.errors import RecipeError
 from triptych.generate.config import GenerationSettings
 from triptych.grounding.config import CallRegionsConfig, TextRegionsConfig
 from triptych.grounding.grounding import Grounder
+from triptych.model.config import ModelConfig
 
 
 def build_grounder(model: Model, settings: GenerationSettings | None = None) -> Grounder:
@@ -24,7 +25,8 @@ def build_grounder(model: Model, settings: GenerationSettings | None = None) -> 
         RecipeError: The model was not trained to point.
         WeightsError: The detector that it calls cannot be had.
     """
-    config = model.recipe.model.regions
+    recipe = model.recipe.model
+    config = recipe.regions if isinstance(recipe, ModelConfig) else None
     match config:
         case None:
             raise RecipeError(
