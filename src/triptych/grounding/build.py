@@ -11,7 +11,7 @@ from triptych.errors import RecipeError
 from triptych.generate.config import GenerationSettings
 from triptych.grounding.config import CallRegionsConfig, TextRegionsConfig
 from triptych.grounding.grounding import Grounder
-from triptych.model.config import ModelConfig
+from triptych.recipe.schema import ModelConfig
 
 
 def build_grounder(model: Model, settings: GenerationSettings | None = None) -> Grounder:
