@@ -148,6 +148,26 @@ def ask(
 
 
 @app.command()
+def ground(
+    run: RunArgument,
+    expressions: Annotated[
+        Optional[list[str]],
+        typer.Argument(help="What to find, such as 'the red apple'; without any, a caption with regions."),
+    ] = None,
+    image: Annotated[Optional[Path], typer.Option("--image", "-i", help="The picture.", show_default=False)] = None,
+    output: Annotated[
+        Optional[Path], typer.Option("--output", "-o", help="Save the picture with what was found drawn on it.")
+    ] = None,
+) -> None:
+    """Point at things in a picture: regions as JSON, in the picture's own pixels, and a drawing."""
+    from triptych.terminal.ground import ground as run_ground
+
+    if image is None:
+        raise typer.BadParameter("say which picture: --image picture.png")
+    run_ground(run, image, expressions or (), output)
+
+
+@app.command()
 def chat(
     run: RunArgument,
     image: ImageOption = None,

@@ -76,7 +76,7 @@ class Asking:
     def _replies(self, questions: Sequence[Question]) -> list[Reply | str]:
         """A reply to each question, or the reason why there is none; a question that fails takes no other along."""
         try:
-            replies = self.responder.respond([question.conversation for question in questions], self.settings)
+            replies = self._put(questions)
         except (DataError, GenerationError) as error:
             if len(questions) == 1:
                 return [str(error)]
@@ -85,6 +85,10 @@ class Asking:
         if len(replies) != len(questions):
             raise EvaluationError(f"the responder gave {len(replies)} replies to {len(questions)} conversations")
         return list(replies)
+
+    def _put(self, questions: Sequence[Question]) -> Sequence[Reply]:
+        """What the responder says to each."""
+        return self.responder.respond([question.conversation for question in questions], self.settings)
 
     def _record(self, question: Question, reply: Reply | str, seconds: float) -> Record:
         return Record(

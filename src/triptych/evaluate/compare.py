@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from triptych.errors import EvaluationError
+from triptych.evaluate.grounding import scores as grounding
 from triptych.evaluate.metrics.bootstrap import Tally, differences
 from triptych.evaluate.records import read_records
 from triptych.evaluate.results import Interval, Results, TaskResult, load_results
@@ -146,13 +147,16 @@ def tally_of(result: TaskResult, records: Sequence[Record]) -> Tally:
             return captions.tally(records)
         case "episodes":
             return episodes.tally(records)
+        case "grounding":
+            return grounding.tally(records, "ciou" in result.metrics)
         case "benchmark":
             from triptych.evaluate.benchmarks.run import tally_again
 
             return tally_again(result, records)
         case kind:
             raise EvaluationError(
-                f"results of a task of kind {kind!r} cannot be compared; this version knows scenes, captions, episodes, benchmark"
+                f"results of a task of kind {kind!r} cannot be compared; this version knows scenes, captions, episodes, "
+                "grounding, benchmark"
             )
 
 

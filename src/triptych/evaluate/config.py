@@ -68,6 +68,22 @@ class EpisodesTaskConfig(_Task):
         return (value,) if isinstance(value, int) else value
 
 
+class GroundingTaskConfig(_Task):
+    """Expressions, each asked on its own; scores of the regions that come back, in all and per kind of expression."""
+
+    kind: Literal["grounding"] = "grounding"
+    masks: bool = Field(
+        False, description="score masks, too: cIoU and gIoU; an answer without masks is taken for its filled boxes"
+    )
+    captions: bool = Field(
+        True, description="ask for a grounded caption of each picture that has one, where the model can give one"
+    )
+    train_data: str | None = Field(
+        None, description="the dataset whose mean box is the baseline; null takes the mean of the true boxes themselves"
+    )
+    generation: GenerationSettings = GenerationSettings(max_new_tokens=64)
+
+
 class RetrievalTaskConfig(_Task):
     """Pictures find their texts and texts their pictures, in pools: R@1, R@5, R@10 both ways. For dual encoders."""
 
@@ -138,6 +154,7 @@ TaskConfig = Annotated[
     ScenesTaskConfig
     | CaptionsTaskConfig
     | EpisodesTaskConfig
+    | GroundingTaskConfig
     | RetrievalTaskConfig
     | ZeroShotTaskConfig
     | LinearProbeTaskConfig,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triptych.conversation import Conversation, Image, Message, assistant, user
@@ -16,6 +17,7 @@ from triptych.conversation.expression import NONE
 from triptych.generate.config import Responder
 from triptych.grounding.calls import Call, Reading, read_calls
 from triptych.grounding.config import CallRegionsConfig
+from triptych.grounding.detectors.build import build_detector
 from triptych.grounding.detectors.detector import Detection, Detector
 from triptych.grounding.grounding import Grounding, Verdict
 from triptych.grounding.unfold import CallRegions
@@ -59,6 +61,25 @@ class CallGrounder:
     ) -> None:
         self.responder, self.detector, self.config, self.masks = responder, detector, config, masks
         self.writer = CallRegions(config)
+
+    @classmethod
+    def from_config(cls, responder: Responder, config: CallRegionsConfig, base: Path | None = None) -> CallGrounder:
+        """Load the detector (and SAM, where masks are wanted) that a recipe names.
+
+        Args:
+            responder: The language model with its eyes.
+            config: What the recipe says.
+            base: The folder that relative paths start from: the recipe's.
+
+        Raises:
+            WeightsError: Weights cannot be had or do not fit.
+        """
+        detector = build_detector(config.detector, base)
+        if config.masks is None:
+            return cls(responder, detector, config)
+        from triptych.grounding.detectors.sam_masks import SamMasks
+
+        return cls(responder, detector, config, SamMasks.from_config(config.masks, base))
 
     def ground(self, image: Image, expression: str) -> Grounding:
         """See `Grounder.ground`."""

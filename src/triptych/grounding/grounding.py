@@ -58,3 +58,17 @@ class Grounder(Protocol):
     def ground_many(self, pairs: Sequence[tuple[Image, str]]) -> list[Grounding]:
         """The same of many pictures with an expression each, in order; faster than one by one."""
         ...
+
+
+@runtime_checkable
+class Describer(Protocol):
+    """A grounder that can say in words what a picture shows, too, each phrase with its regions."""
+
+    def describe_many(self, images: Sequence[Image]) -> list[Grounding]:
+        """A grounded caption of each picture: `text` is the caption, the regions are named by their phrases.
+
+        Raises:
+            DataError: A picture cannot be read.
+            GenerationError: It cannot be described.
+        """
+        ...

@@ -196,7 +196,7 @@ def set_f1(ious: Floats, threshold: float = 0.5) -> float:
     if not found or not truths:
         return float(found == truths)
     hits = len(pair_up(np.where(ious >= threshold, ious, 0.0)))
-    return 2 * hits / (found + truths)
+    return float(2 * hits / (found + truths))
 
 
 def overlap(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> tuple[int, int]:

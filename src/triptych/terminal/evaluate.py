@@ -15,10 +15,12 @@ from triptych.api import Dual, Matcher, Model, load, load_dual, load_matcher
 from triptych.conversation import Image
 from triptych.data.sources import build as build_source
 from triptych.errors import RecipeError
-from triptych.evaluate.config import EmbeddingTaskConfig, TaskConfig
+from triptych.evaluate.config import EmbeddingTaskConfig, GroundingTaskConfig, TaskConfig
 from triptych.evaluate.embedding.run import evaluate_embeddings
+from triptych.evaluate.grounding.run import evaluate_grounding
 from triptych.evaluate.results import Results, TaskResult, record_results
 from triptych.evaluate.run import evaluate
+from triptych.grounding.build import build_grounder
 from triptych.model.config import Blip2Config, DualConfig
 from triptych.recipe import load_recipe
 from triptych.recipe.messages import unknown_name
@@ -83,6 +85,17 @@ def _evaluated(model: Model | Dual | Matcher, task: TaskConfig, run: Path, name:
     if isinstance(model, Dual | Matcher):
         raise RecipeError(
             f"evaluation.{name}: a model of `kind: {recipe.model.kind}` answers nothing; its tasks are `retrieval`, `zero_shot` and `linear_probe`"
+        )
+    if isinstance(task, GroundingTaskConfig):
+        return evaluate_grounding(
+            build_grounder(model, task.generation),
+            source,
+            task,
+            run,
+            name=name,
+            train_source=train_source,
+            fingerprint=model.fingerprint,
+            fresh=restart,
         )
     return evaluate(
         model,

@@ -45,6 +45,9 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
 }
 """System → `module:function` of its checks, imported when they run."""
 
+COMPONENTS = ("sam",)
+"""Those of them that are parts of other systems and have no preset."""
+
 
 class UnknownSystem(TriptychError):
     """There is no system of that name."""

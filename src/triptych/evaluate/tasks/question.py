@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
-from triptych.conversation import Conversation, Image, Message, user
+from triptych.conversation import Conversation, Image, Message, Part, user
 from triptych.evaluate.metrics.bootstrap import Tally
 
 Truth = str | list[str]
@@ -28,6 +28,7 @@ class Question:
         shown: Index of the sample whose picture is shown: another one in the control.
         facts: What scoring needs to know beside the truth: options, groups; plain values that JSON can hold.
         before: Turns that come first: solved examples.
+        parts: What the user says where it is more than text (a region in the question), instead of `text`.
     """
 
     id: str
@@ -39,13 +40,15 @@ class Question:
     shown: int
     facts: Mapping[str, Any] = field(default_factory=dict)
     before: tuple[Message, ...] = ()
+    parts: tuple[Part, ...] = ()
 
     @property
     def conversation(self) -> Conversation:
-        """The question as a conversation of its own: the pictures first, then the text."""
+        """The question as a conversation of its own: the pictures first, then what is said."""
         options = self.facts.get("options")
         known = {"options": list(options)} if options else {}
-        return Conversation((*self.before, user(*self.media, self.text)), id=self.id, annotations=known)
+        said = user(*self.media, *(self.parts or (self.text,)))
+        return Conversation((*self.before, said), id=self.id, annotations=known)
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class Record:
         seconds: This answer's share of the time its batch took.
         facts: Those of the question.
         verdict: What a judge said of the answer, word for word.
+        regions: Of grounding, `{truth, found}`: the true regions, and those of the answer (see `grounding.serial`).
     """
 
     id: str
@@ -79,11 +83,12 @@ class Record:
     error: str | None = None
     facts: dict[str, Any] = field(default_factory=dict)
     verdict: str | None = None
+    regions: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; `error`, `facts` and `verdict` only where there are some."""
+        """Plain values; `error`, `facts`, `verdict` and `regions` only where there are some."""
         values = asdict(self)
-        return {k: v for k, v in values.items() if k not in ("error", "facts", "verdict") or v}
+        return {k: v for k, v in values.items() if k not in ("error", "facts", "verdict", "regions") or v}
 
 
 @dataclass(frozen=True)

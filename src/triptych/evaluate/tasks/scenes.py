@@ -165,6 +165,7 @@ def _read(source: Source, dataset: str) -> tuple[list[Question], dict[str, None]
                     media=tuple(conversation.media),
                     sample=index,
                     shown=index,
+                    parts=tuple(asked.get("parts", ())),
                 )
             )
         facts = conversation.annotations.get("scene") or {}

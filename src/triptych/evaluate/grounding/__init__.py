@@ -1,0 +1,1 @@
+"""Measuring grounders: expressions are asked, regions are scored."""

@@ -1,0 +1,75 @@
+"""A model that points in words: its answer is read by the format that it was trained to write, and moved to the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from triptych.conversation import NORMALISED, Conversation, Frame, Image, Region, user
+from triptych.conversation.expression import DESCRIBE
+from triptych.encoders.preparation import ImagePreparation
+from triptych.generate.config import GenerationSettings, Responder
+from triptych.grounding.config import TextRegionsConfig
+from triptych.grounding.formats.build import build_format
+from triptych.grounding.grounding import Grounding
+from triptych.grounding.introduce import from_input
+
+SETTINGS = GenerationSettings(max_new_tokens=64)
+
+
+class TextGrounder:
+    """A model that writes regions as text (`Grounder`, `Describer`).
+
+    Args:
+        responder: The language model with its eyes.
+        config: What the recipe says.
+        preparation: How its encoder sees pictures, where coordinates are relative to that (`frame: input`).
+        settings: How answers are decoded.
+    """
+
+    def __init__(
+        self,
+        responder: Responder,
+        config: TextRegionsConfig,
+        preparation: ImagePreparation | None = None,
+        settings: GenerationSettings | None = None,
+    ) -> None:
+        self.responder, self.config, self.settings = responder, config, settings or SETTINGS
+        self.preparation = preparation if config.frame == "input" else None
+        self.format = build_format(config)
+
+    def ground(self, image: Image, expression: str) -> Grounding:
+        """See `Grounder.ground`."""
+        return self.ground_many([(image, expression)])[0]
+
+    def ground_many(self, pairs: Sequence[tuple[Image, str]]) -> list[Grounding]:
+        """See `Grounder.ground_many`."""
+        asked = [Conversation((user(image, self.config.prompt.format(expression=e)),)) for image, e in pairs]
+        return self.converse(asked)
+
+    def describe_many(self, images: Sequence[Image]) -> list[Grounding]:
+        """See `Describer.describe_many`."""
+        return self.converse([Conversation((user(image, DESCRIBE),)) for image in images])
+
+    def converse(self, conversations: Sequence[Conversation]) -> list[Grounding]:
+        """Answer conversations about pictures; regions are of the picture shown last, in its pixels.
+
+        Raises:
+            GenerationError: One cannot be answered.
+            DataError: A picture cannot be read.
+        """
+        replies = self.responder.respond(conversations, self.settings)
+        return [self.read(reply.text, [*c.media][-1]) for c, reply in zip(conversations, replies, strict=True)]
+
+    def read(self, text: str, image: Image) -> Grounding:
+        """The regions of an answer about a picture, clipped to it."""
+        parsed = self.format.parse(text)
+        if not parsed.regions:
+            return Grounding((), text=text, verdict=parsed.verdict)
+        width, height = image.open().size
+        regions = tuple(self._placed(region, width, height) for region in parsed.regions)
+        return Grounding(regions, text=text, verdict=parsed.verdict)
+
+    def _placed(self, region: Region, width: int, height: int) -> Region:
+        if self.preparation is None:
+            return region.to(Frame(width, height)).clip()
+        return from_input(self.preparation, region.to(NORMALISED), width, height)
