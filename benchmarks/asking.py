@@ -1,6 +1,6 @@
 """Questions per second: Triptych's batches against a plain loop over `generate`, the same model, 500 mixed questions.
 
-    python benchmarks/asking.py RUN --data FOLDER-WITH-COCO-ANNOTATIONS [--questions 500]
+    python -m benchmarks.asking RUN --data FOLDER-WITH-COCO-ANNOTATIONS [--questions 500]
 
 Several questions a picture: is a thing there (three), which of four things is there (two, options), describe it (one). The
 loop asks one question after the other, each with its picture encoded and its prompt read anew; Triptych sorts by length,

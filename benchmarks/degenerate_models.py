@@ -1,6 +1,6 @@
 """Models that know nothing, through every benchmark in miniature: none is to be rewarded beyond chance.
 
-    python benchmarks/degenerate_models.py
+    python -m benchmarks.degenerate_models
 
 Writes benchmarks/results/degenerate_models.md: the headline score of each, chance (the best constant answer), and in the
 last column what a model that knows the truth scores.

@@ -1,6 +1,6 @@
 """Our readings of the official scoring scripts against the scripts themselves, on 1,200 predictions each.
 
-    python benchmarks/metric_parity.py --official FOLDER [--write]
+    python -m benchmarks.metric_parity --official FOLDER [--write]
 
 FOLDER holds what is compared with: the unpacked wheels `lmms_eval` (lmms-eval 0.7.3) and `lavis` (salesforce-lavis 1.0.2);
 `pope/evaluate.py` of AoiDragon/POPE; `chair/chair.py` of LisaAnne/Hallucination brought to Python 3, with `chair/synonyms.txt`.

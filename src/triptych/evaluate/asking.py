@@ -12,7 +12,8 @@ import numpy as np
 
 from triptych.conversation import Image
 from triptych.errors import DataError, EvaluationError, GenerationError
-from triptych.evaluate.records import RecordFile, check_belonging, read_records
+from triptych.evaluate import shares
+from triptych.evaluate.records import RecordFile, check_belonging
 from triptych.evaluate.tasks.question import Question, Record
 
 if TYPE_CHECKING:
@@ -43,9 +44,11 @@ class Asking:
         Raises:
             EvaluationError: The records on the disk are about other questions, or too many cannot be asked.
         """
-        done = {id_: record for id_, record in read_records(path).items() if record.error is None}
+        several = shares.world_size() > 1
+        done = shares.answered(path)
         check_belonging(done, questions, path)
-        file = RecordFile(path)
+        file = RecordFile(shares.part(path, shares.rank()) if several else path)
+        everything, questions = questions, shares.own(questions) if several else questions
         failed = 0
         with progress_bar(title, len(questions), self.progress) as advance:
             size = self.settings.batch_size
@@ -65,7 +68,9 @@ class Asking:
                             f"share of {self.failed_share:g}; the last reason: {reason}"
                         )
                 advance(len(batch))
-        return [done[question.id] for question in questions]
+        if several:
+            done = shares.gather(path, everything, done)
+        return [done[question.id] for question in everything]
 
     def _ask_batch(self, questions: Sequence[Question]) -> list[Record]:
         started = time.perf_counter()

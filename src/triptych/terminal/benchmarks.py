@@ -107,18 +107,21 @@ def _ask(
     from triptych.evaluate.benchmarks.run import Options, run_benchmark
     from triptych.evaluate.contamination import training_pictures
     from triptych.evaluate.results import record_results
+    from triptych.evaluate.shares import rank
     from triptych.terminal.evaluate import score_table
 
     console = Console(stderr=True)
-    judge = responder_of(asked.judge)[0] if asked.judge else None
+    judge = responder_of(asked.judge)[0] if asked.judge and rank() == 0 else None
     seen = training_pictures(run) if run is not None else None
     for task in tasks:
         options = Options(
             data=asked.data, limit=asked.limit, control=asked.control, shots=asked.shots, likelihood=asked.likelihood,
-            java=asked.java, judge=judge, fresh=asked.restart, seen=seen,
+            java=asked.java, judge=judge, fresh=asked.restart, seen=seen, progress=rank() == 0,
         )  # fmt: skip
         output.mkdir(parents=True, exist_ok=True)
         done = run_benchmark(task, responder, output, fingerprint, options)  # type: ignore[arg-type]
+        if rank() > 0:
+            continue
         record_results(output, {task.name: done}, {"fingerprint": fingerprint, "name": output.resolve().name})
         console.print(score_table(task.name, done))
         found = done.facts.get("contamination")
@@ -131,4 +134,5 @@ def _ask(
             console.print(
                 "[dim]not judged: name a judge with --judge openai:URL#MODEL, and the same answers are judged[/]"
             )
-    console.print(f"results: {output / 'results.json'}", highlight=False)
+    if rank() == 0:
+        console.print(f"results: {output / 'results.json'}", highlight=False)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
+import subprocess
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -81,6 +84,34 @@ class TestResuming:
         )
         assert whole == cut and len(whole) > 30
         assert set(asked.values()) == {2}  # once as it is, once for the control, which has the same ids
+
+    def test_two_processes_ask_as_one(self, data: Path, tmp_path: Path) -> None:
+        options = Options(data=data, progress=False)
+        run_benchmark(catalogue.load("gqa"), Degenerate("random"), tmp_path / "one", "degenerate:random", options)
+        command = [
+            sys.executable,
+            "-m",
+            "triptych",
+            "evaluate",
+            "degenerate:random",
+            "--tasks",
+            "gqa",
+            "--data",
+            str(data),
+        ]
+        processes = [
+            subprocess.Popen(
+                [*command, "-o", str(tmp_path / "two")], env={**os.environ, "RANK": str(r), "WORLD_SIZE": "2"}
+            )
+            for r in (0, 1)
+        ]
+        assert [process.wait(timeout=300) for process in processes] == [0, 0]
+        one, two = (tmp_path / name / "evaluation" for name in ("one", "two"))
+        assert sorted(path.name for path in two.iterdir()) == sorted(path.name for path in one.iterdir())
+        answers = [{r.id: r.answer for r in read_records(folder / "gqa.jsonl").values()} for folder in (one, two)]
+        assert answers[0] == answers[1]
+        assert len((two / "gqa.jsonl").read_text().splitlines()) == len(answers[0])
+        assert (tmp_path / "two" / "results.json").exists()
 
     def test_records_of_another_model_are_refused(self, data: Path, tmp_path: Path) -> None:
         file = catalogue.load("gqa")

@@ -24,6 +24,16 @@ class Join(Config):
     key: str = Field(description="the key that both records have")
 
 
+class Hub(Config):
+    """A hub dataset with the same questions, for those who have the package `datasets`; used where the files are absent."""
+
+    path: str
+    name: str | None = None
+    split: str
+    image: tuple[str, ...] = Field(("image",), description="the columns that hold pictures, or lists of them")
+    change: dict[str, Any] = Field(default_factory=dict, description="settings of the source that differ for its rows")
+
+
 class RecordsSource(Config):
     """Records of a JSON, JSON-lines, TSV or CSV file, or of a hub dataset, with templates over their keys.
 
@@ -53,9 +63,7 @@ class RecordsSource(Config):
         default_factory=dict, description="facts that are 1 where one of these paths holds something, else 0"
     )
     unique: bool = Field(False, description="of records with one id, keep the first")
-    hub: dict[str, str] = Field(
-        default_factory=dict, description="`path`, `name`, `split` of a hub dataset; `image`: its key"
-    )
+    hub: Hub | None = None
 
 
 class CocoSource(Config):

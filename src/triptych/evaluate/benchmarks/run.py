@@ -21,6 +21,7 @@ from triptych.evaluate.metrics.bootstrap import Tally, intervals
 from triptych.evaluate.metrics.java import available
 from triptych.evaluate.records import check_settings, write_records
 from triptych.evaluate.results import Interval, RuleResult, TaskResult, Unparsed
+from triptych.evaluate.shares import rank, world_size
 from triptych.evaluate.tasks.question import Record
 
 if TYPE_CHECKING:
@@ -88,6 +89,10 @@ def run_benchmark(
         responder = by_likelihood(responder)
     folder = output / "evaluation"
     path, control_path = folder / f"{file.name}.jsonl", folder / f"{file.name}.control.jsonl"
+    if options.fresh and world_size() > 1:
+        raise EvaluationError(
+            "answers are forgotten by one process alone: start once without torchrun, or choose another folder"
+        )
     if options.fresh:
         for old in (path, control_path, folder / f"{file.name}.settings.json"):
             old.unlink(missing_ok=True)
@@ -96,9 +101,9 @@ def run_benchmark(
     asking = Asking(responder, generation, file.name, options.failed_share, options.progress)
     records = task.judge(asking.ask(task.reading.questions, path, file.name))
     if file.judge is not None and options.judge is not None:
-        judged = ask_judge(file, records, options.judge, lambda done: write_records(path, done), options.progress)
+        judged = ask_judge(file, records, options.judge, lambda done: _save(path, done), options.progress)
         records = task.judge(judged)
-    write_records(path, records)
+    _save(path, records)
     control = _control(task, asking, records, control_path, options)
     ruled = _ruled(task, records, options)
     seconds = sum(record.seconds for record in records)
@@ -131,6 +136,11 @@ def run_benchmark(
         rules=ruled,
         facts=facts,
     )
+
+
+def _save(path: Path, records: Sequence[Record]) -> None:
+    if rank() == 0:
+        write_records(path, records)
 
 
 def by_likelihood(responder: Responder) -> Responder:
@@ -179,7 +189,7 @@ def _control(
     else:
         control = asking.ask(shuffled, path, f"{task.file.name}, control")
     control = task.judge(control)
-    write_records(path, control)
+    _save(path, control)
     return intervals(task.tally(control), seed=options.seed)
 
 

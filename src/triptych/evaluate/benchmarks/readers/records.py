@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from triptych.conversation import Image
 from triptych.data.files import inside
 from triptych.errors import DataError
-from triptych.evaluate.benchmarks.config import RecordsSource, TaskFile
+from triptych.evaluate.benchmarks.config import Hub, RecordsSource, TaskFile
 from triptych.evaluate.benchmarks.items import LETTERS, Item, fill, take
 from triptych.evaluate.benchmarks.readers.tables import Located, records
 from triptych.evaluate.tasks.question import Truth
@@ -27,7 +27,8 @@ def read_records(task: TaskFile, source: RecordsSource, folder: Path) -> list[It
         DataError: A file is not there, or a record lacks what the task file names; with file, line or record, and reason.
     """
     items = []
-    for number, (where, record) in enumerate(_found(task, source, folder)):
+    source, rows = _found(task, source, folder)
+    for number, (where, record) in enumerate(rows):
         values = {**record, "n": number, "where": where}
         try:
             if all(fill(template, values) in kept for template, kept in source.where.items()):
@@ -41,15 +42,23 @@ def read_records(task: TaskFile, source: RecordsSource, folder: Path) -> list[It
     return items
 
 
-def _found(task: TaskFile, source: RecordsSource, folder: Path) -> Iterator[Located]:
+def _found(task: TaskFile, source: RecordsSource, folder: Path) -> tuple[RecordsSource, Iterator[Located]]:
+    """The records of the files, or of the hub dataset where these are absent, and how they are to be read."""
     from triptych.evaluate.benchmarks.readers import absent
 
     files = sorted(folder.glob(source.file)) if "*" in source.file else [folder / source.file]
-    if not files or not files[0].is_file():
-        if source.hub and (rows := _hub(source.hub)) is not None:
-            yield from rows
-            return
-        raise absent(task, folder, source.file)
+    if files and files[0].is_file():
+        return source, _of_files(task, source, folder, files)
+    if source.hub is not None and (rows := _hub(source.hub)) is not None:
+        return RecordsSource.model_validate(
+            {**source.model_dump(), "join": None, "each": "", **source.hub.change}
+        ), rows
+    raise absent(task, folder, source.file)
+
+
+def _of_files(task: TaskFile, source: RecordsSource, folder: Path, files: Sequence[Path]) -> Iterator[Located]:
+    from triptych.evaluate.benchmarks.readers import absent
+
     joined: dict[str, dict[str, Any]] = {}
     if source.join is not None:
         other = folder / source.join.file
@@ -69,17 +78,17 @@ def _found(task: TaskFile, source: RecordsSource, folder: Path) -> Iterator[Loca
             yield where, {**more, **record}
 
 
-def _hub(hub: Mapping[str, str]) -> Iterator[Located] | None:
+def _hub(hub: Hub) -> Iterator[Located] | None:
     """Rows of a hub dataset, if the user has `datasets` and can reach the hub or holds a copy; otherwise nothing."""
     try:
         import datasets  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
         return None
     try:
-        rows = datasets.load_dataset(hub["path"], hub.get("name"), split=hub["split"])
+        rows = datasets.load_dataset(hub.path, hub.name, split=hub.split)
     except (OSError, ValueError, ConnectionError):
         return None
-    return ((f"{hub['path']}, row {i}", {"key": str(i), **row}) for i, row in enumerate(rows))
+    return ((f"{hub.path}, row {i}", {"key": str(i), "file": hub.path, **row}) for i, row in enumerate(rows))
 
 
 def _each(source: RecordsSource, values: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -166,9 +175,11 @@ def _images(source: RecordsSource, values: Mapping[str, Any], folder: Path, wher
         except (binascii.Error, ValueError) as error:
             raise DataError(f"{where}: {source.image_base64!r} is no base64 ({error})") from error
         yield Image(content, name=f"{where}, picture")
-    held = values.get(source.hub.get("image", "image")) if source.hub else None
-    if held is not None and hasattr(held, "save"):
-        yield Image(_encoded(held), name=where)
+    columns = [values.get(column) for column in source.hub.image] if source.hub else []
+    held = [picture for column in columns for picture in (column if isinstance(column, list) else [column])]
+    if pictures := [picture for picture in held if hasattr(picture, "save")]:
+        for n, picture in enumerate(pictures):
+            yield Image(_encoded(picture), name=f"{where}, picture {n}")
         return
     for template in source.images:
         try:
