@@ -69,7 +69,7 @@ class BoxHead(nn.Module):
         self.follows = follows
         self.positions = FourierPositions(width)
         self.looks = nn.ModuleList(Look(width, config.heads, 2 * width) for _ in range(config.looks))
-        where = (4 * config.heads if config.looks else 0) + 4 * follows
+        where = (4 * config.heads if config.looks else 0) + 5 * follows
         self.network = MLP(width + where, *[config.hidden] * (config.depth - 1), 4)
         for parameter in self.network.layers[-1].parameters():
             nn.init.zeros_(parameter)
@@ -81,7 +81,7 @@ class BoxHead(nn.Module):
             features: Of the pictures `[N, C, h, w]`.
             prompts: `[K, C]`.
             owner: `[K]`, which of the pictures each prompt is about.
-            guess: Boxes `[K, 4]` to start from, for a head that follows some.
+            guess: Boxes `[K, 4]` to start from, for a head that follows some; not numbers where there is none.
         """
         if (guess is not None) != self.follows:
             raise ValueError("a head that follows a guess needs one, and no other does")
@@ -103,20 +103,21 @@ class BoxHead(nn.Module):
     def _answer(self, known: list[Tensor], first: Tensor, guess: Tensor | None) -> Tensor:
         """The box from everything that is known, beside the first guess."""
         if guess is not None:
-            known, first = [*known, guess], guess
+            told = guess.isfinite().all(dim=1, keepdim=True)
+            first = torch.where(told, guess, first)
+            known = [*known, torch.where(told, guess, 0.0), told.to(guess.dtype)]
         return functional.sigmoid(self.network(torch.cat(known, dim=-1)) + first.clamp(1e-3, 1 - 1e-3).logit())
 
 
 @torch.no_grad()
 def around(logits_KHW: Tensor) -> Tensor:
-    """Where masks are, `[K, 4]`: their mean, and the width and height of a rectangle with their spread.
+    """Where masks are, `[K, 4]`: the mean of what is inside, and the width and height of a rectangle with its spread.
 
-    Of the cells inside; of all by how likely they are where none is. A hint without gradient: masks learn from masks.
+    Not numbers where nothing is inside. A hint without gradient: masks learn from masks.
     """
     chances = logits_KHW.float().sigmoid()
-    inside = chances * (chances > 0.5)
-    weights = torch.where(inside.flatten(1).any(dim=1)[:, None, None], inside, chances)
-    weights = weights / weights.sum(dim=(1, 2), keepdim=True).clamp(min=1e-9)
+    weights = chances * (chances > 0.5)
+    weights = weights / weights.sum(dim=(1, 2), keepdim=True)
     sides = []
     for cells, share in ((weights.shape[2], weights.sum(dim=1)), (weights.shape[1], weights.sum(dim=2))):
         places = (torch.arange(cells, device=weights.device) + 0.5) / cells
