@@ -18,7 +18,7 @@ from PIL import ImageDraw, ImageFont
 import triptych
 from benchmarks.minis import triptych as run_triptych
 from benchmarks.results import Settings, table, write
-from triptych.conversation import Image, Region
+from triptych.conversation import Image
 from triptych.evaluate.config import GroundingTaskConfig
 from triptych.evaluate.grounding.run import evaluate_grounding
 from triptych.evaluate.results import Interval, TaskResult
@@ -28,6 +28,7 @@ from triptych.grounding.detector_grounder import DetectorGrounder
 from triptych.grounding.detectors.build import build_detector
 from triptych.grounding.detectors.config import TrainedConfig
 from triptych.grounding.detectors.score import score_detector
+from triptych.grounding.draw import draw_regions
 from triptych.grounding.grounding import Grounder, Grounding
 from triptych.scenes.config import ScenesConfig
 from triptych.scenes.dataset import Scenes
@@ -160,21 +161,15 @@ def draw(data: Referring, grounder: CallGrounder, path: Path) -> None:
     canvas.save(path)
 
 
-def _panel(image: Image, expression: str, found: Grounding, side: int = 320, lines: int = 9) -> Pillow.Image:
+def _panel(image: Image, expression: str, found: Grounding, side: int = 320, lines: int = 8) -> Pillow.Image:
     picture = image.open()
     scale = side / max(picture.size)
+    large = picture.resize((round(picture.width * scale), round(picture.height * scale)))
+    labels = [f"{region.name} {score:.2f}" for region, score in zip(found.regions, found.scores, strict=True)]
     panel = Pillow.new("RGB", (side + 16, side + 24 + 15 * lines), "white")
-    panel.paste(picture.resize((round(picture.width * scale), round(picture.height * scale))), (8, 8))
-    pen, font = ImageDraw.Draw(panel), ImageFont.load_default(13)
-    for region, score in zip(found.regions, found.scores, strict=True):
-        _box(pen, region, score, scale, font)
+    panel.paste(draw_regions(large, found.regions, labels=labels), (8, 8))
     said = [f"Find {expression}.", *found.text.splitlines()]
     wrapped = [line for text in said for line in textwrap.wrap(text, 46) or [""]]
+    pen, font = ImageDraw.Draw(panel), ImageFont.load_default(13)
     pen.multiline_text((8, side + 16), "\n".join(wrapped[:lines]), fill="black", font=font, spacing=2)
     return panel
-
-
-def _box(pen: ImageDraw.ImageDraw, region: Region, score: float, scale: float, font: Any) -> None:
-    left, top, right, bottom = (8 + value * scale for value in region.box)
-    pen.rectangle((left, top, right, bottom), outline="#d00000", width=3)
-    pen.text((left + 3, max(9, top - 16)), f"{region.name} {score:.2f}", fill="#d00000", font=font)

@@ -9,6 +9,13 @@ from pydantic import Discriminator, Field, StringConstraints, Tag
 
 from triptych.config import Config
 from triptych.custom import CUSTOM_TAG, CustomConfig, kind_tag
+from triptych.data.boxes.config import (
+    CocoInstancesConfig,
+    Flickr30kConfig,
+    RefcocoConfig,
+    VisualGenomeConfig,
+)
+from triptych.data.expected import Expected
 from triptych.scenes.config import EpisodesConfig, ScenesConfig
 from triptych.scenes.referring.config import ReferringConfig
 
@@ -23,15 +30,6 @@ CAPTION_PROMPTS = (
 Text: TypeAlias = Annotated[str, StringConstraints(min_length=1)]
 
 
-class Expected(Config):
-    """How large a dataset is, for `triptych plan` on a machine that does not have it. Nothing else looks at this."""
-
-    records: int = Field(ge=1, description="how many there are")
-    media: float = Field(1.0, ge=0, description="pictures per record, on average")
-    text_tokens: float | None = Field(None, ge=0, description="tokens per record that are not media, on average")
-    supervised_tokens: float | None = Field(None, ge=0, description="tokens per record that are predicted, on average")
-
-
 class LlavaConfig(Config):
     """A file of conversations in LLaVA's format: a JSON list, or JSON lines, of `{id, image, conversations}`.
 
@@ -42,6 +40,11 @@ class LlavaConfig(Config):
     path: Path = Field(description="the JSON or JSON-lines file")
     images: Path | None = Field(
         None, description="the folder of the pictures, which records cannot leave; null takes the folder of `path`"
+    )
+    boxes: Literal["text", "picture", "square"] = Field(
+        "text",
+        description="boxes like [0.12, 0.30, 0.58, 0.91] in what is said: left as `text`, or read as regions, in shares of the "
+        "`picture` or of the `square` that it is padded to",
     )
     limit: int | None = Field(None, ge=1, description="read only the first records, this many")
     expected: Expected | None = Field(None, description="its size, for `triptych plan` where the file is not at hand")
@@ -128,6 +131,10 @@ DataConfig: TypeAlias = Annotated[
     | Annotated[TextConfig, Tag("text")]
     | Annotated[AlpacaConfig, Tag("alpaca")]
     | Annotated[InterleavedConfig, Tag("interleaved")]
+    | Annotated[CocoInstancesConfig, Tag("coco_instances")]
+    | Annotated[RefcocoConfig, Tag("refcoco")]
+    | Annotated[VisualGenomeConfig, Tag("visual_genome")]
+    | Annotated[Flickr30kConfig, Tag("flickr30k_entities")]
     | Annotated[CustomConfig, Tag(CUSTOM_TAG)],
     Discriminator(kind_tag),
 ]

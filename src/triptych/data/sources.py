@@ -7,6 +7,7 @@ from typing import Protocol, assert_never, runtime_checkable
 
 from triptych.conversation import Conversation
 from triptych.custom import CustomConfig, build_custom
+from triptych.data.boxes.config import CocoInstancesConfig, Flickr30kConfig, RefcocoConfig, VisualGenomeConfig
 from triptych.data.config import (
     AlpacaConfig,
     CocoCaptionsConfig,
@@ -65,7 +66,12 @@ def _build(config: DataConfig, base: Path) -> Source:
             from triptych.data.llava import LlavaSource
 
             path = _located(config.path, base)
-            return LlavaSource(path, _located(config.images, base) if config.images else path.parent, config.limit)
+            folder = _located(config.images, base) if config.images else path.parent
+            if config.boxes == "text":
+                return LlavaSource(path, folder, config.limit)
+            from triptych.data.boxes.llava import LlavaBoxesSource
+
+            return LlavaBoxesSource(path, folder, config.boxes, config.limit)
         case CocoCaptionsConfig():
             from triptych.data.coco import CocoCaptionsSource
 
@@ -101,6 +107,24 @@ def _build(config: DataConfig, base: Path) -> Source:
             return InterleavedSource(
                 path, _located(config.images, base) if config.images else path.parent, config.limit
             )
+        case CocoInstancesConfig():
+            from triptych.data.boxes.coco import CocoInstancesSource
+
+            return CocoInstancesSource(_located(config.annotations, base), _located(config.images, base), config)
+        case RefcocoConfig():
+            from triptych.data.boxes.refcoco import RefcocoSource
+
+            instances = _located(config.instances, base) if config.instances else None
+            return RefcocoSource(_located(config.path, base), _located(config.images, base), config, instances)
+        case VisualGenomeConfig():
+            from triptych.data.boxes.visual_genome import VisualGenomeSource
+
+            return VisualGenomeSource(_located(config.path, base), _located(config.images, base), config)
+        case Flickr30kConfig():
+            from triptych.data.boxes.flickr30k import Flickr30kSource
+
+            split = _located(config.split, base) if config.split else None
+            return Flickr30kSource(_located(config.path, base), _located(config.images, base), config, split)
         case CustomConfig():
             return build_custom(config, Source, base=base)  # type: ignore[type-abstract]
         case _:

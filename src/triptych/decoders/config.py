@@ -41,6 +41,10 @@ class BoxHeadConfig(Config):
         2, ge=0, description="how often it attends to the picture's features; with 0, the hidden state has to say all"
     )
     heads: int = Field(8, ge=1, description="of that attention")
+    follows_mask: bool = Field(
+        True,
+        description="whether the first guess is where the mask is, where there is a mask decoder; else where it looks",
+    )
 
 
 class EmbeddingRegionsConfig(Config):

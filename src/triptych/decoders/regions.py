@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from triptych.decoders.boxes import BoxHead
+from triptych.decoders.boxes import BoxHead, around
 from triptych.decoders.config import EmbeddingRegionsConfig
 from triptych.decoders.masks import MLP, UPSCALING, MaskDecoder
 from triptych.decoders.neck import Neck
@@ -71,7 +71,8 @@ class RegionDecoder(nn.Module):
         fineness = config.fineness if config.neck else 1
         self.grid = (grid[0] * fineness, grid[1] * fineness)
         self.box_prompt = MLP(hidden, hidden, width) if config.box is not None else None
-        self.box = BoxHead(config.box, width) if config.box is not None else None
+        follows = config.box is not None and config.box.follows_mask and config.mask is not None
+        self.box = BoxHead(config.box, width, follows) if config.box is not None else None
         self.mask_prompt = MLP(hidden, hidden, width) if config.mask is not None else None
         self.mask = MaskDecoder(config.mask, width) if config.mask is not None else None
 
@@ -98,8 +99,9 @@ class RegionDecoder(nn.Module):
         """
         hidden = hidden.to(next(self.parameters()).dtype)
         boxes = masks = quality = None
-        if self.box is not None and self.box_prompt is not None:
-            boxes = self.box(picture, self.box_prompt(hidden), owner)
         if self.mask is not None and self.mask_prompt is not None:
             masks, quality = self.mask(picture, self.mask_prompt(hidden), owner)
+        if self.box is not None and self.box_prompt is not None:
+            guess = around(masks) if self.box.follows and masks is not None else None
+            boxes = self.box(picture, self.box_prompt(hidden), owner, guess)
         return Decoded(boxes, masks, quality)

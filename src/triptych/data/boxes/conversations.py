@@ -1,0 +1,120 @@
+"""One form of conversation for every dataset of boxes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from triptych.conversation import Conversation, Frame, Image, Message, Region, assistant, user
+from triptych.conversation.conversation import Part
+from triptych.conversation.expression import DESCRIBE, NONE, Expression
+from triptych.conversation.mask import Mask
+from triptych.data.files import inside
+from triptych.errors import DataError
+
+Answer = Literal["regions", "phrase"]
+T = TypeVar("T")
+
+
+def found(image: Image, expressions: Sequence[Expression], name: str, answer: Answer, **facts: Any) -> Conversation:
+    """Expressions asked for one after another; `annotations["grounding"]` holds them."""
+    messages: list[Message] = []
+    expressions = [_named(each) for each in expressions]
+    for each in expressions:
+        messages.append(user(each.question) if messages else user(image, each.question))
+        phrase = (each.regions[0].name,) if answer == "phrase" and each.regions else ()
+        messages.append(assistant(*phrase, *each.regions) if each.regions else assistant(NONE))
+    return Conversation(tuple(messages), name, {"grounding": tuple(expressions), **facts})
+
+
+def described(image: Image, pieces: Sequence[str | Expression], name: str, **facts: Any) -> Conversation:
+    """A caption with regions: text, and phrases with their regions behind them; also `annotations["grounded_caption"]`."""
+    parts: list[Part] = []
+    for piece in pieces:
+        parts += [piece] if isinstance(piece, str) else [piece.text, *_named(piece).regions]
+    caption = "".join(part for part in parts if isinstance(part, str))
+    phrases = tuple(_named(piece) for piece in pieces if isinstance(piece, Expression) and piece.regions)
+    return Conversation(
+        (user(image, DESCRIBE), assistant(*parts)),
+        name,
+        {"grounded_caption": phrases, "caption": caption, "grounding": phrases, **facts},
+    )
+
+
+def _named(expression: Expression) -> Expression:
+    """Regions without a name of their own are named by the expression."""
+    regions = tuple(replace(region, name=region.name or expression.text) for region in expression.regions)
+    return replace(expression, regions=regions)
+
+
+def picture(folder: Path, name: Any) -> Image:
+    """A picture of a folder by its name.
+
+    Raises:
+        DataError: There is no such file in it, or the name leads out of it.
+    """
+    if not isinstance(name, str) or not name:
+        raise DataError(f"expected the name of a picture's file, got {str(name)[:80]!r}")
+    return Image(inside(folder, name))
+
+
+def frame_of(entry: Mapping[str, Any], image: Image) -> Frame:
+    """The size of a picture: what the annotations say, or what the file does."""
+    width, height = entry.get("width"), entry.get("height")
+    if _is_size(width) and _is_size(height):
+        return Frame(float(width), float(height))  # type: ignore[arg-type]
+    return Frame(*image.open().size)
+
+
+def box_of(values: Any, frame: Frame, form: Literal["xywh", "xyxy"] = "xywh") -> Region:
+    """A region of four numbers, clipped to the picture.
+
+    Raises:
+        DataError: They are no box, or no part of it is in the picture.
+    """
+    try:
+        numbers = [float(value) for value in values]
+        if len(numbers) != 4:
+            raise ValueError
+        region = (Region.from_xywh if form == "xywh" else Region.from_corners)(numbers, frame).clip()
+    except (TypeError, ValueError):
+        raise DataError(f"expected a box of four numbers ({form}), got {str(values)[:80]!r}") from None
+    if region.is_degenerate:
+        raise DataError(
+            f"the box {numbers} ({form}) covers nothing of the picture ({frame.width:g} × {frame.height:g}); corners "
+            "are `boxes: xyxy`"
+        )
+    return region
+
+
+def with_mask(region: Region, segmentation: Any) -> Region:
+    """A region with the mask of a COCO annotation, if it has one.
+
+    Raises:
+        DataError: It is none of COCO's forms.
+    """
+    if not segmentation:
+        return region
+    try:
+        frame = region.frame
+        return replace(region, mask=Mask.from_coco(segmentation, round(frame.height), round(frame.width)))
+    except (ValueError, TypeError, IndexError) as error:
+        raise DataError(f"not a mask ({error})") from error
+
+
+def in_turns(items: Sequence[T], turns: int) -> Iterator[Sequence[T]]:
+    """Pieces of at most so many."""
+    for start in range(0, len(items), turns):
+        yield items[start : start + turns]
+
+
+def spread(*key: object) -> int:
+    """A number that depends on the key alone, spread evenly."""
+    return int.from_bytes(hashlib.blake2b(repr(key).encode(), digest_size=6).digest())
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0

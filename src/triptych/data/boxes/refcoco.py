@@ -1,0 +1,182 @@
+"""Referring expressions (Yu et al. 2016; Mao et al. 2016) from JSON, JSON lines or parquet. Pickles are not read.
+
+Each record has a picture (`file_name`, or `image` with the name or the file's bytes), one or more expressions (`sentences`
+with `sent` or `raw`, `expressions`, `answer`, `phrase` or `expression`), and a box (`bbox`) or the `ann_id` of one in COCO's
+`instances.json`. Also used where they are there: `segmentation`, `width`, `height`, `split`, `ref_id`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from triptych.conversation import Conversation, Image, Region
+from triptych.conversation.expression import Expression
+from triptych.data.boxes.config import RefcocoConfig
+from triptych.data.boxes.conversations import box_of, found, frame_of, in_turns, picture, with_mask
+from triptych.data.files import Records, parse_json, read_text
+from triptych.errors import DataError
+
+KIND = "referring"
+TEXTS = ("sentences", "expressions", "answer", "phrase", "expression")
+"""Keys that expressions are found under, the first that a record has."""
+
+
+class RefcocoSource:
+    """Conversations about one object each: its expressions, one after another.
+
+    Args:
+        path: The expressions.
+        images: The folder of the pictures.
+        config: What the recipe says.
+        instances: COCO's instances, where expressions name boxes by `ann_id`.
+
+    Raises:
+        DataError: A file or the folder is missing, it is a pickle or of another form, or has no records.
+    """
+
+    def __init__(self, path: Path, images: Path, config: RefcocoConfig, instances: Path | None = None) -> None:
+        if not images.is_dir():
+            raise DataError(f"{images}: the images folder of {path} does not exist")
+        self.path, self.images, self.config = path, images, config
+        self._records = _records(path)
+        self._annotations, self._pictures = _instances(instances) if instances is not None else ({}, {})
+        self._places: list[tuple[int, int]] = []  # record, which of its turns
+        for number in range(len(self._records)):
+            self._places += [(number, part) for part in self._parts(number)]
+            if config.limit is not None and len(self._places) >= config.limit:
+                del self._places[config.limit :]
+                break
+        if not self._places:
+            raise DataError(f"{path}: has no records of the split {config.split!r}")
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, index: int) -> Conversation:
+        """Conversation number `index`; DataError, with file and record, when it cannot be used."""
+        number, part = self._places[index]
+        record = self._records[number]
+        try:
+            texts = list(in_turns(_texts(record), self.config.turns))[part]
+            image, region = self._object(record)
+        except DataError as error:
+            raise DataError(f"{self._records.where(number)}: {error}") from error
+        name = record.get("ref_id", record.get("question_id", number))
+        expressions = [Expression(text, (region,), KIND) for text in texts]
+        facts = {key: record[key] for key in ("image_id", "split", "category_id") if key in record}
+        return found(image, expressions, f"{number}:{name}/{part}", self.config.answer, **facts)
+
+    def _parts(self, number: int) -> Iterator[int]:
+        """The turns of a record; one that cannot be read has one, which raises when it is asked for."""
+        try:
+            record = self._records[number]
+            if self.config.split is not None and record.get("split") != self.config.split:
+                return
+            yield from range(-(-len(_texts(record)) // self.config.turns))
+        except DataError:
+            yield 0
+
+    def _object(self, record: Mapping[str, Any]) -> tuple[Image, Region]:
+        annotation: Mapping[str, Any] = record
+        if record.get("bbox") is None:
+            annotation = self._annotations.get(record.get("ann_id")) or {}
+            if not annotation:
+                raise DataError(
+                    f"has no 'bbox', and its ann_id {record.get('ann_id')!r} is not among the `instances` of the recipe"
+                )
+        entry = self._pictures.get(annotation.get("image_id", record.get("image_id"))) or record
+        image = self._image(record, entry)
+        form = self.config.boxes if annotation is record else "xywh"
+        region = box_of(annotation["bbox"], frame_of(entry, image), form)
+        return image, with_mask(region, annotation.get("segmentation")) if self.config.masks else region
+
+    def _image(self, record: Mapping[str, Any], entry: Mapping[str, Any]) -> Image:
+        held = record.get("image")
+        if isinstance(held, Mapping) and isinstance(held.get("bytes"), bytes):
+            return Image(held["bytes"], name=str(record.get("file_name") or held.get("path") or ""))
+        if entry is not record:  # COCO's own name: RefCOCO's `file_name` ends in the number of the annotation
+            return picture(self.images, entry.get("file_name"))
+        return picture(self.images, held if isinstance(held, str) else record.get("file_name"))
+
+
+def _texts(record: Mapping[str, Any]) -> list[str]:
+    key = next((key for key in TEXTS if record.get(key)), None)
+    held = record[key] if key else None
+    items: Sequence[Any] = [held] if isinstance(held, str | Mapping) else list(held) if held is not None else []
+    texts = [each.get("sent") or each.get("raw") if isinstance(each, Mapping) else each for each in items]
+    found = [text.strip() for text in texts if isinstance(text, str) and text.strip()]
+    if not found:
+        raise DataError(f"has no expression under any of {', '.join(TEXTS)}")
+    return list(dict.fromkeys(found))
+
+
+def _records(path: Path) -> Any:
+    match path.suffix.lower():
+        case ".p" | ".pkl" | ".pickle":
+            raise DataError(
+                f"{path}: is a pickle, which can run code when it is read, so it is not read here. Convert it once where you "
+                "trust it: python -c \"import json, pickle; json.dump(pickle.load(open('refs(unc).p', 'rb'), encoding='latin1'), "
+                "open('refs.json', 'w'))\", and name the JSON file as `path`, instances.json as `instances`"
+            )
+        case ".parquet":
+            return Parquet(path)
+        case _:
+            return Records(path)
+
+
+def _instances(path: Path) -> tuple[dict[Any, dict[str, Any]], dict[Any, dict[str, Any]]]:
+    content = parse_json(read_text(path), path)
+    lists = [content.get(key) if isinstance(content, dict) else None for key in ("annotations", "images")]
+    if not all(isinstance(each, list) for each in lists):
+        raise DataError(f"{path}: expected COCO's instances, an object with the lists 'annotations' and 'images'")
+    annotations, images = ({e.get("id"): e for e in each or () if isinstance(e, dict)} for each in lists)
+    return annotations, images
+
+
+class Parquet:
+    """The rows of a parquet file, a row group in memory at a time.
+
+    Raises:
+        DataError: It cannot be read, or `pyarrow` is not installed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._starts = [0]
+        file = self._open()
+        for group in range(file.metadata.num_row_groups):
+            self._starts.append(self._starts[-1] + file.metadata.row_group(group).num_rows)
+        self._group: tuple[int, list[dict[str, Any]]] = (-1, [])
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def where(self, index: int) -> str:
+        """File and row, for messages."""
+        return f"{self.path}: row {index}"
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        import bisect
+
+        index = range(len(self))[index]
+        group = bisect.bisect_right(self._starts, index) - 1
+        if self._group[0] != group:
+            self._group = group, self._open().read_row_group(group).to_pylist()
+        return self._group[1][index - self._starts[group]]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_group": (-1, [])}
+
+    def _open(self) -> Any:
+        try:
+            from pyarrow.parquet import ParquetFile
+        except ImportError:
+            raise DataError(
+                f"{self.path}: parquet needs pyarrow: pip install pyarrow (or convert it to JSON lines)"
+            ) from None
+        try:
+            return ParquetFile(self.path)
+        except Exception as error:  # pyarrow raises many kinds
+            raise DataError(f"{self.path}: cannot be read as parquet ({error})") from error
