@@ -160,5 +160,11 @@ def _ask(
             console.print(
                 "[dim]not judged: name a judge with --judge openai:URL#MODEL, and the same answers are judged[/]"
             )
-    if rank() == 0:
-        console.print(f"results: {output / 'results.json'}", highlight=False)
+    if rank() > 0:
+        return
+    told = f"results: {output / 'results.json'}"
+    if (output / "run.json").exists():
+        from triptych.report import write_report
+
+        told += f"; report: {write_report(output)}"
+    console.print(told, highlight=False)
