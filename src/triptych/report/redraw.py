@@ -29,7 +29,12 @@ class PictureOpener:
     def __call__(self, record: Record) -> PILImage | None:
         """The picture, or None when it cannot be had any more."""
         dataset, index = reference(record)
+        held = (record.get("facts") or {}).get("images")  # a benchmark's records name their files
         try:
+            if held:
+                from triptych.conversation import Image
+
+                return Image(str(held[0])).open()
             if dataset is not None:
                 source = self._source(dataset)
                 if source is None:

@@ -88,6 +88,7 @@ def _task(name: str, task: Mapping[str, Any]) -> TaskScores:
         if score is not None:
             rows.append(ScoreRow(score_name(metric), score, estimate(control.get(metric)), _chance(chance.get(metric))))
             rows += _baselines(metric, task.get("baselines") or {})
+            rows += _official(metric, score, task.get("rules") or {})
     unparsed = task.get("unparsed") or {}
     share = number(unparsed.get("share"))
     parsers = task.get("parser")
@@ -117,6 +118,16 @@ def _baselines(metric: str, baselines: Mapping[str, Any]) -> list[ScoreRow]:
     return [
         ScoreRow(f"baseline: {words(name)}", score, baseline=True) for name, score in found.items() if score is not None
     ]
+
+
+def _official(metric: str, ours: Estimate, rules: Mapping[str, Any]) -> list[ScoreRow]:
+    """What the official rule makes of the same answers, where that is another number."""
+    found = []
+    for name, rule in rules.items():
+        score = estimate((rule.get("metrics") or {}).get(metric))
+        if rule.get("official") and score is not None and score != ours:
+            found.append(ScoreRow(f"official rule: {words(name)}", score, baseline=True))
+    return found
 
 
 def _chance(values: Any) -> float | None:

@@ -72,6 +72,9 @@ def evaluate_any(model: str, names: Sequence[str] | None, asked: Asked) -> None:
             return
         from triptych.evaluate.responders.run import RunResponder
 
+        if _is_dual(run):
+            _compare_directions(run, benchmarks, asked)
+            return
         responder = RunResponder(run)
         _ask(
             responder,
@@ -99,6 +102,29 @@ def _split(run: Path, names: Sequence[str] | None) -> tuple[list[str], list[str]
     known = load_recipe(run / "recipe.yaml").evaluation if (run / "recipe.yaml").exists() else {}
     own = [name for name in names if name in known]
     return own, [name for name in names if name not in known]
+
+
+def _is_dual(run: Path) -> bool:
+    from triptych.model.config import DualConfig
+    from triptych.recipe import load_recipe
+
+    return (run / "recipe.yaml").exists() and isinstance(load_recipe(run / "recipe.yaml").model, DualConfig)
+
+
+def _compare_directions(run: Path, names: Sequence[str], asked: Asked) -> None:
+    from triptych.api import load_dual
+    from triptych.evaluate.benchmarks.retrieval import run_retrieval
+    from triptych.evaluate.benchmarks.run import Options
+    from triptych.evaluate.results import record_results
+    from triptych.terminal.evaluate import score_table
+
+    model, output = load_dual(run), asked.output or run
+    for name in names:
+        done = run_retrieval(
+            catalogue.load(name), model, output, model.fingerprint, Options(data=asked.data, limit=asked.limit)
+        )
+        record_results(output, {name: done}, {"fingerprint": model.fingerprint, "name": output.resolve().name})
+        Console(stderr=True).print(score_table(name, done))
 
 
 def _ask(
@@ -134,5 +160,11 @@ def _ask(
             console.print(
                 "[dim]not judged: name a judge with --judge openai:URL#MODEL, and the same answers are judged[/]"
             )
-    if rank() == 0:
-        console.print(f"results: {output / 'results.json'}", highlight=False)
+    if rank() > 0:
+        return
+    told = f"results: {output / 'results.json'}"
+    if (output / "run.json").exists():
+        from triptych.report import write_report
+
+        told += f"; report: {write_report(output)}"
+    console.print(told, highlight=False)

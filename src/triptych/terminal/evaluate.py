@@ -165,6 +165,8 @@ def score_table(name: str, result: TaskResult) -> Table:
         if rule == "triptych":
             continue
         for metric, interval in read.metrics.items():
+            if any(metric.startswith(f"{kind}_") for kind in result.unparsed.by_kind):
+                continue  # per kind: in results.json
             ours = result.metrics.get(metric)
             if ours is None or ours.value != interval.value or ours.n != interval.n:
                 mark = " (official)" if read.official else ""

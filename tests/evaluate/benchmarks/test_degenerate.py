@@ -13,8 +13,10 @@ from triptych.evaluate.benchmarks.run import Options, run_benchmark
 from triptych.evaluate.benchmarks.task import BenchmarkTask
 from triptych.evaluate.responders.degenerate import KINDS, Degenerate
 
+ANSWERED = [name for name in catalogue.names() if catalogue.load(name).metric != "retrieval"]
 
-@pytest.mark.parametrize("name", catalogue.names())
+
+@pytest.mark.parametrize("name", ANSWERED)
 class TestEveryBenchmark:
     def test_no_degenerate_model_beats_chance(self, name: str, people: ModuleType, data: Path, tmp_path: Path) -> None:
         file = catalogue.load(name)

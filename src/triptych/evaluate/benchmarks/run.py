@@ -79,6 +79,8 @@ def run_benchmark(
         EvaluationError: There are records made with other settings, or too many questions cannot be asked.
     """
     options = options or Options()
+    if file.metric == "retrieval":
+        raise EvaluationError(f"{file.name}: compares directions of pictures and texts, which only a dual encoder has")
     task = BenchmarkTask(file, read(file, options.data), options.limit, options.shots)
     generation = file.generation
     if options.likelihood:
