@@ -116,7 +116,8 @@ class Trainer:
                 for event in loaded.events:
                     self.ledger.record(**vars(event), stage=stage.name, step=step)
                 self._check_ledger(stage, data, step)
-                loss, norm, rates, figures = None, 0.0, {}, {}
+                loss, norm, rates = None, 0.0, {}
+                figures: dict[str, float] = {}
                 if loaded.batch is not None:
                     loss, figures = self._accumulate(loaded.batch, objective, stage, optimiser, trained)
                     norm = optimiser.clip()
