@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "triptych"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "config"),
-    ("custom", "environment", "files", "packed"),
+    ("custom", "environment", "files", "kernels", "packed"),
     ("conversation", "weights"),
     ("encoders", "adapters", "language", "scenes"),
     ("fusion",),
@@ -24,7 +24,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("training", "generate"),
     ("api",),
     ("evaluate",),
-    ("report", "export", "importing"),
+    ("report", "export"),
+    ("importing",),
     ("planner", "doctor", "verify", "study"),
     ("zoo",),
     ("terminal",),

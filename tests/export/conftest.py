@@ -109,7 +109,9 @@ RECIPES: dict[str, Callable[[World], Recipe]] = {
 
 
 @pytest.fixture(scope="session")
-def runs(world: World, session_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Path]]:
+def runs(
+    world: World, session_cache: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], Path]]:
     """Name of a recipe above → the folder of its run, trained when first asked for."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(os.environ, "TRIPTYCH_CACHE", str(session_cache))

@@ -40,6 +40,11 @@ class ModelConfig(Config):
     encoders: Encoders = Encoders()
     adapters: Adapters = Adapters()
     fusion: FusionConfig = Field(SpliceConfig(), description="how media meet the language model; a kind alone will do")
+    start: str | None = Field(
+        None,
+        exclude_if=lambda value: value is None,  # runs from before there was such a choice keep their fingerprints
+        description="run:FOLDER of the same model, trained or imported, whose weights training starts from",
+    )
 
     @field_validator("fusion", mode="before")
     @classmethod
