@@ -44,7 +44,7 @@ def markdown(results: dict[str, Any], run: dict[str, Any]) -> str:
     lines += [
         "",
         "In brackets: 95 % intervals, bootstrap over photographs. The regression has the same frozen features of both sides, "
-        "standardised; its penalty was chosen on a fifth of the training photographs. Steps, rate and dropout of the recipe were "
+        "standardised; its penalty was chosen on a fifth of the training photographs. The layer of the texts, head and dropout were "
         "chosen on 100 of the training photographs; the held-out ones were not looked at before.",
     ]
     return "\n".join(lines) + "\n"

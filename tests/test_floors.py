@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "triptych"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "config"),
-    ("custom", "environment", "files", "packed"),
+    ("custom", "environment", "files", "kernels", "packed"),
     ("conversation", "weights"),
     ("grounding.transform", "grounding.grounding"),
     ("encoders", "adapters", "language", "scenes"),
@@ -26,7 +26,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("api",),
     ("grounding",),
     ("evaluate",),
-    ("report", "export", "importing"),
+    ("report", "export"),
+    ("importing",),
     ("planner", "doctor", "verify", "study"),
     ("zoo",),
     ("terminal",),

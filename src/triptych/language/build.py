@@ -26,13 +26,18 @@ def build(config: LanguageConfig, base: Path | None = None) -> LanguageModel:
     """
     from transformers import AutoModelForCausalLM
 
+    from triptych.language import kosmos
+
     dtype = getattr(torch, config.precision)
     tokenizer = load_tokenizer(config, base)
     if config.weights is not None:
         folder = _folder(config.weights, base)
         try:
             with quiet():
-                model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+                if kosmos.is_there(folder):
+                    model = kosmos.load(folder, dtype)
+                else:
+                    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
         except (OSError, ValueError) as error:
             raise WeightsError(
                 f"{config.weights}: transformers finds no causal language model there: {error}"

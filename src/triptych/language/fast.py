@@ -17,8 +17,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 from transformers.models.llama.modeling_llama import LlamaAttention, LlamaMLP, LlamaRMSNorm
 
-from triptych import packed
-from triptych.language import kernels
+from triptych import kernels, packed
 
 NAME = "triptych"
 """The attention implementation's name in a transformers configuration."""

@@ -9,6 +9,8 @@ parameters, so that it also takes those of packed rows:
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -73,4 +75,16 @@ class KosmosDecoder(Kosmos2TextForCausalLM):  # type: ignore[misc]
 def build(config: Any, dtype: torch.dtype) -> KosmosDecoder:
     """The decoder of a configuration with random weights."""
     model: KosmosDecoder = KosmosDecoder(config).to(dtype)
+    return model
+
+
+def is_there(folder: Path) -> bool:
+    """Whether a folder in the hub's format holds such a decoder, which transformers' automatic classes do not know."""
+    path = folder / "config.json"
+    return path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("model_type") == MODEL_TYPE
+
+
+def load(folder: Path, dtype: torch.dtype) -> KosmosDecoder:
+    """The decoder of a folder with its weights. Raises OSError where they cannot be read."""
+    model: KosmosDecoder = KosmosDecoder.from_pretrained(folder, dtype=dtype)
     return model

@@ -86,6 +86,8 @@ TEMPLATES: dict[str, str] = {
     "flamingo-captions": _dialogue(_MEDIA, _MEDIA, f"Output:{_CONTENT}{_EOS}", "Output:"),
     # InstructBLIP's: picture, question, answer, nothing between them but a space.
     "instructblip": _dialogue(f"{_CONTENT} ", f"{_MEDIA}{_TEXT} ", f"{_CONTENT}{_EOS}", ""),
+    # Kosmos-2's: a picture between its own tokens, and plain text behind it.
+    "kosmos-2": _dialogue(_CONTENT, _before(f"<image>{_MEDIA}</image>"), f"{_CONTENT}{_EOS}", ""),
 }
 """Name → Jinja source."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -159,8 +160,9 @@ def _memory(
     blocks = [*getattr(model.vision, "blocks", []), *getattr(model.text, "blocks", [])]
     items = standing(model, trained, blocks, count)
     masked = isinstance(stage.objective, MaskedImage)
-    image = activations.kept_bytes(lambda: _learned_images(model, held, masked), model.parameters())
-    text = 0 if masked else activations.kept_bytes(lambda: _learned_texts(model, held, length), model.parameters())
+    with nullcontext() if device.is_cpu else activations._FusedAttention():  # on the CPU scores are kept
+        image = activations.kept_bytes(lambda: _learned_images(model, held, masked), model.parameters())
+        text = 0 if masked else activations.kept_bytes(lambda: _learned_texts(model, held, length), model.parameters())
     passing = {
         # Computed again for the gradient, the sides of a chunk are never held together.
         "activations": float(max(image, text) if again else image + text),

@@ -51,6 +51,11 @@ class ModelConfig(Config):
     regions: RegionsConfig | None = Field(
         None, description="how regions are written and read; null: the model neither points nor is pointed at anything"
     )
+    start: str | None = Field(
+        None,
+        exclude_if=lambda value: value is None,  # runs from before there was such a choice keep their fingerprints
+        description="run:FOLDER of the same model, trained or imported, whose weights training starts from",
+    )
 
     @field_validator("fusion", mode="before")
     @classmethod

@@ -8,7 +8,7 @@ from torch.nn import functional
 from transformers.models.llama.modeling_llama import LlamaMLP, LlamaRMSNorm, apply_rotary_pos_emb
 
 from tiny_world import llama
-from triptych.language import kernels
+from triptych import kernels
 from triptych.language.fast import FastMLP, FastRMSNorm, packed_bias
 
 

@@ -1,0 +1,111 @@
+"""What is found in a foreign model: its parts, as a run of ours has them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+from triptych.errors import RecipeError, TriptychError
+from triptych.language.hub_templates import from_transformers
+from triptych.language.template import ChatTemplate
+
+
+class ImportFailed(TriptychError):
+    """A folder holds no model that a run could be made of, or one with something that ours do not have."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A model taken apart.
+
+    Args:
+        system: What it is.
+        language: The language model, a causal one of transformers.
+        vision: The vision tower, a model of transformers that an encoder of `kind: huggingface` reads.
+        encoder: What the recipe says of it beside kind and weights.
+        adapter: What the recipe says of the adapter.
+        state: Weights of adapter and fusion, by the names of a composed model.
+        fusion: What the recipe says of the fusion.
+        template: The chat template that the system is asked in, where its folder does not say.
+        tokenizers: Folders of more tokenizers, by the name that they get.
+        notes: What a person should know.
+    """
+
+    system: str
+    language: Any
+    vision: Any
+    encoder: dict[str, Any]
+    adapter: dict[str, Any]
+    state: dict[str, Tensor]
+    fusion: dict[str, Any] = field(default_factory=lambda: {"kind": "splice"})
+    template: str | None = None
+    tokenizers: Mapping[str, Path] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+PLAIN = {"normalise": False, "positions": False, "output_scale": None}
+"""An adapter with nothing around it."""
+
+
+def expect(good: bool, what: str) -> None:
+    """Refuse a model that has something which ours do not have."""
+    if not good:
+        raise ImportFailed(f"it cannot be imported: {what}")
+
+
+def widened(weight: Tensor, columns: int) -> Tensor:
+    """A matrix that takes more channels, and does nothing with those that are new."""
+    return pad(weight, (0, columns - weight.shape[1]))
+
+
+def identity(rows: int, columns: int) -> Tensor:
+    """A matrix that changes nothing and puts zeros behind what it takes."""
+    return nn.init.eye_(nn.Linear(columns, rows, bias=False).weight.detach().clone())
+
+
+def preprocessing(folder: Path) -> dict[str, Any]:
+    """What the folder says about pictures; empty where it says nothing."""
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        path = folder / name
+        if path.is_file():
+            found = json.loads(path.read_text(encoding="utf-8"))
+            nested = found.get("image_processor", found)
+            if isinstance(nested, dict) and "image_mean" in nested:
+                return nested
+    return {}
+
+
+def fit_of(pictures: Mapping[str, Any]) -> str:
+    """How pictures become square there."""
+    if pictures.get("do_pad"):
+        return "pad"
+    size = pictures.get("size")
+    shortest = isinstance(size, int) or (isinstance(size, dict) and "shortest_edge" in size)
+    return "crop" if pictures.get("do_center_crop") and shortest else "squash"
+
+
+def template_of(folder: Path, tokenizer: Any, usual: str | None) -> tuple[str | None, str | None, list[str]]:
+    """The recipe's `chat_template`, its `system`, and notes.
+
+    A folder that Triptych exported has its own template back. Templates that write parts of messages in ways of their
+    own cannot be followed; then the usual one of the system is taken.
+    """
+    path = folder / "chat_template.jinja"
+    source = path.read_text(encoding="utf-8") if path.is_file() else getattr(tokenizer, "chat_template", None)
+    if source:
+        if (own := from_transformers(source)) is not None:
+            return own[0], own[1], []
+        try:
+            ChatTemplate(tokenizer, source)
+        except RecipeError:
+            pass
+        else:
+            return source, None, []
+    note = f"chat template: {usual or 'plain'}; set model.language.chat_template where it was trained with another"
+    return usual or "plain", None, [note]

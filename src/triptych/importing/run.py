@@ -1,0 +1,154 @@
+"""Importing: recognise a model, take it apart, write the parts as a run."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from safetensors.torch import save_file
+
+from triptych.environment import describe
+from triptych.export.run import written_folder
+from triptych.importing.parts import ImportFailed, Parts, fit_of, preprocessing, template_of
+from triptych.language.quiet import quiet
+from triptych.recipe import load_recipe
+from triptych.weights import fetch
+
+SYSTEMS: dict[str, tuple[str, str]] = {
+    "llava": ("LlavaForConditionalGeneration", "triptych.importing.llava"),
+    "blip-2": ("Blip2ForConditionalGeneration", "triptych.importing.qformer"),
+    "instructblip": ("InstructBlipForConditionalGeneration", "triptych.importing.qformer"),
+    "kosmos-2": ("Kosmos2ForConditionalGeneration", "triptych.importing.kosmos2"),
+    "idefics": ("IdeficsForVisionText2Text", "triptych.importing.idefics"),
+}
+"""Model type → transformers' class, and the module whose `parts` takes it apart."""
+
+LONGEST = 2048
+"""Tokens of a sequence where the language model could read more; a recipe may say another number."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What was written.
+
+    Args:
+        run: The run's folder.
+        system: What it is.
+        notes: What a person should know.
+    """
+
+    run: Path
+    system: str
+    notes: tuple[str, ...]
+
+
+def import_model(source: str, output: Path, precision: str | None = None, overwrite: bool = False) -> Imported:
+    """Make a run of a multimodal model in the hub's format.
+
+    Args:
+        source: A folder, or a URI of one.
+        output: The run's folder, which appears when it is complete.
+        precision: `float32` or `bfloat16`; None takes that of the weights (float16 becomes bfloat16).
+        overwrite: Whether a folder that is there may be replaced.
+
+    Raises:
+        ImportFailed: There is no such model, it has something that ours do not have, or the folder is there.
+        WeightsError: The URI leads nowhere.
+    """
+    if output.exists() and not overwrite:
+        raise ImportFailed(f"{output}: is there already; choose another --output, or replace it with --overwrite")
+    if precision not in {None, "float32", "bfloat16"}:
+        raise ImportFailed(f"--precision {precision}: expected float32 or bfloat16")
+    folder = fetch(source if ":" in source and not Path(source).exists() else f"file:{source}")
+    name, module = SYSTEMS[_model_type(folder)]
+    import transformers
+    from transformers import AutoTokenizer
+
+    with quiet():
+        try:
+            model, report = getattr(transformers, name).from_pretrained(
+                folder, dtype="auto", local_files_only=True, weights_only=True, output_loading_info=True
+            )
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ImportFailed(f"{folder}: transformers cannot load it as {name}: {error}") from error
+        if lacking := sorted(report["missing_keys"]):
+            raise ImportFailed(f"{folder}: {len(lacking)} weights are missing, among them {', '.join(lacking[:5])}")
+        chosen = precision or ("float32" if model.dtype == torch.float32 else "bfloat16")
+        try:
+            found: Parts = importlib.import_module(module).parts(model.eval(), folder, getattr(torch, chosen))
+        except ImportFailed as error:
+            raise ImportFailed(f"{folder}: {error}") from None
+        with written_folder(output) as work:
+            notes = _write(work, found, folder, tokenizer, chosen, output.name)
+    return Imported(output, found.system, (*found.notes, *notes))
+
+
+def _model_type(folder: Path) -> str:
+    config = folder / "config.json"
+    if not config.is_file():
+        raise ImportFailed(f"{folder}: no config.json; expected a model's folder in the hub's format")
+    found = str(json.loads(config.read_text(encoding="utf-8")).get("model_type"))
+    if found not in SYSTEMS:
+        raise ImportFailed(
+            f"{folder}: a model of type {found!r}; whole systems that can be imported are {', '.join(SYSTEMS)}. A language "
+            "model or a tower needs no import: name the folder in a recipe (`weights: file:FOLDER`)"
+        )
+    return found
+
+
+def _write(work: Path, found: Parts, folder: Path, tokenizer: Any, precision: str, name: str) -> list[str]:
+    """Parts, recipe, weights of adapter and fusion, and `run.json`."""
+    pictures = preprocessing(folder)
+    template, system, notes = template_of(folder, tokenizer, found.template)
+    found.language.save_pretrained(work / "parts" / "language")
+    tokenizer.chat_template = None
+    tokenizer.save_pretrained(work / "parts" / "language")
+    found.vision.save_pretrained(work / "parts" / "encoder")
+    if pictures:
+        (work / "parts" / "encoder" / "preprocessor_config.json").write_text(json.dumps(pictures, indent=1) + "\n")
+    for other, path in found.tokenizers.items():
+        shutil.copytree(path, work / "parts" / other)
+    limit = getattr(found.language.config, "max_position_embeddings", None) or LONGEST
+    recipe = {
+        "name": "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name),
+        "model": {
+            "language": {
+                "weights": "file:parts/language",
+                "precision": precision,
+                "chat_template": template,
+                **({} if system is None else {"system": system}),
+            },
+            "encoders": {
+                "image": {
+                    "kind": "huggingface",
+                    "weights": "file:parts/encoder",
+                    "fit": fit_of(pictures),
+                    **({"precision": "float32"} if precision == "float32" else {}),
+                    **found.encoder,
+                }
+            },
+            "adapters": {"image": found.adapter},
+            "fusion": found.fusion,
+        },
+        "sequence": {"max_tokens": min(int(limit), LONGEST)},
+    }
+    text = yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True, width=110)
+    (work / "recipe.yaml").write_text(text, encoding="utf-8")
+    load_recipe(work / "recipe.yaml")  # its mistakes would be ours
+    (work / "weights").mkdir()
+    save_file(
+        {key: tensor.detach().contiguous().clone() for key, tensor in found.state.items()},
+        work / "weights" / "model.safetensors",
+    )
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    facts = {"name": recipe["name"], **describe(), "imported": f"{found.system} ({folder.name})", "started": now}
+    (work / "run.json").write_text(json.dumps({**facts, "finished": now, "stages": []}, indent=2) + "\n")
+    return notes
