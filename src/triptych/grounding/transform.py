@@ -69,9 +69,7 @@ class Transform:
         """This, and behind it another one, whose source is this one's target up to the unit of length."""
         unit = (other.source.width / self.target.width, other.source.height / self.target.height)
         scale = tuple(a * u * b for a, u, b in zip(self.scale, unit, other.scale, strict=True))
-        offset = tuple(
-            a * u * b + c for a, u, b, c in zip(self.offset, unit, other.scale, other.offset, strict=True)
-        )
+        offset = tuple(a * u * b + c for a, u, b, c in zip(self.offset, unit, other.scale, other.offset, strict=True))
         return Transform(self.source, other.target, (scale[0], scale[1]), (offset[0], offset[1]))
 
     @property

@@ -25,9 +25,13 @@ from triptych.encoders.config import (
 from triptych.encoders.encoder import Encoder
 from triptych.errors import RecipeError
 from triptych.fusion.build import build as build_fusion
+from triptych.grounding.config import RegionsConfig
+from triptych.grounding.formats.build import TextRegions
+from triptych.grounding.introduce import region_writer
 from triptych.language.backbone import LanguageModel
 from triptych.language.build import insert_lora, random_model
 from triptych.language.fast import accelerate
+from triptych.language.new_tokens import NewTokens
 from triptych.model.build_dual import build_dual
 from triptych.model.composed import MultimodalModel
 from triptych.model.config import DualConfig
@@ -73,6 +77,8 @@ def build(recipe: Recipe, bfloat16_encoder: bool, tokenizer: Any | None = None) 
     """
     base = Path(recipe.base)
     language = _language(recipe, base)
+    if recipe.composed.regions is not None:
+        _introduce(recipe.composed.regions, language)
     encoders: dict[str, Encoder] = {}
     adapters: dict[str, Adapter] = {}
     for modality in recipe.composed.modalities:
@@ -145,6 +151,17 @@ def _language(recipe: Recipe, base: Path) -> LanguageModel:
             model = insert_lora(model, config.lora)
     tokenizer: Any = None  # a plan reads no text
     return LanguageModel(model, tokenizer, tokenizer)
+
+
+def _introduce(config: RegionsConfig, language: LanguageModel) -> None:
+    """The rows of the tokens that regions need; none of them known to a tokenizer, which is not at hand."""
+    writer = region_writer(config, None)
+    bins = writer.format.bins if isinstance(writer, TextRegions) else 0
+    if writer.tokens:
+        words = language.embedding.num_embeddings
+        with torch.device("meta"):
+            starts = torch.empty(len(writer.tokens) - bins**2, language.dim)
+            language.regions = NewTokens(words, starts, bins, torch.empty(language.dim), 1.0)
 
 
 def _encoder(config: EncoderConfig, base: Path, bfloat16: bool) -> Encoder:
