@@ -25,10 +25,14 @@ from triptych.encoders.config import (
 from triptych.encoders.encoder import Encoder
 from triptych.errors import RecipeError
 from triptych.fusion.build import build as build_fusion
+from triptych.grounding.config import RegionsConfig
+from triptych.grounding.formats.build import TextRegions
+from triptych.grounding.introduce import region_writer
 from triptych.language.backbone import LanguageModel
 from triptych.language.build import insert_lora, random_model
 from triptych.language.config import LanguageConfig
 from triptych.language.fast import accelerate
+from triptych.language.new_tokens import NewTokens
 from triptych.model.blip2 import Blip2
 from triptych.model.build_blip2 import build_blip2
 from triptych.model.build_dual import build_dual
@@ -77,6 +81,8 @@ def build(recipe: Recipe, bfloat16_encoder: bool, tokenizer: Any | None = None) 
     """
     base = Path(recipe.base)
     language = _language(recipe.composed.language, base)
+    if recipe.composed.regions is not None:
+        _introduce(recipe.composed.regions, language)
     encoders: dict[str, Encoder] = {}
     adapters: dict[str, Adapter] = {}
     for modality in recipe.composed.modalities:
@@ -185,6 +191,17 @@ def _language(config: LanguageConfig, base: Path) -> LanguageModel:
             model = insert_lora(model, config.lora)
     tokenizer: Any = None  # a plan reads no text
     return LanguageModel(model, tokenizer, tokenizer)
+
+
+def _introduce(config: RegionsConfig, language: LanguageModel) -> None:
+    """The rows of the tokens that regions need; none of them known to a tokenizer, which is not at hand."""
+    writer = region_writer(config, None)
+    bins = writer.format.bins if isinstance(writer, TextRegions) else 0
+    if writer.tokens:
+        words = language.embedding.num_embeddings
+        with torch.device("meta"):
+            starts = torch.empty(len(writer.tokens) - bins**2, language.dim)
+            language.regions = NewTokens(words, starts, bins, torch.empty(language.dim), 1.0)
 
 
 def _encoder(config: EncoderConfig, base: Path, bfloat16: bool) -> Encoder:

@@ -22,6 +22,12 @@ OpenPicture: TypeAlias = "Callable[[Record], PILImage | None]"
 EDGE = 360
 """The longest edge of an embedded picture in pixels."""
 
+DRAWN_EDGE = 640
+"""The same of a picture on which regions are drawn: their labels are to be read."""
+
+POINTED = 3
+"""Most questions drawn on one picture."""
+
 REFERENCES = 2
 """References shown beside a graded answer."""
 
@@ -92,17 +98,43 @@ def reference(record: Record) -> tuple[str | None, int | None]:
     return (str(dataset), index) if dataset is not None and isinstance(index, int) else (None, None)
 
 
-def data_uri(picture: PILImage) -> str:
-    """A picture, made small, as a data URI."""
+def data_uri(picture: PILImage, edge: int = EDGE) -> str:
+    """A picture, its longest side at most `edge` pixels, as a data URI."""
     from PIL import Image as Pillow
     from PIL import features
 
     picture = picture.convert("RGB")
-    picture.thumbnail((EDGE, EDGE), Pillow.Resampling.LANCZOS)
+    picture.thumbnail((edge, edge), Pillow.Resampling.LANCZOS)
     kind, options = ("WEBP", {"quality": 86}) if features.check("webp") else ("JPEG", {"quality": 88})
     buffer = io.BytesIO()
     picture.save(buffer, kind, **options)
     return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def with_regions(picture: PILImage, records: Sequence[Record]) -> PILImage:
+    """What records say of a picture, drawn on it: the truth dark and without words, each answer in its colour.
+
+    Answers are labelled with what was asked for; regions that cannot be read are left out.
+    """
+    from triptych.grounding.draw import COLOURS, TRUTH, draw_regions
+    from triptych.grounding.serial import region_of
+
+    regions, labels, colours = [], [], []
+    for place, record in enumerate(records):
+        held = record.get("regions") or {}
+        for key, label, colour in (
+            ("truth", "", TRUTH),
+            ("found", str(record.get("question") or ""), COLOURS[place % len(COLOURS)]),
+        ):
+            for values in held.get(key) or ():
+                try:
+                    regions.append(region_of(values))
+                except (KeyError, TypeError, ValueError, AttributeError):
+                    continue
+                named = key == "found" and str(record.get("kind")) == "caption"
+                labels.append(regions[-1].name if named else label)
+                colours.append(colour)
+    return draw_regions(picture, regions, labels=labels, colours=colours)
 
 
 def _by_picture(records: Iterable[Record]) -> list[list[Record]]:
@@ -117,15 +149,19 @@ def _evenly(groups: Sequence[list[Record]], most: int) -> list[list[Record]]:
 
 
 def _card(records: list[Record], open_picture: OpenPicture, questions: int) -> Card:
+    pointing = any(record.get("regions") for record in records)
+    questions = min(questions, POINTED) if pointing else questions
     # Mistakes first in line for the places, then in the order in which they were asked.
     shown = sorted(sorted(range(len(records)), key=lambda i: is_right(records[i]))[:questions])
     try:
         picture = open_picture(records[0])
     except (TriptychError, OSError):
         picture = None
+    if picture is not None and pointing:
+        picture = with_regions(picture, [records[i] for i in shown])
     return Card(
         title=str(records[0].get("id") or picture_key(records[0])),
-        source="" if picture is None else data_uri(picture),
+        source="" if picture is None else data_uri(picture, DRAWN_EDGE if pointing else EDGE),
         answers=[_answer(records[i]) for i in shown],
         hidden=len(records) - len(shown),
     )

@@ -89,10 +89,10 @@ def given_answer(record: Record) -> str:
 
 
 def mistakes_by_kind(records: Iterable[Record], most: int = 8) -> list[KindMistakes]:
-    """The kinds in the order of their first question, leaving out free text (references in a list)."""
+    """The kinds in the order of their first question, leaving out free text (references in a list) and regions."""
     kinds: dict[str, list[Record]] = {}
     for record in records:
-        if record.get("truth") is not None and not is_graded(record):
+        if record.get("truth") is not None and not is_graded(record) and not record.get("regions"):
             kinds.setdefault(str(record.get("kind") or "all questions"), []).append(record)
     return [_kind(words(kind), questions, most) for kind, questions in kinds.items()]
 

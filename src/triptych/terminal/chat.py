@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -12,6 +12,9 @@ from triptych.api import Model, load
 from triptych.conversation import Conversation, Image, Part, assistant, user
 from triptych.errors import TriptychError
 from triptych.generate.config import GenerationSettings
+from triptych.grounding.draw import draw_regions
+from triptych.terminal.ground import save
+from triptych.terminal.pointing import Said, speak, told
 
 HELP = """[dim]/image PATH   show a picture with the next question
 /new          forget the conversation
@@ -31,6 +34,7 @@ def chat(run: Path, images: Sequence[Path], settings: GenerationSettings) -> Non
     shown: list[Part] = [_checked(path) for path in images]
     console.print(f"[bold]{escape(model.recipe.name)}[/] is listening; /help lists what else you can type")
     conversation = Conversation(())
+    turn = _turns(console, run, model, settings)
     while True:
         try:
             said = console.input("[bold cyan]you[/] › ").strip()
@@ -51,8 +55,49 @@ def chat(run: Path, images: Sequence[Path], settings: GenerationSettings) -> Non
         elif command.startswith("/"):
             console.print(f"[red]unknown command {escape(command)}[/]\n{HELP}")
         else:
-            conversation = _turn(console, model, conversation.then(user(*shown, said)), settings)
+            conversation = turn(conversation.then(user(*shown, said)))
             shown = []
+
+
+def _turns(
+    console: Console, run: Path, model: Model, settings: GenerationSettings
+) -> Callable[[Conversation], Conversation]:
+    """How a turn is taken: in words alone, or in words and regions where the model points."""
+    if model.recipe.composed.regions is None:
+        return lambda conversation: _turn(console, model, conversation, settings)
+
+    def write(piece: str) -> None:
+        console.print(piece, end="", markup=False, highlight=False, soft_wrap=True)
+
+    answer = speak(model, settings, write)
+
+    def turn(conversation: Conversation) -> Conversation:
+        console.print(f"[bold magenta]{escape(model.recipe.name)}[/] › ", end="")
+        try:
+            said = answer(conversation)
+            console.print()
+            if said.regions:
+                _show(console, run, conversation, said)
+        except KeyboardInterrupt:
+            console.print()
+            return Conversation(conversation.messages[:-1])
+        except TriptychError as error:
+            console.print(f"[red]{escape(str(error))}[/]")
+            return Conversation(conversation.messages[:-1])
+        return conversation.then(*said.messages)
+
+    return turn
+
+
+def _show(console: Console, run: Path, conversation: Conversation, said: Said) -> None:
+    """The regions of an answer: a line each, and a drawing in the run's folder."""
+    for region in said.regions:
+        console.print(f"  {told(region)}", markup=False, highlight=False)
+    drawn = draw_regions([*conversation.media][-1].open(), said.regions)
+    folder = run / "chat"
+    number = next(i for i in range(1, 10**6) if not (folder / f"{i:03}.png").exists())
+    save(drawn, folder / f"{number:03}.png")
+    console.print(f"  drawn: {folder / f'{number:03}.png'}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _turn(console: Console, model: Model, conversation: Conversation, settings: GenerationSettings) -> Conversation:

@@ -1,0 +1,198 @@
+"""Regions as text: written as each format says, read back whatever is made of it."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from triptych.conversation import NORMALISED, Frame, Region
+from triptych.grounding.config import TextRegionsConfig
+from triptych.grounding.formats.build import TextRegions, build_format
+from triptych.grounding.formats.format import Format
+from triptych.grounding.formats.kosmos2 import box_of, cells_of
+from triptych.language.regions import Token
+
+FORMATS = ("kosmos2", "shikra", "qwen", "json")
+PICTURE = Frame(200, 100)
+DOG, CUP = Region((20, 10, 100, 60), PICTURE), Region((120, 10, 190, 95), PICTURE)
+shares = st.floats(0, 1)
+
+
+def named(name: str) -> Format:
+    return build_format(TextRegionsConfig(format=name))  # type: ignore[arg-type]
+
+
+def written(form: Format, *parts: str | Region, answer: bool = True) -> str:
+    return "".join(str(part) for part in TextRegions(form).write(parts, answer))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "kosmos2",
+            "There is <phrase>a dog</phrase><object><patch_index_0099><patch_index_0623></object> and "
+            "<phrase>cups</phrase><object><patch_index_0115><patch_index_0990>"
+            "</delimiter_of_multi_objects/><patch_index_0099><patch_index_0623></object>.",
+        ),
+        (
+            "shikra",
+            "There is a dog[0.100,0.100,0.500,0.600] and cups[0.600,0.100,0.950,0.950;0.100,0.100,0.500,0.600].",
+        ),
+        (
+            "qwen",
+            "There is <ref>a dog</ref><box>(100,100),(500,600)</box> and "
+            "<ref>cups</ref><box>(600,100),(950,950)</box><box>(100,100),(500,600)</box>.",
+        ),
+        (
+            "json",
+            'There is [{"bbox": [100, 100, 500, 600], "label": "a dog"}] and '
+            '[{"bbox": [600, 100, 950, 950], "label": "cups"}, {"bbox": [100, 100, 500, 600], "label": "cups"}].',
+        ),
+    ],
+)
+def test_each_format_writes_as_published(name: str, text: str) -> None:
+    form = named(name)
+    assert written(form, "There is", " a dog", DOG, " and", " cups", CUP, DOG, ".") == text
+    parsed = form.parse(text)
+    assert parsed.verdict == "valid"
+    phrases = [region.name for region in parsed.regions]
+    assert phrases == (["There is a dog", "cups", "cups"] if name == "shikra" else ["a dog", "cups", "cups"])
+    step = 1 / 32 if name == "kosmos2" else 1 / 1000
+    for found, meant in zip(parsed.regions, (DOG, CUP, DOG), strict=True):
+        assert max(abs(a - b) for a, b in zip(found.box, meant.normalised, strict=True)) <= step
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@given(st.lists(st.tuples(shares, shares, shares, shares), min_size=1, max_size=4))
+@settings(max_examples=50, deadline=None)
+def test_any_boxes_are_read_back(name: str, boxes: list[tuple[float, float, float, float]]) -> None:
+    form = named(name)
+    regions = [Region.from_corners(box, NORMALISED) for box in boxes]
+    parsed = form.parse("".join(form.write("it", regions)))
+    assert parsed.verdict == "valid"
+    step = 1 / 32 if name == "kosmos2" else 1 / 1000
+    for found, meant in zip(parsed.regions, regions, strict=True):
+        assert max(abs(a - b) for a, b in zip(found.box, meant.box, strict=True)) <= step + 1e-9
+
+
+def test_kosmos_cells_are_those_of_the_reference_processor() -> None:
+    reference = pytest.importorskip("transformers.models.kosmos2.processing_kosmos2")
+    draw = random.Random(0)
+    for _ in range(5000):
+        bins = draw.randint(2, 64)
+        (left, right), (top, bottom) = sorted((draw.random(), draw.random())), sorted((draw.random(), draw.random()))
+        cells = cells_of((left, top, right, bottom), bins)
+        assert cells == reference.coordinate_to_patch_index((left, top, right, bottom), bins)
+        assert box_of(*cells, bins) == reference.patch_index_to_coordinate(*cells, bins)
+    # What the reference refuses or writes beyond its tokens has an answer, too.
+    assert cells_of((1.0, 1.0, 1.0, 1.0), 32) == (1023, 1023)
+    assert cells_of((-3.0, 0.5, 0.0, 0.5), 32) == (16 * 32, 16 * 32)
+
+
+def test_location_tokens_are_off_by_half_a_cell_at_most() -> None:
+    draw = random.Random(1)
+    for _ in range(2000):
+        left, top = draw.random() * 0.9, draw.random() * 0.9
+        box = (left, top, left + 0.1, top + 0.1)
+        found = box_of(*cells_of(box, 32), 32)
+        assert max(abs(a - b) for a, b in zip(found, box, strict=True)) <= 1 / 64 + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "verdict", "count"),
+    [
+        ("kosmos2", "none", "none", 0),
+        ("kosmos2", "<patch_index_0044><patch_index_0863>", "repaired", 1),
+        ("kosmos2", "<phrase>dog</phrase><object><patch_index_0863><patch_index_0044></object>", "repaired", 1),
+        ("kosmos2", "<object><patch_index_0044><patch_index_0863>", "repaired", 1),
+        ("kosmos2", "<phrase>dog</phrase><object><patch_index_0044></object>", "invalid", 0),
+        ("kosmos2", "<object><patch_index_4444><patch_index_9999></object>", "invalid", 0),
+        ("kosmos2", "<phrase>dog</phrase>", "invalid", 0),
+        ("shikra", "no such thing", "none", 0),
+        ("shikra", "dog[0.1, 0.2, 0.3, 0.4]", "repaired", 1),
+        ("shikra", "dog[0.300,0.400,0.100,0.200]", "repaired", 1),
+        ("shikra", "dog[0.100,0.200,0.300", "repaired", 1),
+        ("shikra", "dog[", "invalid", 0),
+        ("qwen", "<box>(10,20),(30,1200)</box>", "repaired", 1),
+        ("qwen", "(10,20),(30,40)", "repaired", 1),
+        ("qwen", "<ref>dog</ref><box></box>", "invalid", 0),
+        ("qwen", "none", "none", 0),
+        ("json", '{"bbox_2d": [10, 20, 30, 40], "label": "dog"}', "repaired", 1),
+        ("json", '[{"bbox": [10, 20, 30, 40], "label": "d', "repaired", 1),
+        ("json", '[{"bbox": "left", "label": "dog"}]', "invalid", 0),
+        ("json", "none", "none", 0),
+    ],
+)
+def test_answers_that_break_the_rules_get_a_verdict(name: str, text: str, verdict: str, count: int) -> None:
+    parsed = named(name).parse(text)
+    assert (parsed.verdict, len(parsed.regions)) == (verdict, count)
+
+
+def test_points_are_written_as_points() -> None:
+    point = Region.from_points([(50, 50)], PICTURE)
+    assert written(named("shikra"), "here", point) == "here[0.250,0.500]"
+    assert written(named("qwen"), point) == "<box>(250,500)</box>"
+    assert written(named("json"), point) == '[{"point": [250, 500]}]'
+    for name in ("shikra", "qwen", "json"):
+        (found,) = named(name).parse(written(named(name), point)).regions
+        assert found.points and found.is_degenerate
+
+
+def test_a_question_has_no_phrases() -> None:
+    text = written(named("kosmos2"), "What is in ", DOG, "?", answer=False)
+    assert text == "What is in <object><patch_index_0099><patch_index_0623></object>?"
+
+
+def test_only_tokens_are_tokens() -> None:
+    pieces = named("kosmos2").write("<object>", [DOG])
+    assert [type(piece) is Token for piece in pieces[:3]] == [True, False, True]
+
+
+PIECES = ["<", "[", "{", "9" * 30, "-5", "1e999", "NaN", "\ud800", "</object>", "(", ",,", ";", '"', "null", "<box>"]
+PIECES += ["<phrase>", "<patch_index_0001>", "]" * 40, "[" * 2000, '{"bbox":', "true", "\x00", "é", " and "]
+
+
+def mutated(text: str, draw: random.Random) -> str:
+    """A text with some of it left out, put in, turned, moved."""
+    for _ in range(draw.randint(1, 8)):
+        a, b = sorted((draw.randint(0, len(text)), draw.randint(0, len(text))))
+        match draw.randrange(5):
+            case 0:
+                text = text[:a] + text[min(b, a + 12) :]
+            case 1:
+                text = text[:a] + draw.choice(PIECES) + text[a:]
+            case 2:
+                text = text[:a] + text[a:b][::-1] + text[b:]
+            case 3:
+                text = text[:a]
+            case _:
+                text = text[b:] + text[:a]
+    return text
+
+
+def survives(name: str, count: int) -> Counter[str]:
+    draw, form = random.Random(name), named(name)
+    base = written(form, "There is", " a dog", DOG, " and", " cups", CUP, DOG, ".")
+    verdicts: Counter[str] = Counter()
+    for _ in range(count):
+        parsed = form.parse(mutated(base, draw))
+        verdicts[parsed.verdict] += 1
+        assert bool(parsed.regions) == (parsed.verdict in ("valid", "repaired"))
+        assert all(0 <= value <= 1 for region in parsed.regions for value in region.box)
+    return verdicts
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_no_answer_breaks_a_parser(name: str) -> None:
+    assert set(survives(name, 500)) == {"valid", "repaired", "invalid", "none"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FORMATS)
+def test_no_answer_of_a_hundred_thousand_breaks_a_parser(name: str) -> None:
+    assert sum(survives(name, 25_000).values()) == 25_000

@@ -1,0 +1,67 @@
+"""What a model says in words becomes regions of the picture that it was shown, through the preparation of its encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from PIL import Image as Pillow
+
+from triptych.conversation import Conversation, Frame, Image, Region
+from triptych.conversation.expression import DESCRIBE
+from triptych.encoders.preparation import ImagePreparation
+from triptych.generate.config import GenerationSettings, Reply
+from triptych.grounding.config import TextRegionsConfig
+from triptych.grounding.formats.build import build_format
+from triptych.grounding.introduce import into_input
+from triptych.grounding.text_grounder import TextGrounder
+
+PICTURE = Image(Pillow.new("RGB", (200, 100)))
+FRAME = Frame(200, 100)
+REGION = Region((50, 25, 150, 75), FRAME, "dog")
+
+
+class Says:
+    """Answers everything with the same words; keeps what it was asked."""
+
+    def __init__(self, text: str) -> None:
+        self.text, self.asked = text, list[Conversation]()
+
+    def respond(self, conversations: Sequence[Conversation], settings: GenerationSettings) -> list[Reply]:
+        self.asked += conversations
+        return [Reply(self.text, 1, "stop") for _ in conversations]
+
+
+@pytest.mark.parametrize("form", ["kosmos2", "shikra", "qwen", "json"])
+@pytest.mark.parametrize("frame", ["input", "picture"])
+@pytest.mark.parametrize("fit", ["pad", "squash"])
+def test_what_is_written_is_read_back_in_the_pictures_pixels(form: str, frame: str, fit: str) -> None:
+    config = TextRegionsConfig(format=form, frame=frame)  # type: ignore[arg-type]
+    preparation = ImagePreparation(64, fit)  # type: ignore[arg-type]
+    seen = into_input(preparation, REGION) if frame == "input" else REGION
+    model = Says("".join(build_format(config).write("dog", [seen])))
+    grounder = TextGrounder(model, config, preparation)
+    found = grounder.ground(PICTURE, "the dog above the cup")
+    (region,) = found.regions
+    assert region.frame == FRAME and region.name == "dog" and found.verdict == "valid"
+    step = 200 / {"kosmos2": 32, "shikra": 1000, "qwen": 1000, "json": 1000}[form]
+    assert region.box == pytest.approx(REGION.box, abs=step + 1e-6)
+    (asked,) = model.asked
+    assert asked.messages[0].parts == (PICTURE, "Find the dog above the cup.")
+
+
+def test_none_such_and_nonsense_are_told_apart() -> None:
+    config = TextRegionsConfig()
+    assert TextGrounder(Says("none"), config).ground(PICTURE, "the cat").verdict == "none"
+    broken = TextGrounder(Says("<phrase>dog</phrase><object><patch_index_0001></object>"), config)
+    assert broken.ground(PICTURE, "the dog").verdict == "invalid"
+
+
+def test_a_caption_is_described_with_a_region_for_each_phrase() -> None:
+    config = TextRegionsConfig(frame="picture")
+    format = build_format(config)
+    said = "".join([*format.write("a dog", [REGION]), " and ", *format.write("two cups", [REGION, REGION])])
+    model = Says(said)
+    (found,) = TextGrounder(model, config).describe_many([PICTURE])
+    assert [region.name for region in found.regions] == ["a dog", "two cups", "two cups"]
+    assert model.asked[0].messages[0].text == DESCRIBE

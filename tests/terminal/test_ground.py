@@ -1,0 +1,120 @@
+"""`triptych ground` and chat with a model that points, whose loading is replaced by a fake."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+from typer.testing import CliRunner
+
+from triptych.cli import app
+from triptych.conversation import Conversation, Frame, Image, Mask, Region
+from triptych.errors import DataError, RecipeError
+from triptych.generate.config import GenerationSettings
+from triptych.grounding.config import TextRegionsConfig
+from triptych.grounding.formats.build import build_format
+from triptych.grounding.grounding import Grounding
+from triptych.grounding.text_grounder import TextGrounder
+from triptych.terminal import chat as chatting
+from triptych.terminal import ground as command
+from triptych.terminal import pointing
+
+FRAME = Frame(100, 80)
+DOG = Region((10, 20, 40, 60), FRAME, "dog")
+
+
+class Finds:
+    """Knows one dog."""
+
+    def ground(self, image: Image, expression: str) -> Grounding:
+        mask = Mask.encode(np.eye(80, 100))
+        return (
+            Grounding((Region(DOG.box, FRAME, "dog", mask),), (0.9,), "dog")
+            if "dog" in expression
+            else Grounding((), text="none", verdict="none")
+        )
+
+    def ground_many(self, pairs: Any) -> list[Grounding]:
+        return [self.ground(*pair) for pair in pairs]
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    Pillow.new("RGB", (100, 80), "gray").save(tmp_path / "picture.png")
+    return tmp_path / "picture.png"
+
+
+@pytest.fixture
+def pointing_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = SimpleNamespace(recipe=SimpleNamespace(name="pointer"))
+    monkeypatch.setattr(command, "load", lambda run: model)
+    monkeypatch.setattr(command, "build_grounder", lambda model: Finds())
+
+
+def test_regions_come_as_json_in_the_pictures_pixels_and_as_a_drawing(
+    picture: Path, pointing_run: None, tmp_path: Path
+) -> None:
+    drawn = tmp_path / "out" / "drawn.png"
+    arguments = ["ground", "runs/x", "the dog", "the cat", "--image", str(picture), "--output", str(drawn)]
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.stdout)
+    assert told["size"] == [100, 80]
+    dog, cat = told["found"]
+    assert dog["expression"] == "the dog" and dog["verdict"] == "valid"
+    assert dog["regions"][0]["box"] == [10, 20, 40, 60] and dog["regions"][0]["score"] == 0.9
+    assert dog["regions"][0]["mask"]["size"] == [80, 100]
+    assert cat["regions"] == [] and cat["verdict"] == "none"
+    with Pillow.open(drawn) as saved:
+        assert saved.size == (640, 512)
+        assert len(saved.getcolors(10**6) or []) > 10
+
+
+def test_what_cannot_be_done_is_said(picture: Path, pointing_run: None, tmp_path: Path) -> None:
+    assert CliRunner().invoke(app, ["ground", "runs/x", "the dog"]).exit_code != 0
+    with pytest.raises(DataError, match="expected a file of one of the kinds"):
+        command.ground(tmp_path, picture, ["the dog"], tmp_path / "drawn.txt")
+    with pytest.raises(DataError, match="cannot be read"):
+        command.ground(tmp_path, tmp_path / "missing.png", ["the dog"], None)
+    with pytest.raises(RecipeError, match="describes no pictures"):
+        command.ground(tmp_path, picture, [], None)
+
+
+def test_a_model_that_does_not_point_says_how_to_get_one() -> None:
+    from triptych.grounding.build import build_grounder
+
+    model = SimpleNamespace(recipe=SimpleNamespace(name="plain", model=None))
+    with pytest.raises(RecipeError, match=r"does not point.*model\.regions"):
+        build_grounder(model)  # type: ignore[arg-type]
+
+
+def test_chat_shows_the_regions_of_an_answer_and_saves_a_drawing(
+    picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = TextRegionsConfig(frame="picture")
+    answer = "".join(build_format(config).write("dog", [DOG]))
+
+    class Model:
+        recipe = SimpleNamespace(name="pointer", composed=SimpleNamespace(regions=config))
+
+        def stream(self, conversation: Conversation, settings: GenerationSettings) -> Iterator[str]:
+            yield from (answer[:5], answer[5:])
+
+    def build(model: Any, settings: Any) -> TextGrounder:
+        return TextGrounder(model, config)
+
+    said = iter(["Find the dog.", "/quit"])
+    monkeypatch.setattr(chatting, "load", lambda run: Model())
+    monkeypatch.setattr(pointing, "build_grounder", build)
+    ask: Callable[..., str] = lambda *_, **__: next(said)  # noqa: E731
+    monkeypatch.setattr("rich.console.Console.input", ask)
+    chatting.chat(tmp_path, [picture], GenerationSettings())
+    shown = capsys.readouterr().out
+    assert "dog: 11, 21 to 39, 59" in shown  # the centres of the cells of a grid of 32 × 32
+    assert (tmp_path / "chat" / "001.png").exists()
