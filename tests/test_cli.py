@@ -19,7 +19,7 @@ from triptych.errors import TriptychError
 from triptych.recipe import dump_recipe
 
 COMMANDS = ["train", "evaluate", "ask", "chat", "inspect", "plan", "compare", "report", "study"]
-COMMANDS += ["zoo", "verify", "doctor", "weights"]
+COMMANDS += ["zoo", "verify", "doctor", "weights", "leaderboard"]
 
 
 @pytest.fixture
