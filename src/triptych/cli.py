@@ -92,8 +92,9 @@ def evaluate(
         int, typer.Option("--shots", min=0, help="Solved examples before each question of a benchmark.")
     ] = 0,
     likelihood: Annotated[
-        bool, typer.Option("--likelihood", help="Choice questions by the likelihood of their options.")
-    ] = False,
+        str,
+        typer.Option("--likelihood", help="Choice questions by the likelihood of their options' `letter` or `text`."),
+    ] = "",
     judge: Annotated[
         Optional[str], typer.Option("--judge", help="openai:URL#MODEL that judges free answers; its words are kept.")
     ] = None,

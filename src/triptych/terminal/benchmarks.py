@@ -26,7 +26,7 @@ class Asked:
     output: Path | None = None
     control: bool = False
     shots: int = 0
-    likelihood: bool = False
+    likelihood: str = ""
     judge: str | None = None
     java: bool = False
 

@@ -13,7 +13,15 @@ from triptych.report import compare_table, write_report
 
 
 def test_benchmarks_in_the_report(data: Path, tmp_path: Path) -> None:
-    facts = {"name": "r", "stages": [], "hardware": {}, "triptych": "0", "python": "3", "torch": "2", "transformers": "5"}
+    facts = {
+        "name": "r",
+        "stages": [],
+        "hardware": {},
+        "triptych": "0",
+        "python": "3",
+        "torch": "2",
+        "transformers": "5",
+    }
     for kind in ("empty", "always-yes"):
         run = tmp_path / kind
         run.mkdir()

@@ -357,6 +357,42 @@ class TestJudge:
         assert "### Image Contents\n" in judge.asked[0] and "{" not in judge.asked[0]
 
 
+class Prefers:
+    """A model that finds the second option likeliest."""
+
+    def respond(self, conversations: Sequence[Conversation], settings: GenerationSettings) -> list[Reply]:
+        raise AssertionError("nothing is to be written")
+
+    def by_likelihood(self, by: str) -> Any:
+        class Chooser:
+            def respond(self, conversations: Sequence[Conversation], settings: GenerationSettings) -> list[Reply]:
+                assert all(conversation.annotations["options"] for conversation in conversations)
+                return [Reply("B", 0, "stop") for _ in conversations]
+
+        return Chooser()
+
+
+class TestByLikelihood:
+    def test_options_are_compared(self, data: Path, tmp_path: Path) -> None:
+        options = Options(data=data, progress=False, likelihood="letter")
+        done = run_benchmark(catalogue.load("ai2d"), Prefers(), tmp_path, "x", options)
+        assert done.metrics["accuracy"].value == 0.25 and done.unparsed.count == 0
+        assert done.facts["answered_by"] == "likelihood of the letter"
+
+    @pytest.mark.parametrize(
+        ("task", "by", "told"),
+        [
+            ("gqa", "letter", "only choice questions"),
+            ("ai2d", "colour", "not by 'colour'"),
+            ("ai2d", "letter", "does not tell"),
+        ],
+    )
+    def test_what_cannot_be_is_told(self, task: str, by: str, told: str, data: Path, tmp_path: Path) -> None:
+        who = Degenerate("empty") if told == "does not tell" else Prefers()
+        with pytest.raises(EvaluationError, match=told):
+            run_benchmark(catalogue.load(task), who, tmp_path, "x", Options(data=data, progress=False, likelihood=by))
+
+
 class TestTrust:
     def test_pictures_seen_in_training_are_counted(self, data: Path, tmp_path: Path) -> None:
         seen = {Image(data / "gqa" / "images" / f"n{n}.jpg").content_hash: f"train, record {n}" for n in (1, 2)}

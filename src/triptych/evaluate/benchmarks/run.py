@@ -40,7 +40,7 @@ class Options:
         limit: At most this many questions, whole groups and pictures, spread over the dataset.
         control: Ask everything again with another picture.
         shots: Solved examples before each question, from pictures that are then not asked about.
-        likelihood: Choice questions by the likelihood of their options instead of by what is written.
+        likelihood: Choice questions by how likely their options are, instead of by what is written: `letter` or `text`.
         java: Caption scores by pycocoevalcap's Java programs, too, where they are at hand.
         judge: Answers of judge models come from here.
         fresh: Forget earlier answers.
@@ -52,7 +52,7 @@ class Options:
     limit: int | None = None
     control: bool = False
     shots: int = 0
-    likelihood: bool = False
+    likelihood: str = ""
     java: bool = False
     judge: Responder | None = None
     fresh: bool = False
@@ -88,7 +88,7 @@ def run_benchmark(
             raise EvaluationError(
                 f"{file.name}: is answered in writing; only choice questions are answered by likelihood"
             )
-        responder = by_likelihood(responder)
+        responder = by_likelihood(responder, options.likelihood)
     folder = output / "evaluation"
     path, control_path = folder / f"{file.name}.jsonl", folder / f"{file.name}.control.jsonl"
     if options.fresh and world_size() > 1:
@@ -114,7 +114,10 @@ def run_benchmark(
         "task": file.name,
         "settings_sha256": _settings_hash(generation, options),
     }
-    facts |= {"shots": options.shots, "answered_by": "likelihood" if options.likelihood else "generation"}
+    facts |= {
+        "shots": options.shots,
+        "answered_by": f"likelihood of the {options.likelihood}" if options.likelihood else "generation",
+    }
     if file.judge is not None:
         facts["judged"] = sum(record.verdict is not None for record in records)
     if options.seen is not None:
@@ -145,12 +148,18 @@ def _save(path: Path, records: Sequence[Record]) -> None:
         write_records(path, records)
 
 
-def by_likelihood(responder: Responder) -> Responder:
-    """A responder that takes the likeliest option, of a model that knows how likely its words are."""
+def by_likelihood(responder: Responder, by: str) -> Responder:
+    """A responder that takes the likeliest option, of a model that knows how likely its words are.
+
+    Raises:
+        EvaluationError: It does not, or `by` is neither `letter` nor `text`.
+    """
+    if by not in ("letter", "text"):
+        raise EvaluationError(f"options are compared by their `letter` or by their `text`, not by {by!r}")
     maker = getattr(responder, "by_likelihood", None)
     if maker is None:
         raise EvaluationError("this model does not tell how likely an answer is, so it can only be asked to write one")
-    made: Responder = maker()
+    made: Responder = maker(by)
     return made
 
 

@@ -12,6 +12,7 @@ import importlib.util
 import io
 import shutil
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,13 @@ if TYPE_CHECKING:
 def available() -> bool:
     """Whether `pycocoevalcap` is installed and a `java` is found."""
     return importlib.util.find_spec("pycocoevalcap") is not None and shutil.which("java") is not None
+
+
+def spice_ready() -> bool:
+    """Whether SPICE has the Stanford models that pycocoevalcap fetches on first use."""
+    found = importlib.util.find_spec("pycocoevalcap")
+    folders = found.submodule_search_locations if found is not None else None
+    return any(list(Path(folder, "spice", "lib").glob("stanford-corenlp-*-models.jar")) for folder in folders or ())
 
 
 def caption_scores(answers: Sequence[str], references: Sequence[Sequence[str]], spice: bool = False) -> dict[str, Any]:
@@ -67,7 +75,7 @@ def caption_scores(answers: Sequence[str], references: Sequence[Sequence[str]], 
 
 
 def java_tally(records: Sequence[Record]) -> Tally:
-    """Captions as sums per picture: `cider_d`, `bleu_4`, `rouge_l`, `meteor`, of Stanford's tokens."""
+    """Captions as sums per picture: `cider_d`, `bleu_4`, `rouge_l`, `meteor`, and `spice` where it is ready, of Stanford's tokens."""
     found = caption_scores(
         [r.answer for r in records], [r.truth if isinstance(r.truth, list) else [r.truth] for r in records]
     )

@@ -30,8 +30,8 @@ class RunResponder:
         """See `Responder`."""
         return self._model.respond(conversations, settings)
 
-    def by_likelihood(self) -> Responder:
+    def by_likelihood(self, by: str) -> Responder:
         """The same model, taking the likeliest of each question's options."""
         from triptych.generate.likelihood import LikelihoodResponder
 
-        return LikelihoodResponder(self._model.generator)
+        return LikelihoodResponder(self._model.generator, by)
