@@ -18,6 +18,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("grounding.transform", "grounding.grounding"),
     ("encoders", "adapters", "language", "scenes"),
     ("fusion", "decoders"),
+    ("grounding.calls", "grounding.formats", "grounding.introduce", "grounding.select", "grounding.unfold"),
     ("recipe",),
     ("sequence",),
     ("model",),

@@ -49,8 +49,8 @@ def test_a_preset_shows_its_parts_what_learns_and_its_recipe() -> None:
 
 
 def test_an_unknown_preset_is_answered_with_the_nearest() -> None:
-    with pytest.raises(RecipeError, match="did you mean 'kosmos-1"):
-        shown("kosmos-2")
+    with pytest.raises(RecipeError, match=r"did you mean 'kosmos-[12]'"):
+        shown("kosmos-3")
 
 
 @pytest.mark.parametrize(

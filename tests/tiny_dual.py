@@ -22,7 +22,7 @@ TEXT = {"max_tokens": 24, "width": 16, "layers": 2, "heads": 2}
 
 def values(world: World, changes: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The values of a recipe; `changes` are dotted paths."""
-    captions = world.folder / "captions.json"
+    captions = world.folder / "two_captions.json"
     if not captions.exists():
         names = ["red", "green", "blue", "yellow"]
         files = [f"{i:02}.png" for i in range(12)]
@@ -49,7 +49,7 @@ def values(world: World, changes: Mapping[str, Any] | None = None) -> dict[str, 
             "tokenizer": "file:language",
         },
         "data": {
-            "colours": {"kind": "coco_captions", "annotations": "captions.json", "images": "pictures", "captions": "all"}
+            "colours": {"kind": "coco_captions", "annotations": "two_captions.json", "images": "pictures", "captions": "all"}
         },
         "loading": {"workers": 0},
         "stages": [

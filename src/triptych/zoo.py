@@ -123,6 +123,22 @@ SYSTEMS = (
         "instructblip-mini",
     ),
     System(
+        "kosmos-2",
+        "Kosmos-2",
+        "region-as-text: location tokens on a grid of 32 × 32",
+        "https://arxiv.org/abs/2306.14824",
+        ("kosmos-2",),
+        "kosmos-2-mini",
+    ),
+    System(
+        "shikra",
+        "Shikra",
+        "region-as-text: coordinates in plain decimals",
+        "https://arxiv.org/abs/2306.15195",
+        ("shikra",),
+        "shikra-mini",
+    ),
+    System(
         "llava-plus",
         "LLaVA-Plus",
         "calls a detector, goes on with what it found",

@@ -192,7 +192,7 @@ def test_a_recipe_starts_from_an_imported_run(world: World, tmp_path: Path) -> N
 
 
 def test_what_cannot_be_imported_is_said(tmp_path: Path) -> None:
-    with pytest.raises(ImportFailed, match="no config.json"):
+    with pytest.raises(ImportFailed, match=r"no config\.json"):
         (tmp_path / "empty").mkdir()
         import_model(str(tmp_path / "empty"), tmp_path / "run")
     transformers.LlamaForCausalLM(llama()).save_pretrained(tmp_path / "llama")

@@ -26,7 +26,7 @@ def test_the_objective_needs_decoders(world: World) -> None:
 
 
 def test_decoders_learn_nothing_from_words_alone(world: World) -> None:
-    with pytest.raises(RecipeError, match="objective: .kind: regions"):
+    with pytest.raises(RecipeError, match=r"objective: .kind: regions"):
         made(world, {"kind": "embedding", "questions": False}, {"train": ["regions"]})
     assert made(world, {"kind": "embedding"}, {"train": ["regions"]}).stages  # embeddings of asked regions do
     assert made(world, {"kind": "embedding"}, {"train": ["regions"], "objective": {"kind": "regions"}}).stages

@@ -12,6 +12,7 @@ from triptych.planner.parts import build
 from triptych.recipe import load_recipe, preset_names
 from triptych.recipe.load import PRESETS, preset_path
 from triptych.scenes.config import EpisodesConfig, ScenesConfig
+from triptych.scenes.referring.config import ReferringConfig
 
 MINIS = [name for name in preset_names() if name.endswith("-mini")]
 PUBLISHED = [name for name in preset_names() if not name.endswith("-mini")]
@@ -30,7 +31,7 @@ def test_a_miniature_needs_nothing_but_the_embedded_data_and_is_asked_something(
     recipe = load_recipe(name)
     options = [config.model_dump() for config in recipe.data.values()]
     assert all(
-        isinstance(config, ScenesConfig | EpisodesConfig) or config.kind.startswith("triptych.")
+        isinstance(config, ScenesConfig | EpisodesConfig | ReferringConfig) or config.kind.startswith("triptych.")
         for config in recipe.data.values()
     ), options
     assert recipe.evaluation

@@ -55,9 +55,14 @@ def misfits_of(run: Finished, family: Family) -> Iterator[str]:
 
 def towers_of(model: DualEncoder) -> Published:
     """The shapes of both towers, with the vocabulary's size and without what is for training alone."""
-    vision = model.vision.architecture.model_copy(update={"mask_token": False})
-    text = model.text.architecture.model_copy(update={"vocabulary": model.text.words.num_embeddings})
-    return Published(vision, text, model.text.embed_dim)
+    vision, text = model.vision, model.text
+    assert isinstance(vision, VisionTower)
+    assert isinstance(text, TextTower)
+    return Published(
+        vision.architecture.model_copy(update={"mask_token": False}),
+        text.architecture.model_copy(update={"vocabulary": text.words.num_embeddings}),
+        text.embed_dim,
+    )
 
 
 def write_dual(run: Finished, folder: Path, shard: str, family: Family) -> str:
@@ -67,8 +72,9 @@ def write_dual(run: Finished, folder: Path, shard: str, family: Family) -> str:
     model = run.model
     assert isinstance(model, DualEncoder)
     name, processor = ("CLIPModel", "CLIPProcessor") if family == "CLIP" else ("SiglipModel", "SiglipProcessor")
-    config: Any = config_of(towers_of(model), model.words.end)
-    tokenizer = tokenizer_of(model.words, model.text.architecture.pad if family == "SigLIP" else None)
+    towers = towers_of(model)
+    config: Any = config_of(towers, model.words.end)
+    tokenizer = tokenizer_of(model.words, towers.text.pad if family == "SigLIP" else None)
     for kind in ("bos_token_id", "pad_token_id", *(["eos_token_id"] if family == "SigLIP" else [])):  # CLIP pools by it
         found = getattr(tokenizer, kind)
         setattr(config.text_config, kind, None if found is None else int(found))
@@ -79,7 +85,7 @@ def write_dual(run: Finished, folder: Path, shard: str, family: Family) -> str:
     }
     theirs = format_called(f"transformers {family}").theirs(state)
     filled(lambda: getattr(transformers, name)(config), theirs, run.dtype).save_pretrained(folder, max_shard_size=shard)
-    mean, std = PIXELS[model.vision.architecture.pixels]
+    mean, std = PIXELS[towers.vision.pixels]
     getattr(transformers, processor)(
         image_processor=image_processor(model.preparation, mean, std), tokenizer=tokenizer
     ).save_pretrained(folder)

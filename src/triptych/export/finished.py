@@ -13,6 +13,7 @@ from triptych.encoders.config import EfficientNetConfig, HuggingFaceConfig, Visi
 from triptych.language.backbone import LanguageModel
 from triptych.model.build import build_any, recipe_of, trained
 from triptych.model.composed import MultimodalModel
+from triptych.model.config import DetectorModelConfig
 from triptych.recipe import Recipe
 from triptych.recipe.schema import ModelConfig
 
@@ -52,7 +53,13 @@ def load(path: Path, dtype: str | None = None) -> Finished:
         WeightsError: The folder is no finished run.
     """
     recipe = recipe_of(path)
-    own = recipe.model.language.precision if isinstance(recipe.model, ModelConfig) else recipe.model.precision
+    match recipe.model:
+        case ModelConfig():
+            own: str = recipe.model.language.precision
+        case DetectorModelConfig():
+            own = "float32"
+        case _:
+            own = recipe.model.precision
     model = trained(build_any(_precise(recipe)), path).eval().requires_grad_(False)
     with safe_open(path / "weights" / "model.safetensors", "pt") as file:  # type: ignore[no-untyped-call]
         learnt = frozenset(file.keys())

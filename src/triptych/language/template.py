@@ -185,8 +185,8 @@ class ChatTemplate:
             if not isinstance(part.what, str):
                 pieces.append(Piece(medium=part.what))
             elif isinstance(part.what, Token):
-                ids = (int(self.tokenizer.convert_tokens_to_ids(str(part.what))),)
-                pieces.append(Piece(ids, supervised=part.supervised, region=part.what.region))
+                token_id = (int(self.tokenizer.convert_tokens_to_ids(str(part.what))),)
+                pieces.append(Piece(token_id, supervised=part.supervised, region=part.what.region))
             elif part.closes:
                 ids = self._ids(part.what, True)
                 behind = ids[len(self.end) :] if ids[: len(self.end)] == self.end else ids

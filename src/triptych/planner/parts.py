@@ -199,9 +199,8 @@ def _introduce(config: RegionsConfig, language: LanguageModel) -> None:
     bins = writer.format.bins if isinstance(writer, TextRegions) else 0
     if writer.tokens:
         words = language.embedding.num_embeddings
-        with torch.device("meta"):
-            starts = torch.empty(len(writer.tokens) - bins**2, language.dim)
-            language.regions = NewTokens(words, starts, bins, torch.empty(language.dim), 1.0)
+        starts = torch.zeros(len(writer.tokens) - bins**2, language.dim)
+        language.regions = NewTokens(words, starts, bins, torch.zeros(language.dim), 1.0).to("meta")
 
 
 def _encoder(config: EncoderConfig, base: Path, bfloat16: bool) -> Encoder:

@@ -36,6 +36,8 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "flamingo": (PERCEIVER, CROSS_ATTENTION, LLAMA),
     "kosmos-1": (CONNECTOR, KOSMOS),
     "instructblip": (INSTRUCTBLIP_QFORMER, LLAMA),
+    "kosmos-2": (CONNECTOR, KOSMOS),
+    "shikra": (LINEAR, LLAVA),
     "llava-plus": (LINEAR, LLAVA, *DETECTORS),
     "sam": ("triptych.verify.sam:sam_masks", "triptych.verify.sam:sam_pictures"),
     "lisa": ("triptych.verify.sam:sam_masks", "triptych.verify.sam:sam_pictures", LINEAR, LLAMA),

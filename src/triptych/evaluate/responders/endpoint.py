@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from triptych.conversation import Conversation, Image, Message
+from triptych.conversation import Conversation, Image, Message, Region
 from triptych.errors import GenerationError
 from triptych.generate.config import GenerationSettings, Reply
 
@@ -110,7 +110,9 @@ def _content(message: Message) -> str | list[dict[str, Any]]:
     return [{"type": "text", "text": part} if isinstance(part, str) else _picture(part) for part in message.parts]
 
 
-def _picture(image: Image) -> dict[str, Any]:
+def _picture(image: Image | Region) -> dict[str, Any]:
+    if isinstance(image, Region):
+        raise GenerationError("a question holds a region, which an endpoint has no form for; ask for it in words")
     buffer = io.BytesIO()
     image.open().save(buffer, format="PNG")
     return {
