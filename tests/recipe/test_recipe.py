@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from triptych.errors import RecipeError
@@ -183,6 +183,7 @@ def test_a_recipe_does_not_change_after_it_was_read(base: Path) -> None:
 
 
 @settings(max_examples=50, deadline=None)
+@example({"model": {"language": {"weights": "\x85"}}})
 @given(
     st.fixed_dictionaries(
         {},

@@ -99,7 +99,13 @@ def _refusal(name: str, found: list[str]) -> RecipeError:
 
 def dump_recipe(recipe: Recipe) -> str:
     """The recipe as YAML, every default written out."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
+    values = recipe.model_dump(mode="json")
+
+    def written(as_it_is: bool) -> str:
+        return yaml.safe_dump(values, sort_keys=False, allow_unicode=as_it_is, width=110)
+
+    text = written(True)
+    return written(False) if "\x85" in text else text  # a line's end that PyYAML writes as it is and does not read back
 
 
 def _read(path: Path, extended_by: tuple[Path, ...]) -> dict[str, Any]:
