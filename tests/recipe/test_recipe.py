@@ -50,6 +50,22 @@ def test_name_and_folder_are_the_files(base: Path) -> None:
     assert (recipe.name, recipe.base) == ("base", str(base.parent))
 
 
+def test_a_written_base_starts_at_its_file_and_a_given_one_here(
+    base: Path, write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_base = write("with_base.yaml", {**BASE, "base": "../data"})
+    monkeypatch.chdir("/")
+    assert load_recipe(with_base).base == str((base.parent / "../data").resolve())
+    child = base.parent / "deeper" / "child.yaml"
+    child.parent.mkdir()
+    child.write_text("extends: ../with_base.yaml\n")
+    assert load_recipe(child).base == str((base.parent / "../data").resolve())
+    monkeypatch.chdir(tmp_path)
+    assert load_recipe(with_base, ["base=here"]).base == str((tmp_path / "here").resolve())
+    again = write("again.yaml", dump_recipe(load_recipe(with_base)))
+    assert load_recipe(again).base == load_recipe(with_base).base
+
+
 @pytest.mark.parametrize(
     ("text", "value"), [("1e-3", 0.001), ("1E-3", 0.001), ("2.5e-4", 2.5e-4), ("1", 1.0), ("+1e1", 10.0)]
 )

@@ -40,8 +40,9 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
     Args:
         path: A YAML file, or the name of a preset (`llava-mini`) where there is no such file. Relative paths in a preset
-            start at the current folder.
-        overrides: `dotted.path=value`; the value is YAML; a number in the path is a place in a list.
+            start at the current folder, those in a file (its `base` too) at the file's.
+        overrides: `dotted.path=value`; the value is YAML; a number in the path is a place in a list. A `base` given
+            here starts at the current folder.
 
     Raises:
         RecipeError: The file cannot be read, or the recipe has mistakes; the message names each with its
@@ -52,8 +53,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     for override in overrides:
         _override(values, override)
     base = Path() if path.parent == PRESETS else path.parent
-    values = {"name": path.stem, "base": str(base.resolve()), **values}
-    return parse_recipe(values, name=str(asked))
+    return parse_recipe({"name": path.stem, "base": str(base), **values}, name=str(asked))
 
 
 def preset_names() -> list[str]:
@@ -78,11 +78,14 @@ def _located(path: Path) -> Path:
 
 
 def parse_recipe(values: dict[str, Any], name: str = "recipe") -> Recipe:
-    """A recipe from plain values.
+    """A recipe from plain values; a relative `base` starts at the current folder.
 
     Raises:
         RecipeError: The values do not fit the schema, or parts do not go together.
     """
+    base = values.get("base", ".")
+    if isinstance(base, str):  # a run's recipe must mean the same wherever it is read again
+        values = {**values, "base": str(Path(base).expanduser().resolve())}
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
@@ -123,6 +126,8 @@ def _read(path: Path, extended_by: tuple[Path, ...]) -> dict[str, Any]:
         raise RecipeError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(values, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of fields, got {type(values).__name__}")
+    if isinstance(values.get("base"), str):
+        values["base"] = str((path.parent / Path(values["base"]).expanduser()).resolve())
     parent = values.pop("extends", None)
     if parent is None:
         return values

@@ -24,7 +24,8 @@ def base_values(study: StudyConfig) -> dict[str, Any]:
         RecipeError: It cannot be read or has mistakes.
     """
     if study.base is not None:
-        recipe = parse_recipe({"name": study.name, "base": study.folder, **study.base}, name=f"{study.name}: base")
+        base = str((Path(study.folder) / str(study.base.get("base", "."))).resolve())
+        recipe = parse_recipe({"name": study.name, **study.base, "base": base}, name=f"{study.name}: base")
     else:
         assert study.recipe is not None
         path = Path(study.folder) / study.recipe
