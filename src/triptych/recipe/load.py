@@ -11,6 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from triptych.errors import RecipeError
+from triptych.recipe.changes import change, merged
 from triptych.recipe.combinations import mistakes
 from triptych.recipe.messages import explain, unknown_name
 from triptych.recipe.schema import Recipe
@@ -137,8 +138,8 @@ def _read(path: Path, extended_by: tuple[Path, ...]) -> dict[str, Any]:
     is_preset = not here.exists() and parent in preset_names()
     base = _read(preset_path(parent) if is_preset else here, (*extended_by, path))
     base.pop("name", None)
-    merged: dict[str, Any] = _merge(base, values)
-    return merged
+    laid: dict[str, Any] = merged(base, values)
+    return laid
 
 
 def _nearby(path: Path) -> str:
@@ -146,15 +147,6 @@ def _nearby(path: Path) -> str:
         return ""
     presets = preset_names() if path.parent == Path() else []
     return f"; {unknown_name(path.name, [other.name for other in path.parent.glob('*.yaml')] + presets)}"
-
-
-def _merge(base: Any, over: Any) -> Any:
-    """Mappings merge by key, unless they change `kind`; everything else, lists too, is replaced."""
-    if not (isinstance(base, dict) and isinstance(over, dict)):
-        return over
-    if "kind" in over and over["kind"] != base.get("kind"):
-        return over
-    return {**base, **{key: _merge(base.get(key), value) for key, value in over.items()}}
 
 
 def _override(values: dict[str, Any], override: str) -> None:
@@ -165,24 +157,4 @@ def _override(values: dict[str, Any], override: str) -> None:
         value = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         raise RecipeError(f"override {override!r}: the value is not valid YAML: {error}") from None
-    *parents, last = path.split(".")
-    target: Any = values
-    for done, step in enumerate([*parents, last]):
-        is_last = done == len(parents)
-        if isinstance(target, list):
-            if not step.isdigit() or int(step) >= len(target):
-                name = ".".join([*parents, last][:done])
-                raise RecipeError(
-                    f"override {override!r}: {name} is a list of {len(target)}; use 0 to {len(target) - 1}"
-                )
-            key: Any = int(step)
-        elif isinstance(target, dict):
-            key = step
-            if not is_last and target.get(key) is None:
-                target[key] = {}
-        else:
-            raise RecipeError(f"override {override!r}: {'.'.join(parents[:done])} is a value, not a mapping")
-        if is_last:
-            target[key] = value
-        else:
-            target = target[key]
+    change(values, path, value, f"override {override!r}", merge=False)
