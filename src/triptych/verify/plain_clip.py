@@ -1,4 +1,6 @@
-"""OpenAI's CLIP as its published code builds it, out of PyTorch's own layers: the names of OpenAI and open_clip."""
+"""OpenAI's CLIP as its published code builds it, out of PyTorch's own layers: the names of OpenAI and open_clip. For comparison
+only.
+"""
 
 from __future__ import annotations
 
