@@ -12,10 +12,10 @@ import torch
 import transformers
 from PIL import Image as Pillow
 
-from export.conftest import QUESTION, our_logits
 from tiny_world import World
-from triptych import load_dual
+from triptych import load, load_dual
 from triptych.export import FORMATS, ExportError, UnknownFormat, export
+from triptych.verify.formats.asked import QUESTION, asked
 
 Runs = Callable[[str], Path]
 
@@ -40,16 +40,16 @@ def test_llava_answers_as_the_run_does(name: str, runs: Runs, world: World, tmp_
     export(runs(name), "llava", tmp_path / "out")
     theirs = loaded("LlavaForConditionalGeneration", tmp_path / "out")
     processor = transformers.AutoProcessor.from_pretrained(tmp_path / "out")
-    layout, logits, pixels = our_logits(runs(name), world)
+    question = asked(load(runs(name)).model, world.picture(3))
+    logits, pixels = question.logits, question.pixels
     text = processor.apply_chat_template(ASKED, add_generation_prompt=True)
     picture = Pillow.open(world.folder / "pictures" / "03.png")
     inputs = processor(text=text, images=picture, return_tensors="pt")
-    span = layout.spans[0]
-    media = [span.start <= place < span.start + span.length for place in range(len(layout))]
+    media = question.media.tolist()
     ids = inputs["input_ids"][0].tolist()
     assert [token == theirs.config.image_token_index for token in ids] == media
     assert [a for a, m in zip(ids, media, strict=True) if not m] == [
-        b for b, m in zip(layout.ids, media, strict=True) if not m
+        b for b, m in zip(question.ids.tolist(), media, strict=True) if not m
     ]
     with torch.no_grad():
         found = theirs(input_ids=inputs["input_ids"], pixel_values=pixels).logits[0]
@@ -69,11 +69,12 @@ def test_a_qformer_with_a_language_model(name: str, kind: str, runs: Runs, world
     export(runs(name), name, tmp_path / "out")
     theirs = loaded(kind, tmp_path / "out")
     processor = transformers.AutoProcessor.from_pretrained(tmp_path / "out")
-    layout, logits, pixels = our_logits(runs(name), world)
+    question = asked(load(runs(name)).model, world.picture(3))
+    logits, pixels = question.logits, question.pixels
     prompt = processor.tokenizer.apply_chat_template(
         ASKED, add_generation_prompt=True, return_dict=True, return_tensors="pt"
     )
-    assert len(prompt["input_ids"][0]) == len(layout)
+    assert len(prompt["input_ids"][0]) == len(question.ids)
     reads = {}
     if name == "instructblip":
         reads = {"qformer_input_ids": processor.qformer_tokenizer(QUESTION, return_tensors="pt").input_ids}
@@ -113,8 +114,6 @@ def test_the_language_model_alone_has_lora_merged(runs: Runs, world: World, tmp_
     export(runs("llava"), "peft", tmp_path / "adapter")
     from peft import PeftModel
 
-    from triptych import load
-
     ours = load(runs("llava")).model.language
     merged = loaded("LlamaForCausalLM", tmp_path / "merged")
     tokens = transformers.AutoTokenizer.from_pretrained(tmp_path / "merged")
@@ -144,11 +143,11 @@ def test_a_gguf_adapter_changes_llama_cpps_weights_by_what_was_learnt(runs: Runs
     assert len(tensors) == 2 * 2 * 7  # A and B, two layers, seven linear layers in each
     scale = fields["adapter.lora.alpha"] / len(tensors["blk.0.attn_q.weight.lora_a"])
 
-    from triptych.export.finished import load
+    from triptych.export import finished
     from triptych.export.language import merged_state
 
     base = transformers.AutoModelForCausalLM.from_pretrained(world.folder / "language").state_dict()
-    language = load(runs("llava")).language
+    language = finished.load(runs("llava")).language
     assert language is not None
     learnt = merged_state(language)
     names = {"attn_q": ("self_attn.q_proj", 4), "attn_k": ("self_attn.k_proj", 2), "ffn_down": ("mlp.down_proj", 0)}
