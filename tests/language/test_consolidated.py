@@ -72,4 +72,4 @@ def test_what_is_wrong_is_said(folder: Path, tmp_path: Path) -> None:
     torch.save({"model": state}, second)
     with pytest.raises(WeightsError, match=r"no LLaMA of Meta's layout \(no tok_embeddings\.weight\)"):
         convert(folder, tmp_path / "cache")
-    assert not [path for path in (tmp_path / "cache" / "converted").iterdir()]
+    assert not list((tmp_path / "cache" / "converted").iterdir())
