@@ -11,9 +11,10 @@ import pytest
 import torch
 import transformers
 from PIL import Image as Pillow
+from typer.testing import CliRunner
 
 from tiny_world import World
-from triptych import load, load_dual
+from triptych import cli, load, load_dual
 from triptych.export import FORMATS, ExportError, UnknownFormat, export
 from triptych.verify.formats.asked import QUESTION, asked
 
@@ -223,3 +224,20 @@ def test_every_format_has_its_module() -> None:
     for found in FORMATS:
         module = importlib.import_module(found.module)
         assert callable(module.misfits) and callable(module.write)
+
+
+def test_the_command_lists_what_fits_and_names_the_folder(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    listed = CliRunner().invoke(cli.app, ["export", str(runs("clip"))])
+    assert listed.exit_code == 0
+    fitting = [line.split()[1] for line in listed.output.splitlines() if " fits" in line]
+    assert fitting == ["clip"] and "'dual' has no language model" in listed.output
+    written = CliRunner().invoke(cli.app, ["export", str(runs("clip")), "--format", "clip"])
+    assert written.exit_code == 0, written.output
+    folder = tmp_path / "exported" / "clip-clip"
+    assert all(path.stat().st_mode & 0o044 for path in folder.iterdir())  # others may read it
+    (loads,) = [line for line in written.output.splitlines() if line.startswith("model = ")]
+    assert loads == "model = CLIPModel.from_pretrained('exported/clip-clip')"

@@ -16,6 +16,7 @@ from torch import Tensor
 from triptych.export import export
 from triptych.language.build import build as build_language
 from triptych.language.config import LanguageConfig
+from triptych.language.quiet import silent
 from triptych.model.build import load_dual_run, load_run
 from triptych.verify.check import Check, largest_difference
 from triptych.verify.clip import randomise
@@ -24,7 +25,6 @@ from triptych.verify.formats.languages import own_cache, write_gguf
 from triptych.verify.formats.systems import LLAMA, TOWER
 from triptych.verify.formats.words import tokenizer
 from triptych.verify.llama import logits
-from triptych.verify.silent import silent
 
 PLAIN = {"normalise": False, "positions": False}
 QFORMER = {"kind": "qformer", "queries": 3, "layers": 3, "width": 24, "heads": 3, "intermediate": 40, **PLAIN}
@@ -47,6 +47,9 @@ COMPOSED: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
 }
 """Name → format, adapter, tower."""
 
+DUAL = {"clip": "words", "clip, an end token whose id is 2": "language", "siglip": "words"}
+"""Name → folder of the tokenizer. transformers' CLIP pools elsewhere where the end token's id is 2, so it gets another."""
+
 LOADED = {
     "llava": "LlavaForConditionalGeneration",
     "blip2": "Blip2ForConditionalGeneration",
@@ -61,9 +64,9 @@ def exported() -> Iterator[Check]:
     with TemporaryDirectory() as place, own_cache(Path(place)), silent():
         folder = Path(place)
         write_language(folder / "language")
-        tokenizer(end="</s>").save_pretrained(folder / "words")  # whose id is not 2, by which CLIP would pool elsewhere
+        tokenizer(end="</s>").save_pretrained(folder / "words")
         found = [check for name in COMPOSED for check in _composed(name, folder)]
-        found += [check for name in ("clip", "siglip") for check in _dual(name, folder)]
+        found += [check for name in DUAL for check in _dual(name, folder)]
         run = folder / "llava"
         found += [make(run, folder) for make in (_language, _peft, _gguf_adapter)]
     yield from found
@@ -131,19 +134,19 @@ def _composed(name: str, folder: Path) -> Iterator[Check]:
 
 @torch.no_grad()
 def _dual(name: str, folder: Path) -> Iterator[Check]:
-    siglip = name == "siglip"
+    siglip, format = name == "siglip", name.partition(",")[0]
     vision, text = (SIGLIP_VISION, SIGLIP_TEXT) if siglip else (VISION, TEXT)
     model = {
         "kind": "dual",
         "vision": {"kind": "vit", "architecture": vision, "fit": "squash"},
         "text": {"kind": "transformer", "architecture": text},
         "embed_dim": 16 if siglip else 8,
-        "tokenizer": "file:words",
+        "tokenizer": f"file:{DUAL[name]}",
         **({"bias": -10.0, "scale": 10.0} if siglip else {}),
     }
     run = write_run({"name": "tiny", "base": str(folder), "model": model}, folder / name)
     ours = load_dual_run(run)[0]
-    theirs = _exported(run, name, folder / f"{name} out", LOADED[name])
+    theirs = _exported(run, format, folder / f"{name} out", LOADED[format])
     from transformers import AutoProcessor
 
     processor = AutoProcessor.from_pretrained(folder / f"{name} out")
@@ -164,7 +167,7 @@ def _dual(name: str, folder: Path) -> Iterator[Check]:
         largest_difference(words, found.text_embeds),
         largest_difference(scores, found.logits_per_image),
     )
-    yield Check(f"out: {name}, by its own processor: features and logits", f"transformers.{LOADED[name]}", apart)
+    yield Check(f"out: {name}, by its own processor: features and logits", f"transformers.{LOADED[format]}", apart)
 
 
 @torch.no_grad()
