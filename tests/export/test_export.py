@@ -16,6 +16,9 @@ from typer.testing import CliRunner
 from tiny_world import World
 from triptych import cli, load, load_dual
 from triptych.export import FORMATS, ExportError, UnknownFormat, export
+from triptych.export.language import lora_layers, merged_state
+from triptych.language.build import build
+from triptych.language.config import LanguageConfig, LoRAConfig
 from triptych.verify.formats.asked import QUESTION, asked
 
 Runs = Callable[[str], Path]
@@ -131,6 +134,24 @@ def test_the_language_model_alone_has_lora_merged(runs: Runs, world: World, tmp_
     assert difference(before, mine) > 1e-3, "LoRA has learnt nothing that could be lost"
 
 
+@torch.no_grad()
+def test_updates_smaller_than_the_weights_precision_are_merged(world: World) -> None:
+    """Weights in bfloat16, written in float32: what LoRA learnt is added without being rounded to bfloat16 before."""
+    lora = LoRAConfig(rank=2, alpha=2.0)
+    language = build(LanguageConfig(weights="file:language", precision="bfloat16", lora=lora), world.folder)
+    generator = torch.Generator().manual_seed(0)
+    for _, layer in lora_layers(language):
+        layer.lora_B["default"].weight.copy_(
+            torch.randn(layer.lora_B["default"].weight.shape, generator=generator) / 1e3
+        )
+    exact, rounded = (merged_state(language, dtype) for dtype in (torch.float32, torch.bfloat16))
+    for name, layer in lora_layers(language):
+        a, b = (part["default"].weight.double() for part in (layer.lora_A, layer.lora_B))
+        expected = layer.base_layer.weight.double() + b @ a
+        assert difference(exact[f"{name}.weight"].double(), expected) < 1e-7  # half a step of bfloat16 would be 5e-4
+        assert torch.equal(rounded[f"{name}.weight"], exact[f"{name}.weight"].bfloat16())
+
+
 def test_a_gguf_adapter_changes_llama_cpps_weights_by_what_was_learnt(runs: Runs, world: World, tmp_path: Path) -> None:
     """llama.cpp adds alpha / rank · B A to its own weights, in which the rows of queries and keys stand in another order."""
     import gguf
@@ -145,12 +166,11 @@ def test_a_gguf_adapter_changes_llama_cpps_weights_by_what_was_learnt(runs: Runs
     scale = fields["adapter.lora.alpha"] / len(tensors["blk.0.attn_q.weight.lora_a"])
 
     from triptych.export import finished
-    from triptych.export.language import merged_state
 
     base = transformers.AutoModelForCausalLM.from_pretrained(world.folder / "language").state_dict()
     language = finished.load(runs("llava")).language
     assert language is not None
-    learnt = merged_state(language)
+    learnt = merged_state(language, torch.float32)
     names = {"attn_q": ("self_attn.q_proj", 4), "attn_k": ("self_attn.k_proj", 2), "ffn_down": ("mlp.down_proj", 0)}
     for theirs, (ours, heads) in names.items():
         for layer in range(2):
