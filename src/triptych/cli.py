@@ -198,7 +198,14 @@ def match(
     file: Annotated[Optional[Path], typer.Option("--texts", help="A file with more texts, one a line.")] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="Print so many texts of each picture.")] = 10,
 ) -> None:
-    """Tell how well texts fit pictures, by a trained dual encoder (CLIP, SigLIP): cosines, the best text first."""
+    """Tell how well texts fit pictures, by a trained dual encoder (CLIP, SigLIP): cosines, the best text first.
+
+    `triptych match runs/clip-mini --image picture.png "a dog on the left" "two lions"`
+    `triptych match runs/clip-mini -i a.png -i b.png --texts captions.txt --top 3` takes a text a line from a file.
+
+    Beside the cosine stands what the model makes of it: with CLIP's loss the share of each text among these, so add the texts
+    that it should be told apart from; with SigLIP's how probable it is that the two belong together.
+    """
     from triptych.terminal.match import match as compare_all
 
     compare_all(run, image or [], texts or [], file, top)
@@ -316,7 +323,11 @@ def verify(
         Optional[Path], typer.Option("--output", "-o", help="Write the result to this .json or .md file.")
     ] = None,
 ) -> None:
-    """Compare systems with their reference implementations, number by number, on tiny random weights."""
+    """Compare systems with their reference implementations, number by number, on tiny random weights.
+
+    `triptych verify llava blip-2` compares two systems, `triptych verify formats` every format that checkpoints come in and
+    go out in, and `triptych verify all -o verify.md` everything. It fails where a number is beyond its bound.
+    """
     from triptych.terminal.verify import verify as run
 
     if not run(names, output):
@@ -327,12 +338,18 @@ def verify(
 def export(
     run: RunArgument,
     format: Annotated[
-        str,
+        Optional[str],
         typer.Option(
-            "--format", "-f", help="llava, blip2, instructblip, clip, siglip, hf-language, peft or gguf-adapter."
+            "--format",
+            "-f",
+            help="llava, blip2, instructblip, clip, siglip, hf-language, peft or gguf-adapter; without one, what this run "
+            "fits into, and what is in the way elsewhere.",
         ),
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The folder that is written.")],
+    ] = None,
+    output: Annotated[
+        Optional[Path],
+        typer.Option("--output", "-o", help="The folder that is written; exported/RUN-FORMAT by default."),
+    ] = None,
     dtype: Annotated[
         Optional[str], typer.Option("--dtype", help="float32, bfloat16 or float16; what was trained in by default.")
     ] = None,
@@ -343,12 +360,21 @@ def export(
 ) -> None:
     """Write a trained run as a folder for transformers, peft or llama.cpp, with a model card.
 
-    What is loaded from it computes the same logits. LoRA is merged, weights are safetensors. A run that does not fit into a
-    format is refused, with what does not fit and which formats would.
-    """
-    from triptych.terminal.export import export as write
+    What is loaded from it computes the same logits (`triptych verify formats`). LoRA is merged, weights are safetensors.
 
-    write(run, format, output, dtype, shard, overwrite)
+    `triptych export runs/llava` shows which formats the run fits into.
+    `triptych export runs/llava -f llava` writes LlavaForConditionalGeneration with its processor.
+    `triptych export runs/clip-mini -f clip` writes CLIPModel with its processor.
+    `triptych export runs/llava -f hf-language --dtype bfloat16` writes the language model alone, LoRA merged.
+    `triptych export runs/llava -f gguf-adapter` writes LoRA alone: llama-cli --model BASE.gguf --lora adapter.gguf
+    """
+    from triptych.terminal import export as terminal
+
+    if format is None:
+        terminal.show_formats(run)
+    else:
+        target = output or Path("exported") / f"{run.resolve().name}-{format}"
+        terminal.export(run, format, target, dtype, shard, overwrite)
 
 
 @app.command("import")
@@ -364,7 +390,13 @@ def import_(
 ) -> None:
     """Make a run of a LLaVA, BLIP-2, InstructBLIP, Kosmos-2 or Idefics in the hub's format, to ask, evaluate and train on.
 
-    Another recipe starts from it with `extends: RUN/recipe.yaml` and `model.start: run:RUN`.
+    `triptych import models/llava-1.5-7b-hf -o runs/llava-1.5`
+    `triptych ask runs/llava-1.5 "What is this?" --image picture.png`
+
+    To train it further, a recipe says `extends: RUN/recipe.yaml`, `base: RUN` and `model: {start: "run:."}`.
+
+    Parts need no import. A recipe names them where they are (`weights: file:FOLDER`): language models of the hub, GGUF files,
+    LLaMA's `consolidated` shards; towers of CLIP, SigLIP, DINOv2, EVA-CLIP, of OpenAI, open_clip or timm.
     """
     from triptych.terminal.export import import_folder
 

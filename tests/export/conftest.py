@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from torch import Tensor
 
 import tiny_dual
 from tiny_world import World, tokenizer
-from triptych import load
-from triptych.conversation import Conversation, user
-from triptych.model.composed import MultimodalModel
 from triptych.recipe import Recipe
-from triptych.sequence.pack import pack
-from triptych.sequence.plan import Layout
 from triptych.training.loop import train
-
-QUESTION = "What colour is this?"
 
 EVA01 = {
     "model_type": "blip_2_vision_model",
@@ -123,18 +113,3 @@ def runs(
             return done[name]
 
         yield run
-
-
-def our_logits(run: Path, world: World) -> tuple[Layout, Tensor, Tensor]:
-    """The layout of a question about a picture, its logits `[L, V]`, and the pixels as the tower takes them."""
-    model: MultimodalModel = load(run).model
-    picture = world.picture(3)
-    layout = model.plan(Conversation((user(picture, QUESTION),)), reply=True)
-    batch = pack([layout], 256)
-    encoder: Any = model.encoder()
-    pixels = encoder.prepare(picture)
-    batch = replace(batch, pixels=(pixels,))
-    with torch.no_grad():
-        logits = model.language.logits(model(batch))[0][batch.documents[0] == 0]
-    normalise = getattr(encoder, "normalise", None) or encoder.tower.normalise
-    return layout, logits, normalise(pixels[None], torch.float32)

@@ -11,11 +11,15 @@ import pytest
 import torch
 import transformers
 from PIL import Image as Pillow
+from typer.testing import CliRunner
 
-from export.conftest import QUESTION, our_logits
 from tiny_world import World
-from triptych import load_dual
+from triptych import cli, load, load_dual
 from triptych.export import FORMATS, ExportError, UnknownFormat, export
+from triptych.export.language import lora_layers, merged_state
+from triptych.language.build import build
+from triptych.language.config import LanguageConfig, LoRAConfig
+from triptych.verify.formats.asked import QUESTION, asked
 
 Runs = Callable[[str], Path]
 
@@ -40,16 +44,16 @@ def test_llava_answers_as_the_run_does(name: str, runs: Runs, world: World, tmp_
     export(runs(name), "llava", tmp_path / "out")
     theirs = loaded("LlavaForConditionalGeneration", tmp_path / "out")
     processor = transformers.AutoProcessor.from_pretrained(tmp_path / "out")
-    layout, logits, pixels = our_logits(runs(name), world)
+    question = asked(load(runs(name)).model, world.picture(3))
+    logits, pixels = question.logits, question.pixels
     text = processor.apply_chat_template(ASKED, add_generation_prompt=True)
     picture = Pillow.open(world.folder / "pictures" / "03.png")
     inputs = processor(text=text, images=picture, return_tensors="pt")
-    span = layout.spans[0]
-    media = [span.start <= place < span.start + span.length for place in range(len(layout))]
+    media = question.media.tolist()
     ids = inputs["input_ids"][0].tolist()
     assert [token == theirs.config.image_token_index for token in ids] == media
     assert [a for a, m in zip(ids, media, strict=True) if not m] == [
-        b for b, m in zip(layout.ids, media, strict=True) if not m
+        b for b, m in zip(question.ids.tolist(), media, strict=True) if not m
     ]
     with torch.no_grad():
         found = theirs(input_ids=inputs["input_ids"], pixel_values=pixels).logits[0]
@@ -69,11 +73,12 @@ def test_a_qformer_with_a_language_model(name: str, kind: str, runs: Runs, world
     export(runs(name), name, tmp_path / "out")
     theirs = loaded(kind, tmp_path / "out")
     processor = transformers.AutoProcessor.from_pretrained(tmp_path / "out")
-    layout, logits, pixels = our_logits(runs(name), world)
+    question = asked(load(runs(name)).model, world.picture(3))
+    logits, pixels = question.logits, question.pixels
     prompt = processor.tokenizer.apply_chat_template(
         ASKED, add_generation_prompt=True, return_dict=True, return_tensors="pt"
     )
-    assert len(prompt["input_ids"][0]) == len(layout)
+    assert len(prompt["input_ids"][0]) == len(question.ids)
     reads = {}
     if name == "instructblip":
         reads = {"qformer_input_ids": processor.qformer_tokenizer(QUESTION, return_tensors="pt").input_ids}
@@ -113,8 +118,6 @@ def test_the_language_model_alone_has_lora_merged(runs: Runs, world: World, tmp_
     export(runs("llava"), "peft", tmp_path / "adapter")
     from peft import PeftModel
 
-    from triptych import load
-
     ours = load(runs("llava")).model.language
     merged = loaded("LlamaForCausalLM", tmp_path / "merged")
     tokens = transformers.AutoTokenizer.from_pretrained(tmp_path / "merged")
@@ -131,6 +134,24 @@ def test_the_language_model_alone_has_lora_merged(runs: Runs, world: World, tmp_
     assert difference(before, mine) > 1e-3, "LoRA has learnt nothing that could be lost"
 
 
+@torch.no_grad()
+def test_updates_smaller_than_the_weights_precision_are_merged(world: World) -> None:
+    """Weights in bfloat16, written in float32: what LoRA learnt is added without being rounded to bfloat16 before."""
+    lora = LoRAConfig(rank=2, alpha=2.0)
+    language = build(LanguageConfig(weights="file:language", precision="bfloat16", lora=lora), world.folder)
+    generator = torch.Generator().manual_seed(0)
+    for _, layer in lora_layers(language):
+        layer.lora_B["default"].weight.copy_(
+            torch.randn(layer.lora_B["default"].weight.shape, generator=generator) / 1e3
+        )
+    exact, rounded = (merged_state(language, dtype) for dtype in (torch.float32, torch.bfloat16))
+    for name, layer in lora_layers(language):
+        a, b = (part["default"].weight.double() for part in (layer.lora_A, layer.lora_B))
+        expected = layer.base_layer.weight.double() + b @ a
+        assert difference(exact[f"{name}.weight"].double(), expected) < 1e-7  # half a step of bfloat16 would be 5e-4
+        assert torch.equal(rounded[f"{name}.weight"], exact[f"{name}.weight"].bfloat16())
+
+
 def test_a_gguf_adapter_changes_llama_cpps_weights_by_what_was_learnt(runs: Runs, world: World, tmp_path: Path) -> None:
     """llama.cpp adds alpha / rank · B A to its own weights, in which the rows of queries and keys stand in another order."""
     import gguf
@@ -144,13 +165,12 @@ def test_a_gguf_adapter_changes_llama_cpps_weights_by_what_was_learnt(runs: Runs
     assert len(tensors) == 2 * 2 * 7  # A and B, two layers, seven linear layers in each
     scale = fields["adapter.lora.alpha"] / len(tensors["blk.0.attn_q.weight.lora_a"])
 
-    from triptych.export.finished import load
-    from triptych.export.language import merged_state
+    from triptych.export import finished
 
     base = transformers.AutoModelForCausalLM.from_pretrained(world.folder / "language").state_dict()
-    language = load(runs("llava")).language
+    language = finished.load(runs("llava")).language
     assert language is not None
-    learnt = merged_state(language)
+    learnt = merged_state(language, torch.float32)
     names = {"attn_q": ("self_attn.q_proj", 4), "attn_k": ("self_attn.k_proj", 2), "ffn_down": ("mlp.down_proj", 0)}
     for theirs, (ours, heads) in names.items():
         for layer in range(2):
@@ -224,3 +244,20 @@ def test_every_format_has_its_module() -> None:
     for found in FORMATS:
         module = importlib.import_module(found.module)
         assert callable(module.misfits) and callable(module.write)
+
+
+def test_the_command_lists_what_fits_and_names_the_folder(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    listed = CliRunner().invoke(cli.app, ["export", str(runs("clip"))])
+    assert listed.exit_code == 0
+    fitting = [line.split()[1] for line in listed.output.splitlines() if " fits" in line]
+    assert fitting == ["clip"] and "'dual' has no language model" in listed.output
+    written = CliRunner().invoke(cli.app, ["export", str(runs("clip")), "--format", "clip"])
+    assert written.exit_code == 0, written.output
+    folder = tmp_path / "exported" / "clip-clip"
+    assert all(path.stat().st_mode & 0o044 for path in folder.iterdir())  # others may read it
+    (loads,) = [line for line in written.output.splitlines() if line.startswith("model = ")]
+    assert loads == "model = CLIPModel.from_pretrained('exported/clip-clip')"

@@ -13,6 +13,7 @@ from triptych.recipe import load_recipe, preset_names
 from triptych.recipe.load import PRESETS, preset_path
 from triptych.scenes.config import EpisodesConfig, ScenesConfig
 from triptych.scenes.referring.config import ReferringConfig
+from triptych.zoo import entry
 
 MINIS = [name for name in preset_names() if name.endswith("-mini")]
 PUBLISHED = [name for name in preset_names() if not name.endswith("-mini")]
@@ -91,6 +92,17 @@ def sizes(name: str, *parts: str) -> list[int]:
 )
 def test_parts_have_their_published_sizes(name: str, part: str, published: float) -> None:
     assert sizes(name, part)[0] == pytest.approx(published, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "vision", "text"),
+    [("clip", 304.0e6, 123.7e6), ("eva-clip", 304.1e6, 123.7e6), ("siglip", 92.9e6, 110.3e6)],
+)
+def test_dual_encoders_have_their_published_sizes(name: str, vision: float, text: float) -> None:
+    """Both towers of the preset; those of CLIP B/32 and EVA-02-CLIP B/16 are counted beside the towers (`test_vit`)."""
+    parts = {part.name: part.parameters for part in entry(name).parts}
+    assert parts["vision"] == pytest.approx(vision, rel=0.01)
+    assert parts["text"] == pytest.approx(text, rel=0.01)
 
 
 def test_kosmos_has_its_published_size() -> None:

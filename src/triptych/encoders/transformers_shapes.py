@@ -18,6 +18,9 @@ VISION = ("clip_vision_model", "siglip_vision_model", "blip_2_vision_model", "in
 TEXT = ("clip_text_model", "siglip_text_model")
 """Model types of the towers that ours can be."""
 
+CLIP_WORDS = 49408
+"""Size of CLIP's own vocabulary."""
+
 LEGACY_END = 2
 """An `eos_token_id` of old CLIP configurations, with which transformers pools at the highest id."""
 
@@ -128,7 +131,8 @@ def config_of(model: Published, end: int | None = None) -> CLIPConfig | SiglipCo
             f"the end token's id is {end}, and transformers pools elsewhere then; it has to be any other than {LEGACY_END}"
         )
     ends = LEGACY_END if text.pooling == "highest" else end
-    words = {**words, "eos_token_id": ends, "projection_dim": model.embed_dim}
+    begins = {} if text.vocabulary == CLIP_WORDS else {"bos_token_id": None}  # theirs is that of CLIP's own vocabulary
+    words = {**words, **begins, "eos_token_id": ends, "projection_dim": model.embed_dim}
     return CLIPConfig(
         vision_config={**pictures, "projection_dim": model.embed_dim}, text_config=words, projection_dim=model.embed_dim
     )

@@ -87,7 +87,8 @@ def format_called(name: str) -> Format:
     found = {known.name: known for known in FORMATS}
     if name not in found:
         near = difflib.get_close_matches(name, found, n=1, cutoff=0.4)
+        listed = "\n".join(f"  {known.name}: {known.what}" for known in FORMATS)
         raise UnknownFormat(
-            f"format {name!r} is not known{f'; did you mean {near[0]!r}?' if near else ''} (known: {', '.join(found)})"
+            f"format {name!r} is not known{f'; did you mean {near[0]!r}?' if near else ''} Known are\n{listed}"
         )
     return found[name]

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from triptych.export import peft
 from triptych.export.finished import Finished
+from triptych.language.rotary_order import interleave
 from triptych.recipe.schema import ModelConfig
 
 FILE = "adapter.gguf"
@@ -76,13 +76,3 @@ def heads_of(name: str, config: Any) -> int | None:
             return int(config.num_key_value_heads or config.num_attention_heads)
         case _:
             return None
-
-
-def interleave(rows: Tensor, heads: int) -> Tensor:
-    """Rows `[heads * d, …]` of projections that rotate halves, in the order of those that rotate neighbours."""
-    return rows.reshape(heads, 2, -1, *rows.shape[1:]).transpose(1, 2).reshape(rows.shape)
-
-
-def separate(rows: Tensor, heads: int) -> Tensor:
-    """The inverse of `interleave`."""
-    return rows.reshape(heads, -1, 2, *rows.shape[1:]).transpose(1, 2).reshape(rows.shape)

@@ -18,8 +18,14 @@ from triptych.language.hub_templates import for_transformers
 from triptych.recipe.schema import ModelConfig
 
 
-def merged_state(language: LanguageModel) -> dict[str, Tensor]:
-    """All weights of the language model by the names of its own class; LoRA's update is added in float32."""
+def merged_state(language: LanguageModel, dtype: torch.dtype) -> dict[str, Tensor]:
+    """All weights of the language model by the names of its own class.
+
+    Args:
+        language: The model.
+        dtype: Of what is written. LoRA's update is added in float32 and rounded to it once: rounded to the precision of the
+            weights, which may be less, small updates would be lost.
+    """
     state = {
         name.replace(".base_layer.", "."): tensor.detach()
         for name, tensor in language.model.state_dict().items()
@@ -27,15 +33,17 @@ def merged_state(language: LanguageModel) -> dict[str, Tensor]:
     }
     for name, module in lora_layers(language):
         weight = state[f"{name}.weight"]
-        update = module.get_delta_weight("default").float()
-        state[f"{name}.weight"] = (weight.float() + update).to(weight.dtype)
+        a, b = (layers["default"].weight.detach().float() for layers in (module.lora_A, module.lora_B))
+        update = module.scaling["default"] * (b @ a)
+        update = update.t() if module.fan_in_fan_out else update  # GPT-2's layers are kept transposed
+        state[f"{name}.weight"] = (weight.float() + update).to(dtype)
     return state
 
 
 def lora_layers(language: LanguageModel) -> Iterator[tuple[str, Any]]:
     """The layers with LoRA, by name."""
     for name, module in language.model.named_modules():
-        if hasattr(module, "lora_A") and hasattr(module, "get_delta_weight"):
+        if hasattr(module, "lora_A") and hasattr(module, "fan_in_fan_out"):
             yield name, module
 
 
@@ -52,7 +60,7 @@ def plain_config(language: LanguageModel) -> Any:
 
 def plain(language: LanguageModel, dtype: torch.dtype) -> Any:
     """The language model as transformers builds it, LoRA merged, in a precision."""
-    return causal(plain_config(language), merged_state(language), dtype)
+    return causal(plain_config(language), merged_state(language, dtype), dtype)
 
 
 def misfits_of_language(run: Finished) -> Iterator[str]:

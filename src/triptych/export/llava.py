@@ -136,7 +136,7 @@ def write(run: Finished, folder: Path, shard: str) -> str:
     tokenizer = tokenizer_for(run, IMAGE)
     image = add_token(tokenizer, IMAGE)
     activation, projection = projector(adapter)
-    text, language = language_with_room(run.language, image)
+    text, language = language_with_room(run.language, image, run.dtype)
     base = f"{run.language.model.base_model_prefix}."
     strategy = "default" if tower.classes and not tower.kept else "full"
     config = LlavaConfig(
@@ -186,12 +186,12 @@ def _patch(config: Any) -> int:
     return int(config.patch_size)
 
 
-def language_with_room(language: LanguageModel, token: int) -> tuple[Any, dict[str, Tensor]]:
+def language_with_room(language: LanguageModel, token: int, dtype: torch.dtype) -> tuple[Any, dict[str, Tensor]]:
     """Configuration and weights of the language model with a row for a token that only stands for media.
 
     A new row is zero: nothing reads it, and `generation_config.json` says that nobody is to say it.
     """
-    config, state = plain_config(language), merged_state(language)
+    config, state = plain_config(language), merged_state(language, dtype)
     rows = language.embedding.num_embeddings
     if token >= rows:
         tables = {id(language.embedding.weight), *(id(p) for p in language.model.get_output_embeddings().parameters())}

@@ -67,9 +67,10 @@ def write(run: Finished, folder: Path, shard: str) -> str:  # noqa: ARG001 - an 
         state[f"{PREFIX}{name}.lora_B.weight"] = b.to(run.dtype).contiguous()
     save_file(state, folder / "adapter_model.safetensors", {"format": "pt"})
     tokenizer_for(run).save_pretrained(folder)
+    where = f"'the folder with it', gguf_file={base!r}" if base.endswith(".gguf") else repr(base)
     return (
         "from peft import PeftModel\nfrom transformers import AutoModelForCausalLM\n\n"
-        f"base = AutoModelForCausalLM.from_pretrained({base!r})\nmodel = PeftModel.from_pretrained(base, FOLDER)"
+        f"base = AutoModelForCausalLM.from_pretrained({where})\nmodel = PeftModel.from_pretrained(base, FOLDER)"
     )
 
 

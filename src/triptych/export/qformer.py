@@ -106,7 +106,7 @@ def write_system(run: Finished, folder: Path, shard: str, system: System) -> str
     image = add_token(tokenizer, IMAGE)
     # Their processors do not write chats: here the tokenizer's template writes all positions of a picture.
     tokenizer.chat_template = tokenizer.chat_template.replace(f'"{IMAGE}"', f'"{IMAGE * adapter.count}"')
-    text, language = language_with_room(run.language, image)
+    text, language = language_with_room(run.language, image, run.dtype)
     vision = {**tower.config.to_dict(), "model_type": f"{model_type.replace('-', '_')}_vision_model"}
     config = transformers.AutoConfig.for_model(
         model_type,

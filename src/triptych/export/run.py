@@ -13,7 +13,7 @@ from triptych.errors import TriptychError
 from triptych.export.card import card
 from triptych.export.finished import Finished, load
 from triptych.export.formats import FORMATS, Format, format_called
-from triptych.language.quiet import quiet
+from triptych.language.quiet import silent
 
 SHARD = "5GB"
 """Size of a file of weights where nothing else is said."""
@@ -69,11 +69,11 @@ def export(
     loaded = load(run, dtype)
     if reasons := wanted.misfits(loaded):
         raise ExportError(_refusal(loaded, wanted, reasons))
-    with written_folder(output) as folder, quiet():
+    with written_folder(output) as folder, silent():
         loads = wanted.write(loaded, folder, shard)
         (folder / "README.md").write_text(card(loaded, wanted, loads, output.name), encoding="utf-8")
         files = {str(path.relative_to(folder)): path.stat().st_size for path in _files(folder)}
-    return Exported(output, wanted, files, loads.replace("FOLDER", str(output)))
+    return Exported(output, wanted, files, loads.replace("FOLDER", repr(str(output))))
 
 
 @contextmanager
@@ -84,6 +84,8 @@ def written_folder(output: Path) -> Iterator[Path]:
     try:
         yield work
         work.chmod(0o755)
+        for path in _files(work):
+            path.chmod(0o644)  # safetensors writes for its user alone
         if output.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
             output.replace(old / output.name)

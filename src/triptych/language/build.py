@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from triptych.errors import RecipeError, WeightsError
+from triptych.language import consolidated
 from triptych.language.backbone import LanguageModel
 from triptych.language.config import LanguageConfig, LoRAConfig
 from triptych.language.convert import convert_gguf
@@ -102,12 +103,15 @@ def load_tokenizer(config: LanguageConfig, base: Path | None = None) -> Any:
     assert uri is not None  # the configuration makes sure of it
     try:
         return AutoTokenizer.from_pretrained(_folder(uri, base))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError) as error:  # LLaMA's own needs the package sentencepiece
         raise WeightsError(f"{uri}: no tokenizer there; name one in model.language.tokenizer ({error})") from error
 
 
 def _folder(uri: str, base: Path | None) -> Path:
+    """The folder in the hub's format; what has another layout is converted once."""
     path = fetch(uri, base=base)
+    if consolidated.is_there(path):
+        return consolidated.convert(path, cache_folder())
     return convert_gguf(path, cache_folder()) if path.suffix == ".gguf" else path
 
 

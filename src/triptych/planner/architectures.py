@@ -118,9 +118,13 @@ def _made(values: dict[str, Any]) -> Any:
 def _from_files(path: Path) -> Any:
     from transformers import AutoConfig
 
+    from triptych.language import consolidated
+
     try:
         if path.suffix == ".gguf":
             return AutoConfig.from_pretrained(path.parent, gguf_file=path.name)
+        if consolidated.is_there(path):
+            return _made(consolidated.configuration(path))
         return AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise RecipeError(f"{path}: holds no configuration that transformers knows ({error})") from error

@@ -7,6 +7,23 @@ from pathlib import Path
 from triptych.terminal import console
 
 
+def show_formats(run: Path) -> None:
+    """Print which formats a run fits into, and what is in the way of the others."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from triptych.export import FORMATS
+    from triptych.export.finished import load
+
+    loaded = load(run)
+    shown = Table("--format", "what is written", "this run")
+    for known in FORMATS:
+        reasons = known.misfits(loaded)
+        said = Text("\n".join(f"- {reason}" for reason in reasons)) if reasons else Text("fits", style="green")
+        shown.add_row(known.name, known.what, said)
+    console().print(shown)
+
+
 def export(run: Path, format: str, output: Path, dtype: str | None, shard: str, overwrite: bool) -> None:
     """Write a run in another form and say how it is loaded."""
     from triptych.export import export as write
@@ -16,7 +33,8 @@ def export(run: Path, format: str, output: Path, dtype: str | None, shard: str, 
         done = write(run, format, output, dtype, shard, overwrite)
     total = sum(done.files.values())
     shown.print(
-        f"written: [bold]{done.folder}[/], {done.format.what}, {len(done.files)} files, {total / 1e6:,.1f} MB\n"
+        f"written: [bold]{done.folder}[/], {done.format.what}, {len(done.files)} files, {total / 1e6:,.1f} MB\n",
+        soft_wrap=True,
     )
     shown.print(done.loads, markup=False, highlight=False, soft_wrap=True)
 

@@ -96,16 +96,12 @@ def timm_eva() -> Any:
     return Eva
 
 
-def eva02_timm() -> Iterator[Check]:
-    """EVA-02's tower and one of its blocks against timm; nothing where timm cannot be imported."""
-    made = timm_eva()
-    if made is None:
-        return
-    shape = _tiny("eva02-clip-b16")
-    theirs = made(
+def timm_tower(made: Any, shape: VisionArchitecture, embed_dim: int) -> Any:
+    """timm's class with the shape of EVA-02-CLIP's tower."""
+    return made(
         img_size=shape.image_size,
         patch_size=shape.patch_size,
-        num_classes=20,
+        num_classes=embed_dim,
         global_pool="token",
         embed_dim=shape.width,
         depth=shape.layers,
@@ -118,6 +114,15 @@ def eva02_timm() -> Iterator[Check]:
         use_rot_pos_emb=True,
         ref_feat_shape=(shape.rope, shape.rope),
     )
+
+
+def eva02_timm() -> Iterator[Check]:
+    """EVA-02's tower and one of its blocks against timm; nothing where timm cannot be imported."""
+    made = timm_eva()
+    if made is None:
+        return
+    shape = _tiny("eva02-clip-b16")
+    theirs = timm_tower(made, shape, 20)
     ours = Vision(shape, 20)
 
     def compare(pixels: Tensor) -> Iterator[tuple[str, Tensor, Tensor]]:

@@ -42,13 +42,20 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "sam": ("triptych.verify.sam:sam_masks", "triptych.verify.sam:sam_pictures"),
     "lisa": ("triptych.verify.sam:sam_masks", "triptych.verify.sam:sam_pictures", LINEAR, LLAMA),
     "clip": ("triptych.verify.clip:clip",),
-    "eva-clip": ("triptych.verify.eva:eva01", "triptych.verify.eva:eva02", "triptych.verify.eva:eva02_timm"),
+    "eva-clip": ("triptych.verify.eva:eva01", "triptych.verify.eva:eva01_plain", "triptych.verify.eva:eva02"),
     "siglip": ("triptych.verify.clip:siglip",),
+    "formats": (
+        "triptych.verify.formats.towers:towers",
+        "triptych.verify.formats.imports:imported",
+        "triptych.verify.formats.languages:consolidated",
+        "triptych.verify.formats.languages:gguf",
+        "triptych.verify.formats.exports:exported",
+    ),
 }
 """System → `module:function` of its checks, imported when they run."""
 
-COMPONENTS = ("sam",)
-"""Those of them that are parts of other systems and have no preset."""
+COMPONENTS = ("sam", "formats")
+"""Those of them that have no preset: a part of other systems, and what checkpoints come in and go out in."""
 
 
 class UnknownSystem(TriptychError):

@@ -12,9 +12,9 @@ from encoders.tiny_towers import text_shape, vision_shape
 from triptych.encoders.published import Published
 from triptych.errors import WeightsError
 from triptych.verify.clip import Towers, randomise
+from triptych.verify.plain_clip import CustomTextClip, OpenAIClip
 from triptych.weights.formats import FORMATS, Format, Parts, format_called, recognise
 from triptych.weights.names import NameMap
-from weights.formats.plain_clip import CustomTextClip, OpenAIClip
 
 VISION: dict[str, Any] = {"size": 24, "patch": 8, "width": 16, "layers": 3, "heads": 2, "embed_dim": 12}
 TEXT: dict[str, Any] = {"words": 30, "positions": 8, "width": 24, "layers": 2, "heads": 3, "embed_dim": 12}

@@ -1,4 +1,6 @@
-"""OpenAI's CLIP as its published code builds it, out of PyTorch's own layers: the names of OpenAI and open_clip."""
+"""OpenAI's CLIP as its published code builds it, out of PyTorch's own layers: the names of OpenAI and open_clip. For comparison
+only.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +11,20 @@ from torch import Tensor, nn
 
 
 class QuickGelu(nn.Module):
+    """OpenAI's activation."""
+
     def forward(self, x: Tensor) -> Tensor:
         return x * torch.sigmoid(1.702 * x)
 
 
 class ResidualBlock(nn.Module):
-    def __init__(self, width: int, heads: int) -> None:
+    """A block, pre-normalised."""
+
+    def __init__(self, width: int, heads: int, gelu: type[nn.Module] = QuickGelu) -> None:
         super().__init__()
         self.ln_1, self.ln_2 = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attn = nn.MultiheadAttention(width, heads)
-        layers = {"c_fc": nn.Linear(width, 4 * width), "gelu": QuickGelu(), "c_proj": nn.Linear(4 * width, width)}
+        layers = {"c_fc": nn.Linear(width, 4 * width), "gelu": gelu(), "c_proj": nn.Linear(4 * width, width)}
         self.mlp = nn.Sequential()
         for name, layer in layers.items():
             self.mlp.add_module(name, layer)
@@ -32,9 +38,11 @@ class ResidualBlock(nn.Module):
 
 
 class Transformer(nn.Module):
-    def __init__(self, width: int, layers: int, heads: int) -> None:
+    """Blocks in a row."""
+
+    def __init__(self, width: int, layers: int, heads: int, gelu: type[nn.Module] = QuickGelu) -> None:
         super().__init__()
-        self.resblocks = nn.ModuleList(ResidualBlock(width, heads) for _ in range(layers))
+        self.resblocks = nn.ModuleList(ResidualBlock(width, heads, gelu) for _ in range(layers))
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         for block in self.resblocks:
@@ -43,6 +51,8 @@ class Transformer(nn.Module):
 
 
 class Visual(nn.Module):
+    """The image tower: normalised pixels → features `[N, E]`."""
+
     def __init__(self, size: int, patch: int, width: int, layers: int, heads: int, embed_dim: int) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, width, patch, patch, bias=False)
@@ -62,11 +72,22 @@ class Visual(nn.Module):
 
 
 class Text(nn.Module):
-    def __init__(self, words: int, positions: int, width: int, layers: int, heads: int, embed_dim: int) -> None:
+    """The text tower."""
+
+    def __init__(
+        self,
+        words: int,
+        positions: int,
+        width: int,
+        layers: int,
+        heads: int,
+        embed_dim: int,
+        gelu: type[nn.Module] = QuickGelu,
+    ) -> None:
         super().__init__()
         self.token_embedding = nn.Embedding(words, width)
         self.positional_embedding = nn.Parameter(torch.empty(positions, width))
-        self.transformer = Transformer(width, layers, heads)
+        self.transformer = Transformer(width, layers, heads, gelu)
         self.ln_final = nn.LayerNorm(width)
         self.text_projection = nn.Parameter(torch.empty(width, embed_dim))
 
@@ -98,4 +119,5 @@ class CustomTextClip(nn.Module):
         self.logit_scale = nn.Parameter(torch.zeros(()))
 
     def encode(self, ids: Tensor) -> Tensor:
+        """Features of texts `[N, E]`."""
         return self.text.encode(ids)
