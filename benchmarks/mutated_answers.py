@@ -27,6 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.mutated_answers")
     parser.add_argument("--count", type=int, default=100_000, help="answers over all formats (100,000)")
     count = parser.parse_args().count
+    where = describe("cpu")
     rows = []
     for name in FORMATS:
         found = survive(name, count // len(FORMATS))
@@ -47,7 +48,7 @@ call of text-to-grounding; its regions are calls, which name nobody but the dete
 
 {table(head, rows)}
 
-{origin({**describe("cpu"), "command": command})}
+{origin({**where, "command": command})}
 """
     write_atomically(FOLDER / "mutated_answers.md", text)
 
