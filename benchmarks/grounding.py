@@ -1,7 +1,7 @@
 """The three ways of pointing in miniature, against what they must reach, beside the mean box and other pictures; and photographs.
 
-python -m benchmarks grounding                           trains and evaluates what is not finished in runs/
-python -m benchmarks grounding --variants FOLDER         takes the runs of another folder
+python -m benchmarks grounding                                       trains and evaluates what is not finished in runs/
+python -m benchmarks grounding --variants lisa-mini coco-grounding   these alone
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from benchmarks.minis import triptych
 from benchmarks.results import Settings, table, write
 
 PHOTOS = "coco-grounding"
-DETECTOR = "detector"
 
 
 @dataclass(frozen=True)
 class Mini:
-    """A preset, the way it points, and what it must reach on held-out scenes of three to five things."""
+    """A preset, the way it points, what it must reach on held-out scenes of three to five things, and the recipe that it calls."""
 
     name: str
     way: str
     bars: dict[str, float]
+    detector: str = ""
 
 
 MINIS = (
     Mini("kosmos-2-mini", "region as text", {"acc_50": 0.80, "none_f1": 0.80}),
     Mini("lisa-mini", "embedding as region", {"acc_50": 0.85, "ciou": 0.70, "none_f1": 0.80}),
-    Mini("llava-plus-mini", "text to grounding", {"acc_50": 0.80, "valid": 0.95, "none_f1": 0.80}),
+    Mini("llava-plus-mini", "text to grounding", {"acc_50": 0.80, "valid": 0.95, "none_f1": 0.80}, "detector"),
 )
 
 SCORES = {
@@ -49,18 +49,23 @@ KINDS = ("name", "place", "relation", "order", "all", "none")
 
 def run(settings: Settings) -> None:
     """Read the runs (train and evaluate those that are not there), compare; writes `grounding.json` and `grounding.md`."""
-    folder = Path(settings.variants[0]) if settings.variants else ROOT / "runs"
-    folder = folder / "quick" if settings.quick and not settings.variants else folder
+    folder = ROOT / "runs" / ("quick" if settings.quick else "")
     small = ["stages.0.steps=2"] if settings.quick else []
-    finished(folder / DETECTOR, "recipes/detector.yaml", small, evaluate=False)
+    wanted = settings.variants or (*(mini.name for mini in MINIS), PHOTOS)
+    if unknown := set(wanted) - {PHOTOS, *(mini.name for mini in MINIS)}:
+        raise ValueError(f"--variants: there is no {', '.join(sorted(unknown))} among the runs of grounding")
     minis: dict[str, Any] = {}
     for mini in MINIS:
+        if mini.name not in wanted:
+            continue
         settings.say(mini.name)
-        finished(folder / mini.name, mini.name, small)
-        minis[mini.name] = {"way": mini.way, "bars": mini.bars, **figures(folder / mini.name)}
-    photos = figures(finished(folder / PHOTOS, f"recipes/{PHOTOS}.yaml", small))
-    detector = {"trained": _trained(folder / DETECTOR)}
-    write("grounding", {"minis": minis, "photographs": photos, "detector": detector}, page, settings)
+        if mini.detector:
+            finished(folder / mini.detector, f"recipes/{mini.detector}.yaml", small, evaluate=False)
+        found = figures(finished(folder / mini.name, mini.name, small))
+        trained = _trained(folder / mini.detector) if mini.detector else None
+        minis[mini.name] = {"way": mini.way, "bars": mini.bars, "detector": trained, **found}
+    photos = figures(finished(folder / PHOTOS, f"recipes/{PHOTOS}.yaml", small)) if PHOTOS in wanted else None
+    write("grounding", {"minis": minis, "photographs": photos}, page, settings)
 
 
 def finished(folder: Path, recipe: str, changes: Sequence[str] = (), evaluate: bool = True) -> Path:
@@ -102,7 +107,6 @@ def page(values: dict[str, Any]) -> str:
     """The result as a Markdown page."""
     minis, photos = values["minis"], values["photographs"]
     bars = [_bar_row(name, mini, score, bar) for name, mini in minis.items() for score, bar in mini["bars"].items()]
-    detector = sum(stage["seconds"] + stage["feature_seconds"] for stage in values["detector"]["trained"]["stages"])
     kinds = [
         [name, *(_score(mini["metrics"].get(f"{kind}_accuracy")) for kind in KINDS)] for name, mini in minis.items()
     ]
@@ -122,7 +126,13 @@ Right answers by kind of expression (several things: all of them and nothing els
 
 {table(["", *KINDS], kinds)}
 
-Training, pictures encoded included: {", ".join(f"{name} {_minutes(mini)}" for name, mini in minis.items())}; the detector that `llava-plus-mini` calls {detector / 60:.1f} min.
+Training, pictures encoded included: {", ".join(f"{name} {_minutes(mini)}" for name, mini in minis.items())}.{_photographs(photos)}"""
+
+
+def _photographs(photos: dict[str, Any] | None) -> str:
+    if photos is None:
+        return ""
+    return f"""
 
 ## Photographs
 
@@ -161,5 +171,10 @@ def _value(interval: dict[str, Any] | None) -> str:
 
 
 def _minutes(found: dict[str, Any]) -> str:
-    stages = found["trained"]["stages"]
-    return f"{sum(stage['seconds'] + stage['feature_seconds'] for stage in stages) / 60:.1f} min"
+    """Of training, and of the detector's where there is one."""
+    text = _spent(found["trained"])
+    return f"{text} and {_spent(found['detector'])} for its detector" if found.get("detector") else text
+
+
+def _spent(trained: dict[str, Any]) -> str:
+    return f"{sum(stage['seconds'] + stage['feature_seconds'] for stage in trained['stages']) / 60:.1f} min"
