@@ -78,7 +78,11 @@ def train(way: str, steps: int, batch: int) -> dict[str, Any]:
         Trainer(model, recipe, RunFolder.start(Path(place), recipe, resume=False), Console(quiet=True)).train()
         facts = json.loads((Path(place) / "run.json").read_text())["stages"][0]
         lines = [json.loads(line) for line in (Path(place) / "metrics.jsonl").read_text().splitlines()]
-    timed = [line for line in lines if "seconds" in line][WARM_UP:]
+    total = [line for line in lines if "seconds" in line]  # since the stage began
+    timed = [
+        {key: now[key] - before[key] for key in ("seconds", "tokens")}
+        for before, now in zip(total[WARM_UP - 1 :], total[WARM_UP:], strict=False)
+    ]
     return {
         "seconds": [line["seconds"] for line in timed],
         "tokens": [line["tokens"] for line in timed],

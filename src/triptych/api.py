@@ -16,10 +16,11 @@ from triptych.generate.config import GenerationSettings, Reply
 from triptych.generate.generator import Generator
 from triptych.model.blip2 import Blip2
 from triptych.model.composed import MultimodalModel
+from triptych.model.detector import OpenVocabularyDetector
 from triptych.model.dual import DualEncoder
 from triptych.recipe import Recipe
 
-M = TypeVar("M", MultimodalModel, DualEncoder, Blip2)
+M = TypeVar("M", MultimodalModel, DualEncoder, Blip2, OpenVocabularyDetector)
 
 
 class Model:
@@ -165,6 +166,24 @@ class Matcher:
                 yield self.model.features(torch.stack([one for one in found if one is not None]))
 
 
+class Finder:
+    """A trained detector, which points at what it is told the name of; calls are made of expressions by rule.
+
+    Args:
+        model: The detector.
+        recipe: What it was trained by.
+        fingerprint: A hash of what was trained and of the recipe's model.
+    """
+
+    def __init__(self, model: OpenVocabularyDetector, recipe: Recipe, fingerprint: str) -> None:
+        from triptych.grounding.detector_grounder import DetectorGrounder
+        from triptych.grounding.detectors.config import TrainedConfig
+        from triptych.grounding.detectors.trained import TrainedDetector
+
+        self.model, self.recipe, self.fingerprint = model, recipe, fingerprint
+        self.grounder = DetectorGrounder(TrainedDetector(model, TrainedConfig()))
+
+
 def load(run: str | Path) -> Model:
     """The trained model of a run, which answers.
 
@@ -205,6 +224,20 @@ def load_matcher(run: str | Path) -> Matcher:
     folder = Path(run)
     model, recipe = load_blip2_run(folder)
     return Matcher(_placed(model), recipe, _fingerprint(folder, recipe))
+
+
+def load_finder(run: str | Path) -> Finder:
+    """The trained detector of a run.
+
+    Raises:
+        WeightsError: The folder is no finished run, or its weights cannot be found.
+        RecipeError: Its model is of another kind.
+    """
+    from triptych.model.build import load_detector_run
+
+    folder = Path(run)
+    model, recipe = load_detector_run(folder)
+    return Finder(_placed(model), recipe, _fingerprint(folder, recipe))
 
 
 def _placed(model: M) -> M:

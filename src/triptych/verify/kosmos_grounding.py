@@ -49,6 +49,7 @@ Found = list[tuple[str, tuple[float, ...]]]
 
 def kosmos2_generation() -> Iterator[Check]:
     """Greedy tokens and the regions in them, of a model that writes grounded captions and of one that writes noise."""
+    torch.manual_seed(0)
     processor = _processor()
     reference = tiny_kosmos2(len(processor.tokenizer))
     reference.generation_config.eos_token_id = processor.tokenizer.eos_token_id
@@ -205,11 +206,11 @@ def _teach(reference: Any, processor: Any, pictures: Sequence[Pillow.Image]) -> 
         optimiser.step()
 
 
-def _drawn(colour: str, boxes: Sequence[Sequence[int]]) -> Pillow.Image:
+def _drawn(colour: str, boxes: Sequence[tuple[int, int, int, int]]) -> Pillow.Image:
     """Rectangles on grey, on a canvas that is not the tower's."""
     picture = Pillow.new("RGB", (SIDE, SIDE), (120, 120, 120))
     for box in boxes:
-        picture.paste(colour, tuple(box))
+        picture.paste(colour, box)
     return picture.resize((96, 80), Pillow.Resampling.NEAREST)
 
 
