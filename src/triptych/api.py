@@ -166,24 +166,6 @@ class Matcher:
                 yield self.model.features(torch.stack([one for one in found if one is not None]))
 
 
-class Finder:
-    """A trained detector, which points at what it is told the name of; calls are made of expressions by rule.
-
-    Args:
-        model: The detector.
-        recipe: What it was trained by.
-        fingerprint: A hash of what was trained and of the recipe's model.
-    """
-
-    def __init__(self, model: OpenVocabularyDetector, recipe: Recipe, fingerprint: str) -> None:
-        from triptych.grounding.detector_grounder import DetectorGrounder
-        from triptych.grounding.detectors.config import TrainedConfig
-        from triptych.grounding.detectors.trained import TrainedDetector
-
-        self.model, self.recipe, self.fingerprint = model, recipe, fingerprint
-        self.grounder = DetectorGrounder(TrainedDetector(model, TrainedConfig()))
-
-
 def load(run: str | Path) -> Model:
     """The trained model of a run, which answers.
 
@@ -195,7 +177,7 @@ def load(run: str | Path) -> Model:
 
     folder = Path(run)
     model, recipe = load_run(folder)
-    return Model(_placed(model), recipe, _fingerprint(folder, recipe))
+    return Model(placed(model), recipe, fingerprint_of(folder, recipe))
 
 
 def load_dual(run: str | Path) -> Dual:
@@ -209,7 +191,7 @@ def load_dual(run: str | Path) -> Dual:
 
     folder = Path(run)
     model, recipe = load_dual_run(folder)
-    return Dual(_placed(model), recipe, _fingerprint(folder, recipe))
+    return Dual(placed(model), recipe, fingerprint_of(folder, recipe))
 
 
 def load_matcher(run: str | Path) -> Matcher:
@@ -223,30 +205,18 @@ def load_matcher(run: str | Path) -> Matcher:
 
     folder = Path(run)
     model, recipe = load_blip2_run(folder)
-    return Matcher(_placed(model), recipe, _fingerprint(folder, recipe))
+    return Matcher(placed(model), recipe, fingerprint_of(folder, recipe))
 
 
-def load_finder(run: str | Path) -> Finder:
-    """The trained detector of a run.
-
-    Raises:
-        WeightsError: The folder is no finished run, or its weights cannot be found.
-        RecipeError: Its model is of another kind.
-    """
-    from triptych.model.build import load_detector_run
-
-    folder = Path(run)
-    model, recipe = load_detector_run(folder)
-    return Finder(_placed(model), recipe, _fingerprint(folder, recipe))
-
-
-def _placed(model: M) -> M:
+def placed(model: M) -> M:
+    """A model where it computes: on the accelerator, if there is one."""
     import torch
 
     return model.to("cuda") if torch.cuda.is_available() else model
 
 
-def _fingerprint(folder: Path, recipe: Recipe) -> str:
+def fingerprint_of(folder: Path, recipe: Recipe) -> str:
+    """A hash of what a run trained and of its recipe's model."""
     from triptych.weights import file_sha256
 
     made_of = file_sha256(folder / "weights" / "model.safetensors") + recipe.model.model_dump_json()

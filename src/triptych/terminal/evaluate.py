@@ -11,7 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from triptych.api import Dual, Finder, Matcher, Model, load, load_dual, load_finder, load_matcher
+from triptych.api import Dual, Matcher, Model, load, load_dual, load_matcher
 from triptych.conversation import Image
 from triptych.data.sources import build as build_source
 from triptych.errors import RecipeError
@@ -21,6 +21,7 @@ from triptych.evaluate.grounding.run import evaluate_grounding
 from triptych.evaluate.results import Results, TaskResult, record_results
 from triptych.evaluate.run import evaluate
 from triptych.grounding.build import build_grounder
+from triptych.grounding.finder import Finder, load_finder
 from triptych.model.config import Blip2Config, DetectorModelConfig, DualConfig
 from triptych.recipe import load_recipe
 from triptych.recipe.messages import unknown_name

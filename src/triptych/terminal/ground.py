@@ -10,11 +10,12 @@ from pathlib import Path
 
 from rich.console import Console
 
-from triptych.api import load, load_finder
+from triptych.api import load
 from triptych.conversation import Image, Region
 from triptych.errors import DataError, RecipeError
 from triptych.grounding.build import build_grounder
 from triptych.grounding.draw import draw_regions
+from triptych.grounding.finder import load_finder
 from triptych.grounding.grounding import Describer, Grounder, Grounding
 from triptych.grounding.serial import grounding_values
 from triptych.model.config import DetectorModelConfig
