@@ -62,8 +62,8 @@ def questions(data: Path, count: int) -> list[Question]:
             there = [str(thing) for thing in item.truth]
             absent = [thing for thing in known if thing not in there]
             asked: list[tuple[str, str, list[str]]] = [("describe", "Describe this picture.", [])]
-            for n in range(3):
-                asked.append(("there", f"Is there a {draw.choice(there if n % 2 else absent)} in the image?", []))
+            for group in (absent, there, absent):
+                asked += [("there", f"Is there a {draw.choice(group)} in the image?", [])]
             for _ in range(2):
                 options = [draw.choice(there), *draw.sample(absent, 3)]
                 listed = "\n".join(f"{letter}. {option}" for letter, option in zip("ABCD", options, strict=True))

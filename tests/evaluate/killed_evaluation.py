@@ -9,6 +9,7 @@ was killed and what came out in the end is then compared with an evaluation that
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -122,10 +123,8 @@ def kill(child: subprocess.Popen[bytes], log: Path, moment: int, delay: float, p
     time.sleep(delay)
     if child.poll() is not None:
         return False
-    try:
+    with contextlib.suppress(ProcessLookupError):  # it had just come to its end
         os.kill(int(pid.read_text()) if processes > 1 else child.pid, signal.SIGKILL)
-    except ProcessLookupError:  # it had just come to its end
-        pass
     return child.wait(timeout=120) != 0
 
 
