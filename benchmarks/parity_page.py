@@ -30,44 +30,48 @@ def _letters(truths: list[str]) -> dict[str, str]:
     return dict(zip("ABCD", truths, strict=False))
 
 
+def _yes_no(word: str) -> str | None:
+    return word if word in ("yes", "no") else None
+
+
 def _verdict(task: str) -> Reading:
     judge = catalogue.load(task).judge
     assert judge is not None
     return lambda a, _: read_verdict(a, judge) or 0.0
 
 
-APART: dict[str, tuple[Callable[[], list[Case]], Reading, Reading, str]] = {
+APART: dict[str, tuple[Callable[[], list[Case]], Reading, Reading, str, Case]] = {
     "vqa_script": (predictions.vqa_cases, vqa_script, vqa_accuracy,
-                   "people's answers are not normalised where all ten agree; full stops beyond the 32nd stay"),
-    "evalai": (predictions.vqa_cases, evalai, vqa_accuracy, "full stops beyond the 32nd stay"),
+                   "people's answers are not normalised where all ten agree; full stops beyond the 32nd stay", ("two", ["two"] * 10)),
+    "evalai": (predictions.vqa_cases, evalai, vqa_accuracy, "full stops beyond the 32nd stay", ("yes" + "." * 40, ["yes"] * 10)),
     "pope_script": (predictions.yes_no_cases, lambda a, _: official.pope_script(a), lambda a, _: parse_yes_no(a),
-                    "whatever denies nothing in its first sentence is a yes"),
-    "pope_lmms": (predictions.yes_no_cases, lambda a, _: official.exact_yes_no(a), lambda a, _: parse_yes_no(a),
-                  "the whole answer must be the word: a full stop makes it wrong"),
-    "mme": (predictions.yes_no_cases, lambda a, _: official.prefix_yes_no(a), lambda a, _: parse_yes_no(a),
-            "yes or no among the first four characters"),
+                    "whatever denies nothing in its first sentence is a yes", ("There is a dog.", [])),
+    "pope_lmms": (predictions.yes_no_cases, lambda a, _: _yes_no(official.exact_yes_no(a)), lambda a, _: parse_yes_no(a),
+                  "the whole answer must be the word: a full stop makes it wrong", ("Yes.", [])),
+    "mme": (predictions.yes_no_cases, lambda a, _: _yes_no(official.prefix_yes_no(a)), lambda a, _: parse_yes_no(a),
+            "yes or no among the first four characters", ("Know what? Yes.", [])),
     "amber_discriminative": (predictions.yes_no_cases, lambda a, _: {"Yes": "yes", "No": "no"}.get(a), lambda a, _: parse_yes_no(a),
-                             "only `Yes` and `No`, in these letters"),
-    "anls": (predictions.text_cases, anls_script, anls, "lengths are taken before white space is tidied"),
+                             "only `Yes` and `No`, in these letters", ("No.", [])),
+    "anls": (predictions.text_cases, anls_script, anls, "lengths are taken before white space is tidied", ("dig" + " " * 7, ["dog"])),
     "relaxed": (predictions.number_cases, lambda a, t: float(relaxed_script(a, t[0])), lambda a, t: float(relaxed_accuracy(a, t[0])),
-                "1,000 and a number with a full stop are text; a truth of 0 is text"),
+                "1,000 and a number with a full stop are text; a truth of 0 is text", ("1,000", ["1000"])),
     "exact": (predictions.text_cases, lambda a, t: float(exact_script(a, t[0])), lambda a, t: float(exact_match(a, t[0])),
-              "white space and articles count"),
-    "seed": (predictions.choice_cases, lambda a, _: official.first_character(a), lambda a, t: parse_option(a, _letters(t)),
-             "the first character, whatever it belongs to"),
+              "white space and articles count", ("a dog", ["dog"])),
+    "seed": (predictions.choice_cases, lambda a, t: _of(official.first_character(a), t), lambda a, t: parse_option(a, _letters(t)),
+             "the first character, whatever it belongs to", ("A dog, probably.", ["a cat", "a bird"])),
     "ai2d": (predictions.choice_cases, lambda a, t: _of(official.leading_letter(a), t), lambda a, t: parse_option(a, _letters(t)),
-             "a letter with a full stop, or nothing but the letter"),
+             "a letter with a full stop, or nothing but the letter", ("B) a cat", ["a dog", "a cat"])),
     "scienceqa": (predictions.choice_cases, lambda a, t: _of(official.scienceqa_letter(a), t), lambda a, t: parse_option(a, _letters(t)),
-                  "a letter with a full stop, or nothing but the letter"),
+                  "a letter with a full stop, or nothing but the letter", ("(B)", ["a dog", "a cat"])),
     "mmmu": (predictions.choice_cases, lambda a, t: official.mmmu_letter(a, _letters(t)), lambda a, t: parse_option(a, _letters(t)),
-             "the last letter that is said wins; where nothing is read, the script draws an option"),
+             "where several are said the last one wins; where none is read, the script draws an option", ("A or B ", ["a dog", "a cat"])),
     "mmbench": (predictions.choice_cases, lambda a, t: official.mmbench_letter(a, _letters(t)), lambda a, t: parse_option(a, _letters(t)),
-                "A among more than three words is an article; what is unread is put to ChatGPT"),
+                "A among more than three words is an article; what is unread is put to ChatGPT", ("The answer is A", ["a dog", "a cat"])),
     "chair": (predictions.caption_cases, lambda a, _: [n for _, n in script_words(a)], lambda a, _: [n for _, n in chair_words(a)],
-              "`bus` is cut to `bu`; `train tracks` are a train; entries with a stray space or a capital are never found"),
+              "`bus` is cut to `bu`; `train tracks` are a train; entries with a stray space or a capital are never found", ("a school bus", [])),
     "mmhal": (predictions.verdict_cases, lambda a, _: mmhal_script(a) / 6, _verdict("mmhal"),
-              "`Rating: 60` is a 6; a rating in bold, or without a space, is a 0"),
-    "mmvet": (predictions.verdict_cases, lambda a, _: mmvet_script(a), _verdict("mm-vet"), "the first word must be the number"),
+              "`Rating: 60` is a 6; a rating in bold, or without a space, is a 0", ("Rating:4", [])),
+    "mmvet": (predictions.verdict_cases, lambda a, _: mmvet_script(a), _verdict("mm-vet"), "the first word must be the number", ("Correctness: 0.8", [])),
 }  # fmt: skip
 
 
@@ -92,7 +96,7 @@ def page(rows: Sequence[Row]) -> str:
               "| rule | read differently | script | ours | for example | script | ours | why |",
               "| --- | ---: | ---: | ---: | --- | --- | --- | --- |"]  # fmt: skip
     lines += [_apart(name) for name in APART]
-    lines += ["", "POPE's scores of the same 1,200 answers, half of which are no plain yes or no:", "",
+    lines += ["", "POPE's scores of the same 1,200 answers, most of which are degenerate:", "",
               "| | accuracy | precision | recall | F1 | yes-ratio |", "| --- | ---: | ---: | ---: | ---: | ---: |", *_pope()]  # fmt: skip
     lines += ["", "The yes-ratio of lmms-eval is that of the *truths*, and its recall leaves out answers that it cannot read.", "",
               "## Without a script to compare with", "",
@@ -103,24 +107,18 @@ def page(rows: Sequence[Row]) -> str:
 
 
 def _apart(name: str) -> str:
-    make, script, mine, why = APART[name]
-    cases = make()
-    pairs = [(a, t, script(a, t), mine(a, t)) for a, t in cases]
-    differ = sorted((pair for pair in pairs if pair[2] != pair[3]), key=lambda pair: (len(pair[0]) < 3, len(pair[0])))
+    make, script, mine, why, (answer, truths) = APART[name]
+    pairs = [(t, script(a, t), mine(a, t)) for a, t in make()]
+    differ = sum(one != other for _, one, other in pairs)
     scores = ["", ""]
-    if all(isinstance(value, float) for pair in pairs for value in pair[2:]):
-        scores = [f"{sum(pair[i] for pair in pairs) / len(pairs):.3f}" for i in (2, 3)]
-    elif name in ("pope_script", "pope_lmms", "mme", "amber_discriminative"):
-        scores = [f"{sum(pair[i] == pair[1][0] for pair in pairs) / len(pairs):.3f}" for i in (2, 3)]
-    shown = ["", "", ""]
-    if differ:
-        a, t, one, other = differ[0]
-        shown = [
-            f"`{_cell(a)}`" + (f", truth `{_cell(t[0])}`" if isinstance(one, float) and t else ""),
-            _value(one),
-            _value(other),
-        ]
-    cells = [name, f"{len(differ):,} of {len(pairs):,}", *scores, *shown, why]
+    if all(isinstance(value, float) for pair in pairs for value in pair[1:]):
+        scores = [f"{sum(pair[i] for pair in pairs) / len(pairs):.3f}" for i in (1, 2)]
+    elif make is predictions.yes_no_cases:
+        scores = [f"{sum(pair[i] == pair[0][0] for pair in pairs) / len(pairs):.3f}" for i in (1, 2)]
+    one, other = script(answer, truths), mine(answer, truths)
+    assert one != other, name
+    shown = f"`{_cell(answer)}`" + (f", truth `{truths[0]}`" if isinstance(one, float) and truths else "")
+    cells = [name, f"{differ:,} of {len(pairs):,}", *scores, shown, _value(one), _value(other), why]
     return f"| {' | '.join(cells)} |"
 
 

@@ -437,4 +437,25 @@ class TestLeaderboard:
         assert 'href="disagreements-1.html"' in html and "sha256-" in html
         pair = (tmp_path / "board" / "disagreements-1.html").read_text()
         assert "data:image/" in pair and "Is there a" in pair
-        assert "knows is +0.333" in pair
+        assert "always-yes scores −0.333" in pair
+
+    def test_who_was_asked_other_questions_stands_in_another_column(self, data: Path, tmp_path: Path) -> None:
+        from triptych.report.leaderboard import write_leaderboard
+
+        file = catalogue.load("pope-official")
+        for run, limit in (("all", None), ("also-all", None), ("some", 24)):
+            options = Options(data=data, progress=False, limit=limit)
+            done = run_benchmark(file, Degenerate("always-yes"), tmp_path / run, run, options)
+            record_results(tmp_path / run, {file.name: done}, {"fingerprint": run})
+        write_leaderboard([tmp_path / run for run in ("all", "also-all", "some")], tmp_path / "board")
+        table = (tmp_path / "board" / "leaderboard.md").read_text().splitlines()
+        assert table[0].count("pope-official (F1)") == 2
+        cells = {line.split(" | ")[0].strip("| "): line.split(" | ")[1:3] for line in table[2:5]}
+        assert cells["some"][0] == "–" and cells["all"][1] == cells["also-all"][1] == "–"
+        assert len(list((tmp_path / "board").glob("disagreements-*.html"))) == 1  # nobody is paired with `some`
+
+    def test_a_folder_without_results_is_told(self, tmp_path: Path) -> None:
+        from triptych.report.leaderboard import write_leaderboard
+
+        with pytest.raises(EvaluationError, match=r"results\.json"):
+            write_leaderboard([tmp_path], tmp_path / "board")
