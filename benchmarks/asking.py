@@ -17,6 +17,7 @@ float32: their answers must be the same, word for word. Writes benchmarks/result
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import sys
 import tempfile
@@ -259,14 +260,22 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--questions", type=int, default=500)
     parser.add_argument("--blocks", type=int, default=5)
+    parser.add_argument("--add", action="store_true", help="keep the runs measured before on the same questions")
     chosen = parser.parse_args()
     asked = questions(chosen.data, chosen.questions)
     quick = chosen.questions < 500
-    command = f"python -m benchmarks.asking {' '.join(f'runs/{run.name}' for run in chosen.runs)} --data FOLDER" + (
-        f" --questions {chosen.questions}" if quick else ""
+    command = (
+        f"python -m benchmarks.asking {' '.join(f'runs/{run.name}' for run in chosen.runs)} --data FOLDER"
+        + (" --add" if chosen.add else "")
+        + (f" --questions {chosen.questions}" if quick else "")
     )
     settings = Settings(chosen.blocks, quick, FOLDER / "quick" if quick else FOLDER, command)
     measured = [compared(run, asked, chosen.blocks, settings.say) for run in chosen.runs]
+    if chosen.add:
+        before = json.loads((settings.folder / "asking.json").read_text())
+        if before["questions"] == len(asked):
+            fresh = {entry["run"] for entry in measured}
+            measured = [entry for entry in before["measured"] if entry["run"] not in fresh] + measured
     values = {
         "questions": len(asked),
         "pictures": len({question.sample for question in asked}),
