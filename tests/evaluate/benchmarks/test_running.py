@@ -322,12 +322,32 @@ class TestEndpoint:
 
     def test_a_refusal_is_told(self, endpoint: str) -> None:
         Stub.failures = [401]
-        with pytest.raises(GenerationError, match="answered 401"):
+        with pytest.raises(EvaluationError, match=r"answered 401.*OPENAI_API_KEY"):
             EndpointResponder(endpoint, "m", pause=0.01).respond([Conversation((user("?"),))], SETTINGS)
 
     def test_nobody_there_is_told(self) -> None:
-        with pytest.raises(GenerationError, match="cannot be reached"):
+        with pytest.raises(EvaluationError, match="cannot be reached"):
             EndpointResponder("http://127.0.0.1:9", "m", attempts=1).respond([Conversation((user("?"),))], SETTINGS)
+
+    def test_a_dead_endpoint_stops_the_evaluation_at_once(self, data: Path, tmp_path: Path) -> None:
+        who = EndpointResponder("http://127.0.0.1:9", "m", attempts=1)
+        with pytest.raises(EvaluationError, match=r"[Tt]he same command goes on"):
+            run_benchmark(catalogue.load("gqa"), who, tmp_path, "x", Options(data=data, progress=False))
+
+    def test_what_was_answered_beside_a_refusal_is_not_asked_again(self, endpoint: str) -> None:
+        Stub.failures = [400]
+        who = EndpointResponder(endpoint, "m", pause=0.01, requests=1)
+        asked = [Conversation((user(f"{n}?"),)) for n in range(4)]
+        with pytest.raises(GenerationError, match="answered 400"):
+            who.respond(asked, SETTINGS)
+        assert len(who.respond(asked, SETTINGS)) == 4
+        texts = [body["messages"][0]["content"] for body in Stub.bodies]
+        assert sorted(texts) == [
+            "0?",
+            "1?",
+            "2?",
+            "3?",
+        ]  # the one that was refused leaves no body, and is asked again alone
 
     def test_a_whole_benchmark(self, endpoint: str, data: Path, tmp_path: Path) -> None:
         who, fingerprint, _ = responder_of(f"openai:{endpoint}#m")
