@@ -74,8 +74,8 @@ class EndpointResponder:
                     self._kept[key] = answer.result()
                 except TriptychError as error:
                     failed[key] = error
-        for error in sorted(failed.values(), key=lambda error: isinstance(error, GenerationError)):
-            raise error
+        for told in sorted(failed.values(), key=lambda told: isinstance(told, GenerationError)):
+            raise told
         replies = [self._kept[key] for key in keys]
         self._kept.clear()
         return replies
