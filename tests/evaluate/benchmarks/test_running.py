@@ -322,12 +322,32 @@ class TestEndpoint:
 
     def test_a_refusal_is_told(self, endpoint: str) -> None:
         Stub.failures = [401]
-        with pytest.raises(GenerationError, match="answered 401"):
+        with pytest.raises(EvaluationError, match=r"answered 401.*OPENAI_API_KEY"):
             EndpointResponder(endpoint, "m", pause=0.01).respond([Conversation((user("?"),))], SETTINGS)
 
     def test_nobody_there_is_told(self) -> None:
-        with pytest.raises(GenerationError, match="cannot be reached"):
+        with pytest.raises(EvaluationError, match="cannot be reached"):
             EndpointResponder("http://127.0.0.1:9", "m", attempts=1).respond([Conversation((user("?"),))], SETTINGS)
+
+    def test_a_dead_endpoint_stops_the_evaluation_at_once(self, data: Path, tmp_path: Path) -> None:
+        who = EndpointResponder("http://127.0.0.1:9", "m", attempts=1)
+        with pytest.raises(EvaluationError, match=r"[Tt]he same command goes on"):
+            run_benchmark(catalogue.load("gqa"), who, tmp_path, "x", Options(data=data, progress=False))
+
+    def test_what_was_answered_beside_a_refusal_is_not_asked_again(self, endpoint: str) -> None:
+        Stub.failures = [400]
+        who = EndpointResponder(endpoint, "m", pause=0.01, requests=1)
+        asked = [Conversation((user(f"{n}?"),)) for n in range(4)]
+        with pytest.raises(GenerationError, match="answered 400"):
+            who.respond(asked, SETTINGS)
+        assert len(who.respond(asked, SETTINGS)) == 4
+        texts = [body["messages"][0]["content"] for body in Stub.bodies]
+        assert sorted(texts) == [
+            "0?",
+            "1?",
+            "2?",
+            "3?",
+        ]  # the one that was refused leaves no body, and is asked again alone
 
     def test_a_whole_benchmark(self, endpoint: str, data: Path, tmp_path: Path) -> None:
         who, fingerprint, _ = responder_of(f"openai:{endpoint}#m")
@@ -437,4 +457,25 @@ class TestLeaderboard:
         assert 'href="disagreements-1.html"' in html and "sha256-" in html
         pair = (tmp_path / "board" / "disagreements-1.html").read_text()
         assert "data:image/" in pair and "Is there a" in pair
-        assert "knows is +0.333" in pair
+        assert "always-yes scores −0.333" in pair
+
+    def test_who_was_asked_other_questions_stands_in_another_column(self, data: Path, tmp_path: Path) -> None:
+        from triptych.report.leaderboard import write_leaderboard
+
+        file = catalogue.load("pope-official")
+        for run, limit in (("all", None), ("also-all", None), ("some", 24)):
+            options = Options(data=data, progress=False, limit=limit)
+            done = run_benchmark(file, Degenerate("always-yes"), tmp_path / run, run, options)
+            record_results(tmp_path / run, {file.name: done}, {"fingerprint": run})
+        write_leaderboard([tmp_path / run for run in ("all", "also-all", "some")], tmp_path / "board")
+        table = (tmp_path / "board" / "leaderboard.md").read_text().splitlines()
+        assert table[0].count("pope-official (F1)") == 2
+        cells = {line.split(" | ")[0].strip("| "): line.split(" | ")[1:3] for line in table[2:5]}
+        assert cells["some"][0] == "–" and cells["all"][1] == cells["also-all"][1] == "–"
+        assert len(list((tmp_path / "board").glob("disagreements-*.html"))) == 1  # nobody is paired with `some`
+
+    def test_a_folder_without_results_is_told(self, tmp_path: Path) -> None:
+        from triptych.report.leaderboard import write_leaderboard
+
+        with pytest.raises(EvaluationError, match=r"results\.json"):
+            write_leaderboard([tmp_path], tmp_path / "board")
