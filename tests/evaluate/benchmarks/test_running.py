@@ -477,5 +477,5 @@ class TestLeaderboard:
     def test_a_folder_without_results_is_told(self, tmp_path: Path) -> None:
         from triptych.report.leaderboard import write_leaderboard
 
-        with pytest.raises(EvaluationError, match=r"results\.json"):
+        with pytest.raises(EvaluationError, match=r"there are no results"):
             write_leaderboard([tmp_path], tmp_path / "board")
