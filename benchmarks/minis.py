@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import ROOT, child_environment
@@ -35,6 +36,8 @@ def run(settings: Settings) -> None:
             "tasks": results["tasks"],
         }
     write("minis", {"systems": measured}, _page, settings)
+    if not settings.quick:
+        _plot({"systems": measured}, ROOT / "docs" / "images" / "shots.png")
 
 
 def triptych(*arguments: str) -> None:
@@ -89,14 +92,46 @@ Each preset trained and evaluated as it stands, on pictures drawn by the embedde
 {table(head, rows)}{_shots(values)}"""
 
 
-def _shots(values: dict[str, Any]) -> str:
-    """What named pictures before the question are worth, for systems that are asked so."""
-    tasks = [
+def _few_shot_tasks(values: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    """System, name and result of the tasks that are asked with named pictures before the question."""
+    return [
         (system, name, task)
         for system, entry in values["systems"].items()
         for name, task in entry["tasks"].items()
         if any(metric.endswith("_shots_accuracy") for metric in task["metrics"])
     ]
+
+
+def _plot(values: dict[str, Any], path: Path) -> None:
+    """Score against shots, with 95 % intervals, true pictures and wrong ones."""
+    from matplotlib.figure import Figure
+
+    tasks = _few_shot_tasks(values)
+    figure = Figure(figsize=(4.2 * len(tasks), 3.4), layout="constrained")
+    for panel, (system, name, task) in zip(
+        figure.subplots(1, len(tasks), sharey=True, squeeze=False)[0], tasks, strict=True
+    ):
+        metrics = [metric for metric in task["metrics"] if metric.endswith("_shots_accuracy")]
+        shots = [int(metric.split("_")[0]) for metric in metrics]
+        for label, scores, colour in (
+            ("true pictures", task["metrics"], "#1a6fc2"),
+            ("wrong pictures", task["control"], "#c2571a"),
+        ):
+            found = [scores[metric] for metric in metrics]
+            values_of = [score["value"] for score in found]
+            below = [score["value"] - score["low"] for score in found]
+            above = [score["high"] - score["value"] for score in found]
+            panel.errorbar(shots, values_of, yerr=[below, above], color=colour, marker="o", capsize=3, label=label)
+        panel.set(xlabel="shots", ylim=(-0.02, 1), xticks=shots, title=f"{system}, {name.replace('_', ' ')}")
+        panel.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].set(ylabel="right words")
+    figure.axes[0].legend(frameon=False)
+    figure.savefig(path, dpi=150)
+
+
+def _shots(values: dict[str, Any]) -> str:
+    """What named pictures before the question are worth, for systems that are asked so."""
+    tasks = _few_shot_tasks(values)
     if not tasks:
         return ""
     shots = [metric for metric in tasks[0][2]["metrics"] if metric.endswith("_shots_accuracy")]

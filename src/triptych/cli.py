@@ -65,7 +65,8 @@ def evaluate(
         Optional[str],
         typer.Argument(
             help="The folder of a run, hf:NAME-OR-FOLDER (any image-text-to-text checkpoint of transformers), or "
-            "openai:URL#MODEL (any endpoint that speaks OpenAI's protocol), or answers:FILE (answers of another program).",
+            "openai:URL#MODEL (any endpoint that speaks OpenAI's protocol), answers:FILE (answers of another program), or "
+            "pictures:FOLDER (pictures that another program made for a task's captions: FID and CLIP score).",
             show_default=False,
         ),
     ] = None,
@@ -99,8 +100,15 @@ def evaluate(
         Optional[str], typer.Option("--judge", help="openai:URL#MODEL that judges free answers; its words are kept.")
     ] = None,
     java: Annotated[
-        bool, typer.Option("--java", help="Captions by pycocoevalcap, too: METEOR, Stanford's tokens.")
+        bool,
+        typer.Option("--java", help="Captions by pycocoevalcap, too: METEOR, Stanford's tokens."),
     ] = False,
+    features: Annotated[
+        Optional[Path],
+        typer.Option(
+            "--features", help="The run of a dual encoder that looks at pictures:FOLDER; else EfficientNet does."
+        ),
+    ] = None,
 ) -> None:
     """Ask a model the questions of its recipe's tasks or of benchmarks; write `results.json`, every answer, and the report.
 
@@ -116,7 +124,7 @@ def evaluate(
     from triptych.terminal.benchmarks import Asked, evaluate_any
 
     names = [name.strip() for name in tasks.split(",")] if tasks else None
-    evaluate_any(run, names, Asked(limit, restart, data, output, control, shots, likelihood, judge, java))
+    evaluate_any(run, names, Asked(limit, restart, data, output, control, shots, likelihood, judge, java, features))
 
 
 @app.command()

@@ -227,11 +227,12 @@ import sys, torch
 from pathlib import Path
 from triptych.data.features import FeatureCache
 cache = FeatureCache(Path(sys.argv[1]), "encoder")
-print("ready", flush=True)
 i = 0
 while True:
     keys = range(i, i + 3)
     cache.put([str(k) for k in keys], torch.stack([torch.full((50, 400), float(k)) for k in keys]))
+    if i == 0:
+        print("writing", flush=True)
     i += 3
 """
 

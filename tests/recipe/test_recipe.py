@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from triptych.errors import RecipeError
@@ -48,6 +48,22 @@ def fails(path: Path, *overrides: str) -> str:
 def test_name_and_folder_are_the_files(base: Path) -> None:
     recipe = load_recipe(base)
     assert (recipe.name, recipe.base) == ("base", str(base.parent))
+
+
+def test_a_written_base_starts_at_its_file_and_a_given_one_here(
+    base: Path, write: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_base = write("with_base.yaml", {**BASE, "base": "../data"})
+    monkeypatch.chdir("/")
+    assert load_recipe(with_base).base == str((base.parent / "../data").resolve())
+    child = base.parent / "deeper" / "child.yaml"
+    child.parent.mkdir()
+    child.write_text("extends: ../with_base.yaml\n")
+    assert load_recipe(child).base == str((base.parent / "../data").resolve())
+    monkeypatch.chdir(tmp_path)
+    assert load_recipe(with_base, ["base=here"]).base == str((tmp_path / "here").resolve())
+    again = write("again.yaml", dump_recipe(load_recipe(with_base)))
+    assert load_recipe(again).base == load_recipe(with_base).base
 
 
 @pytest.mark.parametrize(
@@ -98,6 +114,20 @@ def test_circles_are_found(write: Any) -> None:
     assert "circle" in message
     assert message.count("b.yaml") >= 2
     assert "circle" in fails(write("self.yaml", {"extends": "self.yaml"}))
+
+
+def test_a_kind_alone_keeps_what_both_kinds_have(write: Any) -> None:
+    image = {"kind": "mlp", "hidden": 64, "depth": 3, "pool": 3, "reduction": "pixel_shuffle", "markers": "places"}
+    path = write("mine.yaml", {**BASE, "model": {**BASE["model"], "adapters": {"image": image}}})
+    found: Any = load_recipe(path, ["model.adapters.image.kind=linear"]).composed.adapters.image
+    assert (found.kind, found.pool, found.reduction, found.markers) == ("linear", 3, "pixel_shuffle", "places")
+    both: Any = load_recipe(
+        path,
+        ["model.adapters.image.markers=null", "model.adapters.image.kind=perceiver", "model.adapters.image.latents=5"],
+    )
+    assert both.composed.adapters.image.latents == 5
+    assert "'hiden' is not known" in fails(write("typo.yaml", {**BASE, "model": {**BASE["model"], "adapters": {"image": {"kind": "mlp", "hiden": 3}}}}))  # fmt: skip
+    assert "data.scenes" in fails(path, "data.scenes.kind=text")  # what the new kind needs is still asked for
 
 
 def test_files_that_cannot_be_read(base: Path, write: Any, tmp_path: Path) -> None:
@@ -183,6 +213,7 @@ def test_a_recipe_does_not_change_after_it_was_read(base: Path) -> None:
 
 
 @settings(max_examples=50, deadline=None)
+@example({"model": {"language": {"weights": "\x85"}}})
 @given(
     st.fixed_dictionaries(
         {},

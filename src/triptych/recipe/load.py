@@ -11,6 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from triptych.errors import RecipeError
+from triptych.recipe.changes import change, merged
 from triptych.recipe.combinations import mistakes
 from triptych.recipe.messages import explain, unknown_name
 from triptych.recipe.schema import Recipe
@@ -40,8 +41,9 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
     Args:
         path: A YAML file, or the name of a preset (`llava-mini`) where there is no such file. Relative paths in a preset
-            start at the current folder.
-        overrides: `dotted.path=value`; the value is YAML; a number in the path is a place in a list.
+            start at the current folder, those in a file (its `base` too) at the file's.
+        overrides: `dotted.path=value`; the value is YAML; a number in the path is a place in a list. A `base` given
+            here starts at the current folder.
 
     Raises:
         RecipeError: The file cannot be read, or the recipe has mistakes; the message names each with its
@@ -52,8 +54,7 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     for override in overrides:
         _override(values, override)
     base = Path() if path.parent == PRESETS else path.parent
-    values = {"name": path.stem, "base": str(base.resolve()), **values}
-    return parse_recipe(values, name=str(asked))
+    return parse_recipe({"name": path.stem, "base": str(base), **values}, name=str(asked))
 
 
 def preset_names() -> list[str]:
@@ -78,11 +79,14 @@ def _located(path: Path) -> Path:
 
 
 def parse_recipe(values: dict[str, Any], name: str = "recipe") -> Recipe:
-    """A recipe from plain values.
+    """A recipe from plain values; a relative `base` starts at the current folder.
 
     Raises:
         RecipeError: The values do not fit the schema, or parts do not go together.
     """
+    base = values.get("base", ".")
+    if isinstance(base, str):  # a run's recipe must mean the same wherever it is read again
+        values = {**values, "base": str(Path(base).expanduser().resolve())}
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
@@ -99,7 +103,13 @@ def _refusal(name: str, found: list[str]) -> RecipeError:
 
 def dump_recipe(recipe: Recipe) -> str:
     """The recipe as YAML, every default written out."""
-    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
+    values = recipe.model_dump(mode="json")
+
+    def written(as_it_is: bool) -> str:
+        return yaml.safe_dump(values, sort_keys=False, allow_unicode=as_it_is, width=110)
+
+    text = written(True)
+    return written(False) if "\x85" in text else text  # a line's end that PyYAML writes as it is and does not read back
 
 
 def _read(path: Path, extended_by: tuple[Path, ...]) -> dict[str, Any]:
@@ -117,6 +127,8 @@ def _read(path: Path, extended_by: tuple[Path, ...]) -> dict[str, Any]:
         raise RecipeError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(values, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of fields, got {type(values).__name__}")
+    if isinstance(values.get("base"), str):
+        values["base"] = str((path.parent / Path(values["base"]).expanduser()).resolve())
     parent = values.pop("extends", None)
     if parent is None:
         return values
@@ -126,8 +138,8 @@ def _read(path: Path, extended_by: tuple[Path, ...]) -> dict[str, Any]:
     is_preset = not here.exists() and parent in preset_names()
     base = _read(preset_path(parent) if is_preset else here, (*extended_by, path))
     base.pop("name", None)
-    merged: dict[str, Any] = _merge(base, values)
-    return merged
+    laid: dict[str, Any] = merged(base, values)
+    return laid
 
 
 def _nearby(path: Path) -> str:
@@ -135,15 +147,6 @@ def _nearby(path: Path) -> str:
         return ""
     presets = preset_names() if path.parent == Path() else []
     return f"; {unknown_name(path.name, [other.name for other in path.parent.glob('*.yaml')] + presets)}"
-
-
-def _merge(base: Any, over: Any) -> Any:
-    """Mappings merge by key, unless they change `kind`; everything else, lists too, is replaced."""
-    if not (isinstance(base, dict) and isinstance(over, dict)):
-        return over
-    if "kind" in over and over["kind"] != base.get("kind"):
-        return over
-    return {**base, **{key: _merge(base.get(key), value) for key, value in over.items()}}
 
 
 def _override(values: dict[str, Any], override: str) -> None:
@@ -154,24 +157,4 @@ def _override(values: dict[str, Any], override: str) -> None:
         value = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
         raise RecipeError(f"override {override!r}: the value is not valid YAML: {error}") from None
-    *parents, last = path.split(".")
-    target: Any = values
-    for done, step in enumerate([*parents, last]):
-        is_last = done == len(parents)
-        if isinstance(target, list):
-            if not step.isdigit() or int(step) >= len(target):
-                name = ".".join([*parents, last][:done])
-                raise RecipeError(
-                    f"override {override!r}: {name} is a list of {len(target)}; use 0 to {len(target) - 1}"
-                )
-            key: Any = int(step)
-        elif isinstance(target, dict):
-            key = step
-            if not is_last and target.get(key) is None:
-                target[key] = {}
-        else:
-            raise RecipeError(f"override {override!r}: {'.'.join(parents[:done])} is a value, not a mapping")
-        if is_last:
-            target[key] = value
-        else:
-            target = target[key]
+    change(values, path, value, f"override {override!r}", merge=False)

@@ -29,6 +29,11 @@ def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
     return lines
 
 
+def unknown_fields(error: ValidationError, root: type[BaseModel]) -> list[list[str]]:
+    """The paths of fields that no model at their place has."""
+    return [_walk(root, detail["loc"])[1] for detail in error.errors() if detail["type"] == "extra_forbidden"]
+
+
 def _sentence(detail: Any, models: list[type[BaseModel]], path: list[str]) -> str:
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "extra_forbidden":

@@ -140,7 +140,10 @@ class Recipe(Config):
     """A whole run: compose, train, evaluate. See `recipes/` for examples and `triptych inspect` for what one means."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9._-]+$", description="names the run's folder")
-    base: str = Field(".", description="folder that relative paths start from; the recipe file's own by default")
+    base: str = Field(
+        ".",
+        description="folder that relative paths start from, itself relative to the recipe's file; that file's own by default",
+    )
     seed: int = Field(0, ge=0, lt=2**31)
     model: AnyModelConfig
     sequence: SequenceConfig = SequenceConfig()

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from triptych.errors import RecipeError
 from triptych.recipe import Recipe, load_recipe, parse_recipe
+from triptych.recipe.changes import change
 from triptych.study.config import StudyConfig
 
 WITHOUT_EFFECT = {"name", "base", "loading"}
@@ -24,7 +24,8 @@ def base_values(study: StudyConfig) -> dict[str, Any]:
         RecipeError: It cannot be read or has mistakes.
     """
     if study.base is not None:
-        recipe = parse_recipe({"name": study.name, "base": study.folder, **study.base}, name=f"{study.name}: base")
+        base = str((Path(study.folder) / str(study.base.get("base", "."))).resolve())
+        recipe = parse_recipe({"name": study.name, **study.base, "base": base}, name=f"{study.name}: base")
     else:
         assert study.recipe is not None
         path = Path(study.folder) / study.recipe
@@ -41,46 +42,8 @@ def variant_recipe(study: StudyConfig, base: Mapping[str, Any], variant: str, se
     where = f"the study {study.name}, variant {variant!r}"
     values = copy.deepcopy(dict(base))
     for path, value in study.variants[variant].changes.items():
-        change(values, path, value, where)
+        change(values, path, value, f"{where}: {path}", merge=True)
     return parse_recipe({**values, "name": f"{variant}-{seed}", "seed": seed}, name=where)
-
-
-def change(values: dict[str, Any], path: str, value: Any, where: str) -> None:
-    """Lay one change over values in place; `path` may be dotted, a number in it is a place in a list.
-
-    Mappings merge, unless they change `kind`; everything else, lists too, is replaced.
-
-    Raises:
-        RecipeError: The path leads through something that has no fields, or beyond the end of a list.
-    """
-    *parents, last = str(path).split(".")
-    target: Any = values
-    for done, step in enumerate([*parents, last]):
-        so_far = ".".join([*parents, last][:done])
-        if isinstance(target, list):
-            if not step.isdigit() or int(step) >= len(target):
-                raise RecipeError(f"{where}: {path}: {so_far} is a list of {len(target)}; use 0 to {len(target) - 1}")
-            key: Any = int(step)
-        elif isinstance(target, dict):
-            key = step
-            if done < len(parents) and target.get(key) is None:
-                target[key] = {}
-        else:
-            raise RecipeError(f"{where}: {path}: {so_far} is a value, not a mapping")
-        if done == len(parents):
-            before = target[key] if isinstance(target, list) else target.get(key)
-            target[key] = merged(before, value)
-        else:
-            target = target[key]
-
-
-def merged(base: Any, over: Any) -> Any:
-    """`over` laid over `base`, as `extends:` does."""
-    if not (isinstance(base, dict) and isinstance(over, dict)):
-        return copy.deepcopy(over)
-    if "kind" in over and over["kind"] != base.get("kind"):
-        return copy.deepcopy(over)
-    return {**base, **{key: merged(base.get(key), value) for key, value in over.items()}}
 
 
 def fingerprint(recipe: Recipe, also_without: frozenset[str] | set[str] = frozenset()) -> str:

@@ -15,6 +15,9 @@ from triptych.evaluate.benchmarks.config import TaskFile
 from triptych.evaluate.benchmarks.readers import data_root, read
 from triptych.evaluate.responders import KINDS, responder_of
 
+PICTURES = "pictures:"
+"""How a folder of pictures that another program made is named."""
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -29,6 +32,7 @@ class Asked:
     likelihood: str = ""
     judge: str | None = None
     java: bool = False
+    features: Path | None = None
 
 
 def show_benchmarks(data: Path | None = None) -> None:
@@ -61,6 +65,9 @@ def evaluate_any(model: str, names: Sequence[str] | None, asked: Asked) -> None:
     Raises:
         RecipeError: There is no such task, or none is named for a model that has no recipe.
     """
+    if model.startswith(PICTURES):
+        _score_pictures(Path(model.removeprefix(PICTURES)), names or ["coco-images"], asked)
+        return
     if not model.startswith(KINDS):
         run = Path(model)
         own, benchmarks = _split(run, names)
@@ -125,6 +132,35 @@ def _compare_directions(run: Path, names: Sequence[str], asked: Asked) -> None:
         )
         record_results(output, {name: done}, {"fingerprint": model.fingerprint, "name": output.resolve().name})
         Console(stderr=True).print(score_table(name, done))
+
+
+def _score_pictures(folder: Path, names: Sequence[str], asked: Asked) -> None:
+    import hashlib
+
+    from triptych.evaluate.benchmarks.drawn import run_drawn
+    from triptych.evaluate.benchmarks.run import Options
+    from triptych.evaluate.embedding.extractor import extractor_of
+    from triptych.evaluate.results import record_results
+    from triptych.terminal.evaluate import score_table
+
+    if not folder.is_dir():
+        raise DataError(f"{folder}: there is no such folder of pictures")
+    sizes = sorted(f"{path.name} {path.stat().st_size}" for path in folder.iterdir() if path.is_file())
+    fingerprint = hashlib.sha256("\n".join(sizes).encode()).hexdigest()[:16]
+    output = asked.output or Path("runs") / folder.resolve().name
+    output.mkdir(parents=True, exist_ok=True)
+    extractor, console = extractor_of(asked.features), Console(stderr=True)
+    for name in names:
+        done = run_drawn(
+            catalogue.load(name), folder, extractor, fingerprint, Options(data=asked.data, limit=asked.limit)
+        )
+        record_results(output, {name: done}, {"fingerprint": fingerprint, "name": folder.resolve().name})
+        console.print(score_table(name, done))
+        between = done.facts["fid_between_real_halves"]
+        console.print(
+            f"[dim]distances by {escape(extractor.name)} ({extractor.fingerprint}); one half of the real pictures is {between:.2f} from the other[/]"
+        )
+    console.print(f"results: {output / 'results.json'}", highlight=False)
 
 
 def _ask(

@@ -81,6 +81,8 @@ def run_benchmark(
     options = options or Options()
     if file.metric == "retrieval":
         raise EvaluationError(f"{file.name}: compares directions of pictures and texts, which only a dual encoder has")
+    if file.metric == "images":
+        raise EvaluationError(f"{file.name}: scores pictures; name a folder of them: triptych evaluate pictures:FOLDER")
     task = BenchmarkTask(file, read(file, options.data), options.limit, options.shots)
     generation = file.generation
     if options.likelihood:

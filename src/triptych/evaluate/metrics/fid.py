@@ -9,20 +9,8 @@ name the extractor and the hash of its weights. CLIP score: J. Hessel et al., EM
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
-
-
-@dataclass(frozen=True)
-class Extractor:
-    """What made features: a name, the sha256 of its weights, the resolution, and the length of a feature."""
-
-    name: str
-    sha256: str
-    resolution: int
-    width: int
 
 
 def frechet_distance(real: NDArray[np.floating], made: NDArray[np.floating]) -> float:
