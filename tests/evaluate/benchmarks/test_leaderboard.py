@@ -13,7 +13,7 @@ from triptych.evaluate.benchmarks.readers import read
 from triptych.evaluate.benchmarks.run import Options, run_benchmark
 from triptych.evaluate.benchmarks.task import BenchmarkTask
 from triptych.evaluate.responders.degenerate import Degenerate
-from triptych.evaluate.results import record_results
+from triptych.evaluate.results import Interval, TaskResult, Unparsed, record_results
 
 
 class TestLeaderboard:
@@ -57,3 +57,15 @@ class TestLeaderboard:
 
         with pytest.raises(EvaluationError, match="there are no results"):
             write_leaderboard([tmp_path], tmp_path / "board")
+
+    def test_of_few_shots_the_most_count(self) -> None:
+        from triptych.report.leaderboard import headline
+
+        half = Interval(value=0.5, low=0.4, high=0.6, n=10)
+        names = ("0_shots_accuracy", "4_shots_accuracy", "16_shots_accuracy", "gain_0_to_16_shots")
+        result = TaskResult(
+            kind="episodes", dataset="d", samples=1, questions=1, prompt="", parser={}, generation={}, seconds=1.0,
+            questions_per_second=1.0, metrics=dict.fromkeys(names, half), unparsed=Unparsed(count=0, share=0.0, by_kind={}),
+        )  # fmt: skip
+        assert headline(result) == "16_shots_accuracy"
+        assert headline(result.model_copy(update={"facts": {"headline": "gain_0_to_16_shots"}})) == "gain_0_to_16_shots"
