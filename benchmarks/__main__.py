@@ -10,7 +10,7 @@ import time
 from benchmarks.results import FOLDER, Settings
 
 SPEED = ("startup", "training", "generation", "profile")
-NAMES = (*SPEED, "minis", "zero_init", "masked_start", "blip2", "calls")
+NAMES = (*SPEED, "minis", "zero_init", "masked_start", "blip2", "calls", "grounding", "ground_cost")
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
         "--variants",
         nargs="+",
         default=[],
-        help="of generation: distinct, shared, seen; of minis: systems; all by default",
+        help="of generation: distinct, shared, seen; of minis: systems; of those of grounding: runs; all by default",
     )
     parser.add_argument(
         "--baselines", nargs="+", default=[], choices=("mixed", "pure"), help="of training: precision of the other side"

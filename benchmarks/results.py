@@ -43,7 +43,7 @@ def write(name: str, values: dict[str, Any], page: Callable[[dict[str, Any]], st
     """Write `NAME.json` and `NAME.md`, each whole or not at all."""
     values = {"benchmark": name, "command": settings.command, "runs": settings.runs, **describe("cpu"), **values}
     settings.folder.mkdir(parents=True, exist_ok=True)
-    text = page(values).rstrip() + "\n\n" + _origin(values) + "\n"
+    text = page(values).rstrip() + "\n\n" + origin(values) + "\n"
     for path, content in (
         (settings.folder / f"{name}.json", json.dumps(values, indent=1) + "\n"),
         (settings.folder / f"{name}.md", text),
@@ -70,7 +70,7 @@ def gibibytes(figure: dict[str, Any]) -> str:
     return short({key: figure[key] / 2**30 for key in ("median", "low", "high")})
 
 
-def _origin(values: dict[str, Any]) -> str:
+def origin(values: dict[str, Any]) -> str:
     hardware, versions = values["hardware"], values["versions"]
     packages = ", ".join(f"{name} {version}" for name, version in versions.items())
     return (

@@ -8,6 +8,7 @@ from pathlib import Path
 from PIL import Image as Pillow
 
 from triptych.conversation import Conversation, Frame, Image, Region, assistant, user
+from triptych.conversation.expression import Expression
 
 COLOURS = {"red": (220, 30, 30), "green": (20, 160, 60), "blue": (30, 60, 220), "yellow": (240, 220, 40)}
 WIDTH, HEIGHT = 64, 48
@@ -35,4 +36,8 @@ class Squares:
             region = Region((left, top, left + side, top + side), Frame(WIDTH, HEIGHT), name)
             parts += [f" {name}", region]
         shown = Image(picture, key=f"squares/{self.seed}/{index}")
-        return Conversation((user(shown, "What is where?"), assistant(*parts)), id=f"squares/{self.seed}/{index}")
+        found = [part for part in parts if isinstance(part, Region)]
+        asked = tuple(Expression(f"the {region.name}", (region,), "name") for region in found)
+        return Conversation(
+            (user(shown, "What is where?"), assistant(*parts)), f"squares/{self.seed}/{index}", {"grounding": asked}
+        )

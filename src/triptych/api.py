@@ -16,10 +16,11 @@ from triptych.generate.config import GenerationSettings, Reply
 from triptych.generate.generator import Generator
 from triptych.model.blip2 import Blip2
 from triptych.model.composed import MultimodalModel
+from triptych.model.detector import OpenVocabularyDetector
 from triptych.model.dual import DualEncoder
 from triptych.recipe import Recipe
 
-M = TypeVar("M", MultimodalModel, DualEncoder, Blip2)
+M = TypeVar("M", MultimodalModel, DualEncoder, Blip2, OpenVocabularyDetector)
 
 
 class Model:
@@ -176,7 +177,7 @@ def load(run: str | Path) -> Model:
 
     folder = Path(run)
     model, recipe = load_run(folder)
-    return Model(_placed(model), recipe, _fingerprint(folder, recipe))
+    return Model(placed(model), recipe, fingerprint_of(folder, recipe))
 
 
 def load_dual(run: str | Path) -> Dual:
@@ -190,7 +191,7 @@ def load_dual(run: str | Path) -> Dual:
 
     folder = Path(run)
     model, recipe = load_dual_run(folder)
-    return Dual(_placed(model), recipe, _fingerprint(folder, recipe))
+    return Dual(placed(model), recipe, fingerprint_of(folder, recipe))
 
 
 def load_matcher(run: str | Path) -> Matcher:
@@ -204,16 +205,18 @@ def load_matcher(run: str | Path) -> Matcher:
 
     folder = Path(run)
     model, recipe = load_blip2_run(folder)
-    return Matcher(_placed(model), recipe, _fingerprint(folder, recipe))
+    return Matcher(placed(model), recipe, fingerprint_of(folder, recipe))
 
 
-def _placed(model: M) -> M:
+def placed(model: M) -> M:
+    """A model where it computes: on the accelerator, if there is one."""
     import torch
 
     return model.to("cuda") if torch.cuda.is_available() else model
 
 
-def _fingerprint(folder: Path, recipe: Recipe) -> str:
+def fingerprint_of(folder: Path, recipe: Recipe) -> str:
+    """A hash of what a run trained and of its recipe's model."""
     from triptych.weights import file_sha256
 
     made_of = file_sha256(folder / "weights" / "model.safetensors") + recipe.model.model_dump_json()

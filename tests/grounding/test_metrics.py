@@ -18,6 +18,7 @@ from triptych.grounding.metrics import (
     caption_iou,
     mask_ious,
     match,
+    overlap,
     pair_up,
     segmentation_scores,
     set_f1,
@@ -129,6 +130,75 @@ def test_average_precision_by_hand() -> None:
     nothing = match(np.zeros((0, 2)), np.zeros(0), thresholds=[0.5])
     assert average_precision([nothing]) == [0.0]
     assert np.isnan(average_precision([match(np.zeros((1, 0)), np.ones(1), thresholds=[0.5])])).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_segmentation_scores_are_those_of_official_areas(seed: int) -> None:
+    """cIoU and gIoU with intersections and unions as `pycocotools.mask` merges and measures them; one pair is empty."""
+    official = pytest.importorskip("pycocotools.mask")
+    generator = np.random.default_rng(seed)
+    pairs = [(generator.random((2, 19, 26)) < generator.uniform(0.1, 0.9, (2, 1, 1))) for _ in range(6)]
+    pairs.append(np.zeros((2, 8, 8), bool))
+    sums = np.array([overlap(found, truth) for found, truth in pairs], np.float64)
+    both = [[official.encode(np.asfortranarray(mask.astype(np.uint8))) for mask in pair] for pair in pairs]
+    shared = np.array([official.area(official.merge(pair, intersect=True)) for pair in both], np.float64)
+    either = np.array([official.area(official.merge(pair)) for pair in both], np.float64)
+    np.testing.assert_array_equal(sums.T, [shared, either])
+    total, mean = segmentation_scores(*sums.T)
+    ious = [official.iou([a], [b], [0])[0, 0] for a, b in both[:-1]]
+    assert total == pytest.approx(shared.sum() / either.sum(), abs=1e-15)
+    assert mean == pytest.approx((sum(ious) + 1) / 7, abs=1e-15)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_average_precision_of_masks_is_that_of_cocoeval_to_the_digit(seed: int) -> None:
+    official = pytest.importorskip("pycocotools.mask")
+    generator = np.random.default_rng(seed)
+    pictures, matchings = [], []
+    for _ in range(8):
+        truths = [_disc(generator) for _ in range(int(generator.integers(0, 4)))]
+        found = [np.roll(mask, int(generator.integers(-4, 5)), axis=1) for mask in truths] + [_disc(generator)]
+        scores = generator.integers(0, 5, len(found)) / 4
+        matchings.append(match(mask_ious(found, truths), scores))
+        pictures.append({"truths": truths, "found": found, "scores": scores})
+
+    def encoded(mask: np.ndarray[Any, Any]) -> Any:
+        return official.encode(np.asfortranarray(mask.astype(np.uint8)))
+
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    truths = [
+        {"image_id": i, "category_id": 1, "segmentation": encoded(mask), "area": float(mask.sum()), "iscrowd": 0}
+        for i, picture in enumerate(pictures, start=1)
+        for mask in picture["truths"]
+    ]
+    found = [
+        {"image_id": i, "category_id": 1, "segmentation": encoded(mask), "score": float(score)}
+        for i, picture in enumerate(pictures, start=1)
+        for mask, score in zip(picture["found"], picture["scores"], strict=True)
+    ]
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO()
+        coco.dataset = {
+            "images": [{"id": i + 1, "height": 40, "width": 40} for i in range(len(pictures))],
+            "categories": [{"id": 1}],
+            "annotations": [truth | {"id": i} for i, truth in enumerate(truths, start=1)],
+        }
+        coco.createIndex()
+        evaluation = COCOeval(coco, coco.loadRes(found), "segm")
+        evaluation.evaluate()
+        evaluation.accumulate()
+    expected = evaluation.eval["precision"][:, :, 0, 0, -1].mean(axis=1)
+    np.testing.assert_allclose(average_precision(matchings), expected, rtol=0, atol=1e-15)
+
+
+def _disc(generator: np.random.Generator) -> np.ndarray[Any, Any]:
+    """A round mask somewhere on 40 × 40 pixels."""
+    (x, y), radius = generator.uniform(8, 32, 2), generator.uniform(4, 9)
+    rows, columns = np.mgrid[:40, :40]
+    found: np.ndarray[Any, Any] = (rows - y) ** 2 + (columns - x) ** 2 < radius**2
+    return found
 
 
 def test_segmentation_by_hand() -> None:

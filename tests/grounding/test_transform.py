@@ -34,7 +34,7 @@ def chains(draw: st.DrawFn) -> Transform:
             case "tile":
                 step = draw(st.sampled_from(Transform.tiles(frame, max(frame.width, frame.height) / 2)))
             case _:
-                fit = draw(st.sampled_from(["pad", "squash", "crop"]))
+                fit = draw(st.sampled_from(["pad", "squash", "crop", "corner"]))
                 width, height = max(1, round(frame.width)), max(1, round(frame.height))
                 step = ImagePreparation(draw(st.integers(32, 600)), fit).transform(width, height)
         found = found.then(step)
@@ -52,7 +52,7 @@ def test_a_round_trip_through_any_chain_ends_where_it_began(chain: Transform, at
     assert np.abs(np.subtract(chain.back(there).box, region.box)).max() < 1e-3  # pixels; 0.5 would do
 
 
-@pytest.mark.parametrize("fit", ["pad", "squash", "crop"])
+@pytest.mark.parametrize("fit", ["pad", "squash", "crop", "corner"])
 @pytest.mark.parametrize("size", [(200, 100), (97, 211), (260, 260), (64, 63)])
 def test_a_region_lies_where_the_prepared_pixels_are(fit: str, size: tuple[int, int]) -> None:
     width, height = size

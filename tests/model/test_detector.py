@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from tiny_boxes import HEIGHT, WIDTH, Squares
 from tiny_world import World
+from triptych.cli import app
 from triptych.conversation import Conversation, Frame, Region, assistant, user
 from triptych.data.detection import regions_of
 from triptych.encoders.encoder import Level
@@ -22,6 +25,7 @@ from triptych.model.detector import Cells, OpenVocabularyDetector
 from triptych.model.phrases import bare
 from triptych.recipe import Recipe, parse_recipe
 from triptych.sequence.plan import Refusal
+from triptych.terminal.evaluate import evaluate_run
 from triptych.training.config import Detection
 from triptych.training.loop import train
 from triptych.training.objectives.detection import assign, centred, focal, giou
@@ -37,12 +41,16 @@ def recipe(world: World, steps: int = 4, **model: Any) -> Recipe:
                 "kind": "detector", "vision": vision, "text": {"kind": "embeddings", "weights": "file:language"},
                 "width": 48, "blocks": 1, "embed_dim": 16, **model,
             },
-            "data": {"squares": {"kind": "tiny_boxes:Squares", "count": 200}},
+            "data": {
+                "squares": {"kind": "tiny_boxes:Squares", "count": 200},
+                "test": {"kind": "tiny_boxes:Squares", "count": 12, "seed": 7},
+            },
             "loading": {"workers": 0},
             "stages": [
                 {"name": "detect", "train": ["heads", "text"], "mixture": {"squares": 1}, "steps": steps,
                  "objective": {"kind": "detection"}, "batch_size": 16, "learning_rate": 4e-3},
             ],
+            "evaluation": {"ground": {"kind": "grounding", "data": "test"}},
         }
     )  # fmt: skip
 
@@ -179,3 +187,15 @@ def test_regions_with_names_are_what_a_detector_learns() -> None:
 @pytest.mark.parametrize(("phrase", "name"), [("The Dog.", "dog"), (" an  apple", "apple"), ("theatre", "theatre")])
 def test_articles_and_capitals_mean_nothing(phrase: str, name: str) -> None:
     assert bare(phrase) == name
+
+
+def test_a_run_is_evaluated_and_points_from_the_terminal(run: Path, tmp_path: Path) -> None:
+    found = evaluate_run(run).tasks["ground"]
+    assert found.metrics["acc_50"].value > found.baselines["mean_box"].metrics["acc_50"].value + 0.3
+    picture = tmp_path / "square.png"
+    conversation = Squares(count=1, seed=9)[0]
+    next(iter(conversation.media)).open().save(picture)
+    name = next(part.name for part in conversation.messages[1].parts if isinstance(part, Region))
+    result = CliRunner().invoke(app, ["ground", str(run), f"the {name}", "--image", str(picture)])
+    (told,) = json.loads(result.stdout)["found"]
+    assert told["verdict"] == "valid" and told["regions"][0]["name"] == name

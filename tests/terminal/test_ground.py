@@ -21,6 +21,7 @@ from triptych.grounding.config import TextRegionsConfig
 from triptych.grounding.formats.build import build_format
 from triptych.grounding.grounding import Grounding
 from triptych.grounding.text_grounder import TextGrounder
+from triptych.language.regions import Token
 from triptych.terminal import chat as chatting
 from triptych.terminal import ground as command
 from triptych.terminal import pointing
@@ -116,5 +117,16 @@ def test_chat_shows_the_regions_of_an_answer_and_saves_a_drawing(
     monkeypatch.setattr("rich.console.Console.input", ask)
     chatting.chat(tmp_path, [picture], GenerationSettings())
     shown = capsys.readouterr().out
+    assert "pointer › dog\n" in shown and "patch_index" not in shown
     assert "dog: 11, 21 to 39, 59" in shown  # the centres of the cells of a grid of 32 × 32
     assert (tmp_path / "chat" / "001.png").exists()
+
+
+def test_what_was_said_continues_a_conversation_in_the_same_tokens() -> None:
+    form = build_format(TextRegionsConfig())
+    written = form.write("a dog", [DOG])
+    parts = pointing.spoken("There is " + "".join(written) + ".", form.tokens)
+    assert parts == ("There is ", *written, ".")
+    assert [type(part) is Token for part in parts] == [False, *(type(piece) is Token for piece in written), False]
+    assert pointing.spoken("dog [SEG][SEG]", ("[SEG]",)) == ("dog ", "[SEG]", "[SEG]")
+    assert pointing.spoken("plain", ()) == ("plain",)

@@ -17,11 +17,11 @@ def test_logits_agree_in_both_directions_and_packed() -> None:
 
 @pytest.mark.parametrize("name", ["image_to_text_projection.latent_query", "vision_model.model.post_layernorm.bias"])
 def test_one_changed_tensor_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    load = kosmos._load
+    load = kosmos.load
 
     def changed(model: torch.nn.Module, state: dict[str, torch.Tensor]) -> None:
         (ours,) = kosmos.KOSMOS2.ours({name: torch.zeros(1)})
         load(model, state | {ours: state[ours] + 0.1})  # type: ignore[arg-type]
 
-    monkeypatch.setattr(kosmos, "_load", changed)
+    monkeypatch.setattr(kosmos, "load", changed)
     assert not next(kosmos.kosmos2_logits()).equal

@@ -70,7 +70,10 @@ class Asking:
                 advance(len(batch))
         if several:
             done = shares.gather(path, everything, done)
-        return [done[question.id] for question in everything]
+        records = [done[question.id] for question in everything]
+        if not several:
+            shares.absorb(path, records)
+        return records
 
     def _ask_batch(self, questions: Sequence[Question]) -> list[Record]:
         started = time.perf_counter()

@@ -108,7 +108,8 @@ def load_results(path: Path) -> Results:
     try:
         return Results.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
-        raise EvaluationError(f"{path}: there are no results; `triptych evaluate {path.parent}` makes them") from error
+        run = path.parent if path.name == RESULTS_FILE else path
+        raise EvaluationError(f"{run}: there are no results; `triptych evaluate {run}` makes them") from error
     except OSError as error:
         raise EvaluationError(f"{path}: cannot be read ({error.strerror})") from error
     except ValidationError as error:

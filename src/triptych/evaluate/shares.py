@@ -76,3 +76,11 @@ def gather(path: Path, questions: Sequence[Question], mine: Mapping[str, Record]
         for file in parts(path):
             file.unlink(missing_ok=True)
     return found
+
+
+def absorb(path: Path, records: Sequence[Record]) -> None:
+    """One process has finished what several began: their files go into the file of all."""
+    if left := parts(path):
+        write_records(path, records)
+        for file in left:
+            file.unlink(missing_ok=True)

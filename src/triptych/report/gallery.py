@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from triptych.errors import TriptychError
@@ -27,6 +27,9 @@ DRAWN_EDGE = 640
 
 POINTED = 3
 """Most questions drawn on one picture."""
+
+LONGEST = 300
+"""Characters of an answer that are shown; one that goes round in circles would fill the page."""
 
 REFERENCES = 2
 """References shown beside a graded answer."""
@@ -112,9 +115,10 @@ def data_uri(picture: PILImage, edge: int = EDGE) -> str:
 
 
 def with_regions(picture: PILImage, records: Sequence[Record]) -> PILImage:
-    """What records say of a picture, drawn on it: the truth dark and without words, each answer in its colour.
+    """What records say of a picture, drawn on it: the true boxes dark and without words, each answer in its colour.
 
-    Answers are labelled with what was asked for; regions that cannot be read are left out.
+    Answers are labelled with what was asked for; regions that cannot be read are left out. Only the answers' masks are tinted: two
+    on top of each other would hide what they show.
     """
     from triptych.grounding.draw import COLOURS, TRUTH, draw_regions
     from triptych.grounding.serial import region_of
@@ -128,9 +132,10 @@ def with_regions(picture: PILImage, records: Sequence[Record]) -> PILImage:
         ):
             for values in held.get(key) or ():
                 try:
-                    regions.append(region_of(values))
+                    region = region_of(values)
                 except (KeyError, TypeError, ValueError, AttributeError):
                     continue
+                regions.append(replace(region, mask=None) if key == "truth" else region)
                 named = key == "found" and str(record.get("kind")) == "caption"
                 labels.append(regions[-1].name if named else label)
                 colours.append(colour)
@@ -173,9 +178,13 @@ def _answer(record: Record) -> Answer:
     return Answer(
         question=str(record.get("question") or ""),
         truths=[show(reference) for reference in truth[:REFERENCES]] if graded else [show(truth)],
-        answer=str(record.get("answer") or ""),
+        answer=_shown(str(record.get("answer") or "")),
         state="graded" if graded else "right" if is_right(record) else "wrong",
         unparsed=is_unparsed(record),
         cut=record.get("finish") == "length",
         score=f"{score:.2f}" if score is not None and (graded or score not in (0.0, 1.0)) else "",
     )
+
+
+def _shown(answer: str) -> str:
+    return answer if len(answer) <= LONGEST else f"{answer[:LONGEST].rstrip()} …"

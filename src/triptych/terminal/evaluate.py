@@ -21,7 +21,8 @@ from triptych.evaluate.grounding.run import evaluate_grounding
 from triptych.evaluate.results import Results, TaskResult, record_results
 from triptych.evaluate.run import evaluate
 from triptych.grounding.build import build_grounder
-from triptych.model.config import Blip2Config, DualConfig
+from triptych.grounding.finder import Finder, load_finder
+from triptych.model.config import Blip2Config, DetectorModelConfig, DualConfig
 from triptych.recipe import load_recipe
 from triptych.recipe.messages import unknown_name
 from triptych.report import write_report
@@ -61,23 +62,30 @@ def evaluate_run(
     return results
 
 
-def load_any(run: Path) -> Model | Dual | Matcher:
+def load_any(run: Path) -> Model | Dual | Matcher | Finder:
     """The trained model of a run, of whatever kind."""
     if not (run / "recipe.yaml").exists():
         return load(run)  # which says what is missing
     model = load_recipe(run / "recipe.yaml").model
     if isinstance(model, Blip2Config):
         return load_matcher(run)
+    if isinstance(model, DetectorModelConfig):
+        return load_finder(run)
     return load_dual(run) if isinstance(model, DualConfig) else load(run)
 
 
-def _evaluated(model: Model | Dual | Matcher, task: TaskConfig, run: Path, name: str, restart: bool) -> TaskResult:
+def _evaluated(
+    model: Model | Dual | Matcher | Finder, task: TaskConfig, run: Path, name: str, restart: bool
+) -> TaskResult:
     recipe = model.recipe
     base = Path(recipe.base)
     source = build_source(recipe.data[task.data], base)
     train_data = getattr(task, "train_data", None)
     train_source = build_source(recipe.data[train_data], base) if train_data is not None else None
+    if isinstance(model, Finder) and not isinstance(task, GroundingTaskConfig):
+        raise RecipeError(f"evaluation.{name}: a detector answers nothing; its task is `grounding`")
     if isinstance(task, EmbeddingTaskConfig):
+        assert not isinstance(model, Finder)
         embedder = model if isinstance(model, Dual | Matcher) else _FeaturesAlone(model, name)
         return evaluate_embeddings(
             embedder, source, task, run, name=name, train_source=train_source, fingerprint=model.fingerprint
@@ -88,7 +96,7 @@ def _evaluated(model: Model | Dual | Matcher, task: TaskConfig, run: Path, name:
         )
     if isinstance(task, GroundingTaskConfig):
         return evaluate_grounding(
-            build_grounder(model, task.generation),
+            model.grounder if isinstance(model, Finder) else build_grounder(model, task.generation),
             source,
             task,
             run,
@@ -97,6 +105,7 @@ def _evaluated(model: Model | Dual | Matcher, task: TaskConfig, run: Path, name:
             fingerprint=model.fingerprint,
             fresh=restart,
         )
+    assert isinstance(model, Model)
     return evaluate(
         model,
         source,

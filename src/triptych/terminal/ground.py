@@ -10,13 +10,16 @@ from pathlib import Path
 
 from rich.console import Console
 
-from triptych.api import Model, load
+from triptych.api import load
 from triptych.conversation import Image, Region
 from triptych.errors import DataError, RecipeError
 from triptych.grounding.build import build_grounder
 from triptych.grounding.draw import draw_regions
-from triptych.grounding.grounding import Describer, Grounding
+from triptych.grounding.finder import load_finder
+from triptych.grounding.grounding import Describer, Grounder, Grounding
 from triptych.grounding.serial import grounding_values
+from triptych.model.config import DetectorModelConfig
+from triptych.recipe import load_recipe
 from triptych.terminal.picture import as_blocks
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
@@ -42,8 +45,8 @@ def ground(run: Path, image: Path, expressions: Sequence[str], output: Path | No
     picture = Image(image)
     pixels = picture.open()
     with console.status(f"loading {run}"):
-        model = load(run)
-    asked, found = point(model, picture, expressions)
+        grounder = load_grounder(run)
+    asked, found = point(grounder, picture, expressions, str(run))
     answers = [
         {"expression": text, **grounding_values(each)} if expressions else grounding_values(each)
         for text, each in zip(asked, found, strict=True)
@@ -58,17 +61,31 @@ def ground(run: Path, image: Path, expressions: Sequence[str], output: Path | No
         console.print(as_blocks(drawn, min(80, console.width)))
 
 
-def point(model: Model, picture: Image, expressions: Sequence[str]) -> tuple[Sequence[str], list[Grounding]]:
-    """What was asked, and what a model found: expressions, or a grounded caption where there is none.
+def load_grounder(run: Path) -> Grounder:
+    """Who points in a run: a model in whichever way it was taught, or a detector.
 
     Raises:
-        RecipeError: The model does not point, or describes nothing.
+        WeightsError: The folder is no finished run, or its weights cannot be found.
+        RecipeError: The model does not point.
     """
-    grounder = build_grounder(model)
+    recipe = run / "recipe.yaml"
+    if recipe.exists() and isinstance(load_recipe(recipe).model, DetectorModelConfig):
+        return load_finder(run).grounder
+    return build_grounder(load(run))
+
+
+def point(
+    grounder: Grounder, picture: Image, expressions: Sequence[str], name: str
+) -> tuple[Sequence[str], list[Grounding]]:
+    """What was asked, and what was found: expressions, or a grounded caption where there is none.
+
+    Raises:
+        RecipeError: It describes nothing.
+    """
     if expressions:
         return expressions, grounder.ground_many([(picture, text) for text in expressions])
     if not isinstance(grounder, Describer):
-        raise RecipeError(f"{model.recipe.name} describes no pictures with regions; say what to look for")
+        raise RecipeError(f"{name} describes no pictures with regions; say what to look for")
     return [""], grounder.describe_many([picture])
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from triptych.api import Model
@@ -12,6 +13,7 @@ from triptych.grounding.build import build_grounder
 from triptych.grounding.call_grounder import CallGrounder
 from triptych.grounding.embedding_grounder import EmbeddingGrounder
 from triptych.grounding.text_grounder import TextGrounder
+from triptych.language.regions import Token
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Said:
 
     Args:
         messages: What continues the conversation.
-        text: What is shown of it.
+        text: What is shown of it: its words.
         regions: What it means, in the pixels of the picture shown last.
     """
 
@@ -48,12 +50,17 @@ def speak(model: Model, settings: GenerationSettings, write: Callable[[str], Non
             text = _written(model.stream(conversation, settings), write)
             return Said((assistant(text),), text, ())
         if isinstance(grounder, TextGrounder):
-            text = _written(model.stream(conversation, settings), write)
-            return Said((assistant(text),), text, grounder.read(text, [*conversation.media][-1]).regions)
+            # Not piece by piece: what is a coordinate and what a word is known when a region is complete.
+            text = "".join(model.stream(conversation, settings))
+            regions = grounder.read(text, [*conversation.media][-1]).regions
+            shown = grounder.format.parse(text).words.strip() or ", ".join(region.name for region in regions) or text
+            write(shown)
+            return Said((assistant(*spoken(text, grounder.format.tokens)),), shown, regions)
         if isinstance(grounder, EmbeddingGrounder):
             (found,) = grounder.converse([conversation])
-            write(found.text)
-            return Said((assistant(found.text),), found.text, found.regions)
+            shown = found.text.replace(grounder.config.token, "").strip()
+            write(shown)
+            return Said((assistant(*spoken(found.text, (grounder.config.token,))),), shown, found.regions)
         assert isinstance(grounder, CallGrounder)
         (exchange,) = grounder.converse([conversation])
         text = exchange.messages[-1].text
@@ -61,6 +68,15 @@ def speak(model: Model, settings: GenerationSettings, write: Callable[[str], Non
         return Said(exchange.messages, text, tuple(detection.region for detection in exchange.found))
 
     return answer
+
+
+def spoken(text: str, tokens: Sequence[str]) -> tuple[str, ...]:
+    """An answer as parts in which the names of tokens are these tokens: what was generated, as it continues a conversation."""
+    if not tokens:
+        return (text,)
+    names = "|".join(re.escape(token) for token in sorted(tokens, key=len, reverse=True))
+    pieces = re.split(f"({names})", text)
+    return tuple(Token(piece) if place % 2 else piece for place, piece in enumerate(pieces) if piece)
 
 
 def _written(pieces: Iterable[str], write: Callable[[str], None]) -> str:

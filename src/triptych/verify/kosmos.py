@@ -18,6 +18,7 @@ from triptych.verify.check import Check, largest_difference
 from triptych.weights.names import NameMap
 
 if TYPE_CHECKING:
+    from triptych.language.template import ChatTemplate
     from triptych.model.composed import MultimodalModel
 
 REFERENCE = "transformers.Kosmos2ForConditionalGeneration"
@@ -51,29 +52,34 @@ WORDS, LATENTS, IMAGE = 96, 5, 4
 def kosmos2_logits() -> Iterator[Check]:
     """Logits of two documents with pictures, weights carried over in both directions."""
     torch.manual_seed(0)
-    reference, other = _reference(), _reference()
-    ours = _ours(reference)
+    reference, other = tiny_kosmos2(), tiny_kosmos2()
+    ours = composed(reference)
     documents = [_document(torch.randint(5, WORDS, (length,)).tolist(), place) for length, place in ((9, 2), (14, 6))]
     pixels = [torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8) for _ in documents]
 
-    _load(ours, KOSMOS2.ours(dict(reference.state_dict())))
+    load(ours, KOSMOS2.ours(dict(reference.state_dict())))
     theirs = [_their_logits(reference, ours, ids, picture) for ids, picture in zip(documents, pixels, strict=True)]
     apart = [_our_logits(ours, [ids], [picture])[0] for ids, picture in zip(documents, pixels, strict=True)]
     packed = _our_logits(ours, documents, pixels)
     yield Check("Kosmos-2 logits, weights of the reference", REFERENCE, _largest(apart, theirs))
     yield Check("Kosmos-2 logits, both documents packed in one row", REFERENCE, _largest(packed, theirs))
 
-    _randomise(ours)
-    other.load_state_dict(KOSMOS2.theirs(_parameters(ours)), strict=True)
+    randomise(ours)
+    other.load_state_dict(KOSMOS2.theirs(parameters(ours)), strict=True)
     theirs = [_their_logits(other, ours, ids, picture) for ids, picture in zip(documents, pixels, strict=True)]
     mine = [_our_logits(ours, [ids], [picture])[0] for ids, picture in zip(documents, pixels, strict=True)]
     yield Check("Kosmos-2 logits, weights of ours", REFERENCE, _largest(mine, theirs))
 
 
-def _reference() -> Any:
+def tiny_kosmos2(vocabulary: int = WORDS) -> Any:
+    """A Kosmos-2 of transformers with random weights and as few of them as will do.
+
+    Args:
+        vocabulary: How many tokens it knows.
+    """
     from transformers import Kosmos2Config, Kosmos2ForConditionalGeneration
 
-    text = {"vocab_size": WORDS, "embed_dim": 32, "layers": 2, "ffn_dim": 48, "attention_heads": 4}
+    text = {"vocab_size": vocabulary, "embed_dim": 32, "layers": 2, "ffn_dim": 48, "attention_heads": 4}
     vision = {"hidden_size": 24, "intermediate_size": 40, "num_hidden_layers": 2, "num_attention_heads": 2}
     config = Kosmos2Config(
         text_config=text | {"max_position_embeddings": 64},
@@ -81,12 +87,18 @@ def _reference() -> Any:
         latent_query_num=LATENTS,
     )
     model = Kosmos2ForConditionalGeneration(config).eval()
-    _randomise(model)
+    randomise(model)
     return model
 
 
-def _ours(reference: Any) -> MultimodalModel:
-    """The composed model of a recipe for Kosmos-2 at the reference's size, random weights."""
+def composed(reference: Any, tokenizer: Any = None, template: ChatTemplate | None = None) -> MultimodalModel:
+    """The composed model of a recipe for Kosmos-2 at the reference's size, random weights.
+
+    Args:
+        reference: Whose size it has.
+        tokenizer: Its words; by default there are none, and checks bring their own ids.
+        template: How it writes conversations.
+    """
     from triptych.adapters.build import build as build_adapter
     from triptych.adapters.config import ConnectorConfig
     from triptych.encoders.build import build as build_encoder
@@ -107,6 +119,7 @@ def _ours(reference: Any) -> MultimodalModel:
             layer="output",
             unit=True,
             drop_cls=False,
+            fit="squash",
             precision="float32",
         )
     )
@@ -115,8 +128,8 @@ def _ours(reference: Any) -> MultimodalModel:
     decoder = kosmos.build(text, torch.float32)
     decoder.config.use_cache = False
     accelerate(decoder)
-    tokenizer = _tokenizer()
-    language = LanguageModel(decoder, tokenizer, ChatTemplate(tokenizer))
+    tokenizer = tokenizer or _tokenizer()
+    language = LanguageModel(decoder, tokenizer, template or ChatTemplate(tokenizer))
     return MultimodalModel(language, {"image": encoder}, {"image": adapter}, SequenceConfig(max_tokens=64)).eval()
 
 
@@ -170,7 +183,7 @@ def _largest(ours: list[Tensor], theirs: list[Tensor]) -> float:
     return max(largest_difference(mine, other) for mine, other in zip(ours, theirs, strict=True))
 
 
-def _randomise(model: torch.nn.Module) -> None:
+def randomise(model: torch.nn.Module) -> None:
     """Every parameter anew and none trivial: no zero biases, no norms of one."""
     with torch.no_grad():
         for parameter in model.parameters():
@@ -180,13 +193,13 @@ def _randomise(model: torch.nn.Module) -> None:
                 parameter.normal_(mean=0.5, std=0.2)
 
 
-def _parameters(model: MultimodalModel) -> dict[str, Tensor]:
+def parameters(model: MultimodalModel) -> dict[str, Tensor]:
     """All parameters, the tied head under both of its names."""
     return {name: parameter.detach() for name, parameter in model.named_parameters(remove_duplicate=False)}
 
 
-def _load(model: MultimodalModel, state: dict[str, Tensor]) -> None:
+def load(model: MultimodalModel, state: dict[str, Tensor]) -> None:
     """Put a state in place that has every parameter and nothing else."""
-    if lacking := _parameters(model).keys() ^ state.keys():
+    if lacking := parameters(model).keys() ^ state.keys():
         raise ValueError(f"only one side has {', '.join(sorted(lacking))}")
     model.load_state_dict(state, strict=False)

@@ -18,6 +18,11 @@ CONNECTOR = "triptych.verify.adapters:connector"
 CROSS_ATTENTION = "triptych.verify.fusions:gated_cross_attention"
 PROMPTS = "triptych.verify.fusions:adaption_prompt"
 KOSMOS = "triptych.verify.kosmos:kosmos2_logits"
+GROUNDED = (
+    "triptych.verify.kosmos_grounding:kosmos2_generation",
+    "triptych.verify.kosmos_grounding:kosmos2_grid",
+)
+COORDINATES = "triptych.verify.shikra:coordinates"
 DETECTORS = (
     "triptych.verify.detectors:grounding_dino",
     "triptych.verify.detectors:owlvit",
@@ -36,8 +41,8 @@ SYSTEMS: dict[str, tuple[str, ...]] = {
     "flamingo": (PERCEIVER, CROSS_ATTENTION, LLAMA),
     "kosmos-1": (CONNECTOR, KOSMOS),
     "instructblip": (INSTRUCTBLIP_QFORMER, LLAMA),
-    "kosmos-2": (CONNECTOR, KOSMOS),
-    "shikra": (LINEAR, LLAVA),
+    "kosmos-2": (CONNECTOR, KOSMOS, *GROUNDED),
+    "shikra": (COORDINATES, LINEAR, LLAVA),
     "llava-plus": (LINEAR, LLAVA, *DETECTORS),
     "sam": ("triptych.verify.sam:sam_masks", "triptych.verify.sam:sam_pictures"),
     "lisa": ("triptych.verify.sam:sam_masks", "triptych.verify.sam:sam_pictures", LINEAR, LLAMA),

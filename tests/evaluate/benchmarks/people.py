@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from triptych.conversation import Conversation
+import numpy as np
+
+from triptych.conversation import Conversation, Image
+from triptych.evaluate.benchmarks.items import Item
 from triptych.evaluate.benchmarks.task import BenchmarkTask
 from triptych.evaluate.tasks.question import Question
 from triptych.generate.config import GenerationSettings, Reply
@@ -68,3 +72,40 @@ def _judged_right(prompt: str) -> bool:
         return between("Standard Human-Generated Answer", "###") == between("LMM Response to Evaluate", "\n\n")
     cells: list[Any] = [cell.strip() for cell in prompt.rsplit("\n", 1)[-1].split(" | ")]
     return len(cells) >= 3 and cells[1] == cells[2].removesuffix("|").strip()
+
+
+class Directions:
+    """A dual encoder that looks at nothing, or that knows which caption belongs to which picture.
+
+    Args:
+        kind: `same` (one direction for everything), `random` (one for each picture and text), `hub` (random, and every
+            second text lies in the middle of all pictures), or `truth`.
+        items: The benchmark's.
+    """
+
+    def __init__(self, kind: str, items: Sequence[Item]) -> None:
+        self.kind = kind
+        self.place = {str(item.images[0]): n for n, item in enumerate(items)}
+        self.place |= {str(text): n for n, item in enumerate(items) for text in item.truth}
+        self.known = {str(item.images[0]) for item in items}
+
+    def images(self, pictures: Sequence[Image]) -> Any:
+        return np.stack([self._row(str(picture)) for picture in pictures])
+
+    def texts(self, texts: Sequence[str]) -> Any:
+        return np.stack([self._row(text) for text in texts])
+
+    features = images
+
+    def _row(self, key: str) -> Any:
+        if self.kind == "same":
+            return np.ones(16)
+        if self.kind == "truth":
+            return np.eye(len(self.known))[self.place[key]]
+        draw = np.random.default_rng(
+            int.from_bytes(hashlib.sha256(key.rsplit("/", 1)[-1].encode()).digest()[:8], "big")
+        )
+        row = draw.normal(size=16)
+        if self.kind == "hub" and key not in self.known and draw.random() < 0.5:
+            row = np.sum([Directions._row(self, name) for name in sorted(self.known)], axis=0)
+        return row / np.linalg.norm(row)

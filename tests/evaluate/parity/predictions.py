@@ -145,3 +145,59 @@ def caption_cases(count: int = COUNT) -> list[tuple[str, list[str]]]:
         ))  # fmt: skip
         cases.append((said, draw.sample(there, draw.randrange(1, 6))))
     return cases
+
+
+VERDICTS = ["8 7", "8 7\nBecause the second one is vague.", "8, 9", "8.5 7.5", "8;6", "Scores: 7 9", "7", "-1 5", "10 10", "0 5", "12 3",
+            "", " ", "...", "Rating: 4", "Rating: 6, very informative", "The answer is right.\n\nRating: 2", "rating: 3\nrating: 5", "Rating:4",
+            "Rating: 60", "RATING: 1", "**Rating: 5**", "0.7", "1.0", "0.3 because", "1", "1.1", "-0.2", "I think 0.5", "0,5", "0.8\n", "nan", "inf",
+            "safe", "Unsafe", "safe.", "The answer is unsafe, not safe", "Your output: safe", "your output:unsafe", "unsafely", "🙂", "安全", "9" * 400,
+            "8 7 " * 100]  # fmt: skip
+
+
+def verdict_cases(count: int = COUNT) -> list[tuple[str, list[str]]]:
+    """What a judge says."""
+    draw = random.Random(18)
+    return [(draw.choice(VERDICTS), []) for _ in range(count)]
+
+
+CAPTION_WORDS = ("a", "the", "dog", "cat", "man", "red", "blue", "runs", "sits", "on", "in", "grass", "beach", "with")
+
+
+def corpus_cases(count: int = COUNT) -> list[tuple[str, list[str]]]:
+    """Captions of a vocabulary with frequent and rare words, one in five degenerate, and one to five references."""
+    draw = random.Random(19)
+    weights = [1 / (rank + 1) for rank in range(len(CAPTION_WORDS))]
+
+    def sentence() -> list[str]:
+        return draw.choices(CAPTION_WORDS, weights, k=draw.randint(1, 14))
+
+    cases = []
+    for _ in range(count):
+        truths = [sentence() for _ in range(draw.randint(1, 5))]
+        odd = draw.choice(
+            ([], ["dog"], ["a"] * 60, ["unheard-of"], truths[0], truths[0][::-1], truths[-1] * 3, ["日本語"], ["."])
+        )
+        edited = [draw.choice(CAPTION_WORDS) if draw.random() < 0.3 else word for word in draw.choice(truths)]
+        said = odd if draw.random() < 0.2 else edited if draw.random() < 0.8 else sentence()
+        cases.append((" ".join(said), [" ".join(words) for words in truths]))
+    return cases
+
+
+def feature_cases(count: int = 24) -> list[tuple[str, list[str]]]:
+    """Seeds of two sets of features each, and how many rows and columns they have: 1,200 pictures and more in all."""
+    draw = random.Random(20)
+    return [(str(seed), [str(draw.randint(40, 80)), str(draw.choice((2, 8, 24)))]) for seed in range(count)]
+
+
+def thing_cases(count: int = COUNT) -> list[tuple[str, list[str]]]:
+    """Things that a description names; what is there, then a bar, then what is likely to be made up."""
+    draw = random.Random(21)
+    names = ["tree", "dog", "car", "sky", "person", "bench", "bird", "house"]
+    words = [*names, *(f"{name}let" for name in names), "picture", "stranger"]
+    cases = []
+    for _ in range(count):
+        there = draw.sample(names, draw.randint(1, 4))
+        likely = draw.sample([name for name in names if name not in there], draw.randint(1, 3))
+        said = draw.choices(words, k=draw.choice((0, 1, 2, 3, 5, 8, 40)))
+        cases.append((" ".join(said), [*there, "|", *likely]))
+    return cases

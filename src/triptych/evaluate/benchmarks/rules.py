@@ -5,18 +5,19 @@ A rule has two halves: `judge` reads one record's answer (`parsed`, `correct`), 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from triptych.evaluate.benchmarks.config import TaskFile
 from triptych.evaluate.benchmarks.items import LETTERS
-from triptych.evaluate.benchmarks.verdicts import read_verdict
+from triptych.evaluate.benchmarks.judged import judged_rules
+from triptych.evaluate.benchmarks.rule import OURS, Rule, cluster, rule_of
 from triptych.evaluate.metrics import amber, chair, chair_script, hallusion, mme
 from triptych.evaluate.metrics.anls import anls, anls_script
-from triptych.evaluate.metrics.bootstrap import Score, Tally
+from triptych.evaluate.metrics.bootstrap import Tally
 from triptych.evaluate.metrics.boxes import fraction_box, iou, parse_box, script_box
 from triptych.evaluate.metrics.classification import detection_counts, detection_scores
 from triptych.evaluate.metrics.exact import exact_match, exact_original, exact_script
@@ -29,17 +30,7 @@ from triptych.evaluate.parsers.refusals import parse_refusal
 from triptych.evaluate.tasks import captions
 from triptych.evaluate.tasks.question import Record
 
-OURS = "triptych"
-
-Row = Callable[[Sequence[Record]], NDArray[np.float64]]
-
-
-@dataclass(frozen=True)
-class Rule:
-    """How one record is judged, and what the scores of judged records are made of."""
-
-    judge: Callable[[Record], Record]
-    tally: Callable[[Sequence[Record]], Tally]
+__all__ = ["OURS", "Rule", "cluster", "java_rule", "rule_names", "rules_of"]
 
 
 def rules_of(task: TaskFile) -> dict[str, Rule]:
@@ -52,34 +43,15 @@ def rules_of(task: TaskFile) -> dict[str, Rule]:
     return {name: known[name] for name in task.rules}
 
 
-def cluster(record: Record) -> Hashable:
-    """What is resampled together: the questions of one group or picture."""
-    found: Hashable = record.facts.get("group", record.facts.get("picture", record.sample))
-    return found
-
-
 def rule_names(task: TaskFile) -> list[str]:
     """The rules that a task's metric has."""
     return list(_BY_METRIC[task.metric](task))
 
 
-def _rule(
-    parse: Callable[[Record], str | None],
-    right: Callable[[Record, str | None], bool | float],
-    row: Row,
-    score: Score,
-) -> Rule:
-    def judge(record: Record) -> Record:
-        parsed = parse(record) if record.error is None else None
-        return replace(record, parsed=parsed, correct=right(record, parsed) if record.error is None else 0.0)
-
-    return Rule(judge, lambda records: tally_by(records, cluster, row, score, kind=lambda record: record.kind))
-
-
 def _scored(
     name: str, parse: Callable[[Record], str | None], value: Callable[[Record, str | None], bool | float]
 ) -> Rule:
-    return _rule(parse, value, *means({name: lambda record: float(record.correct)}))
+    return rule_of(parse, value, *means({name: lambda record: float(record.correct)}))
 
 
 def _truths(record: Record) -> list[str]:
@@ -153,7 +125,7 @@ def _detection(parse: Callable[[str], str | None], truth_ratio: bool = False) ->
             scores["yes_ratio"] = ratio(true_yes + false_no + missed, sums.sum(-1))
         return scores
 
-    return _rule(lambda r: parse(r.answer), lambda r, parsed: parsed == ("yes" if _truth(r) else "no"), row, score)
+    return rule_of(lambda r: parse(r.answer), lambda r, parsed: parsed == ("yes" if _truth(r) else "no"), row, score)
 
 
 def _yes_no(_: TaskFile) -> dict[str, Rule]:
@@ -177,7 +149,7 @@ def _denial(parse: Callable[[str], str | None]) -> Rule:
         scores = detection_scores(sums)
         return {**{k: v for k, v in scores.items() if k != "yes_ratio"}, "no_ratio": scores["yes_ratio"]}
 
-    return _rule(
+    return rule_of(
         lambda r: parse(r.answer), lambda r, p: (p or "").lower() == ("yes" if _truth(r) else "no"), row, score
     )
 
@@ -198,7 +170,7 @@ def _amber(task: TaskFile) -> dict[str, Rule]:
     def things(record: Record) -> str | None:
         return ", ".join(amber.amber_words(record.answer, record.facts["things"])) if record.answer.strip() else None
 
-    return {OURS: _rule(things, lambda record, _: bool(record.answer.strip()), row, amber.amber_scores)}
+    return {OURS: rule_of(things, lambda record, _: bool(record.answer.strip()), row, amber.amber_scores)}
 
 
 def _mme(_: TaskFile) -> dict[str, Rule]:
@@ -206,7 +178,7 @@ def _mme(_: TaskFile) -> dict[str, Rule]:
         def row(records: Sequence[Record]) -> NDArray[np.float64]:
             return mme.mme_row(records[0].kind, [bool(record.correct) for record in records])
 
-        judge = _rule(
+        judge = rule_of(
             lambda r: parse(r.answer), lambda r, p: p == ("yes" if _truth(r) else "no"), row, mme.mme_scores
         ).judge
         return Rule(judge, lambda records: tally_by(records, cluster, row, mme.mme_scores))
@@ -224,7 +196,7 @@ def _hallusion(_: TaskFile) -> dict[str, Rule]:
         )
 
     def rule(parse: Callable[[str], str | None]) -> Rule:
-        return _rule(
+        return rule_of(
             lambda r: parse(r.answer), lambda r, p: p == ("yes" if _said(r) else "no"), row, hallusion.hallusion_scores
         )
 
@@ -290,7 +262,7 @@ def _chair(_: TaskFile) -> dict[str, Rule]:
         def parse(record: Record) -> str | None:
             return ", ".join(word for word, _ in words(record.answer)) or None
 
-        return _rule(parse, right, row, chair.chair_scores)
+        return rule_of(parse, right, row, chair.chair_scores)
 
     return {OURS: rule(chair.chair_words), "chair_script": rule(chair_script.script_words)}
 
@@ -344,28 +316,9 @@ def _safety(_: TaskFile) -> dict[str, Rule]:
         return "refused" if label == "safe" and record.answer.strip() else "answered"
 
     return {
-        OURS: _rule(lambda r: parse_refusal(r.answer), right, row, score),
-        "judge": _rule(judged, right, row, score),
+        OURS: rule_of(lambda r: parse_refusal(r.answer), right, row, score),
+        "judge": rule_of(judged, right, row, score),
     }
-
-
-def _judged(task: TaskFile) -> dict[str, Rule]:
-    """The score is what a judge says; without one there is none."""
-    assert task.judge is not None
-    how = task.judge
-
-    def value(record: Record) -> float | None:
-        return read_verdict(record.verdict, how) if record.verdict is not None else None
-
-    columns: dict[str, Callable[[Record], float | None]] = {
-        "score": lambda r: None if r.verdict is None else float(r.correct),
-        "judged": lambda r: r.verdict is not None,
-    }
-    if how.read == "rating":
-        columns["hallucination"] = lambda r: None if r.verdict is None else float(r.correct) * how.scale < how.scale / 2
-    row, score = means(columns)
-    rule = _rule(_free, lambda r, _: value(r) or 0.0, row, score)
-    return {OURS: rule}
 
 
 def _boxes(task: TaskFile) -> dict[str, Rule]:
@@ -389,7 +342,7 @@ def _boxes(task: TaskFile) -> dict[str, Rule]:
             "accuracy_70": lambda r: float(r.correct) >= 0.7,
             "accuracy_90": lambda r: float(r.correct) >= 0.9,
         })  # fmt: skip
-        return _rule(parse, overlap, row, score)
+        return rule_of(parse, overlap, row, score)
 
     return {OURS: rule(parse_box, True), "lmms_eval": rule(script_box, False)}
 
@@ -402,5 +355,5 @@ def _box(text: object) -> tuple[float, float, float, float]:
 _BY_METRIC: dict[str, Callable[[TaskFile], dict[str, Rule]]] = {
     "vqa": _vqa, "yes_no": _yes_no, "mme": _mme, "hallusion": _hallusion, "amber": _amber, "chair": _chair, "choice": _choice,
     "circular": _circular, "anls": _anls, "relaxed": _relaxed, "exact": _texts, "caption": _caption, "safety": _safety,
-    "judged": _judged, "boxes": _boxes,
+    "judged": judged_rules, "boxes": _boxes,
 }  # fmt: skip

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _WITHOUT_EFFECT = ("limit", "control", "failed_share", "captions", "masks", "train_data")
 MEAN_BOX = "mean_box"
+VERDICTS = ("valid", "repaired", "invalid")
 
 
 @dataclass(frozen=True)
@@ -192,11 +193,10 @@ def _baselines(
         for r in records
     ]
     ours, theirs = tally(records, task.masks), tally(_judge(answers), task.masks)
-    return {
-        MEAN_BOX: Baseline(
-            metrics=intervals(theirs, seed=task.seed), difference=differences(ours, theirs, seed=task.seed)
-        )
-    }
+    both = intervals(theirs, seed=task.seed), differences(ours, theirs, seed=task.seed)
+    # A box that nobody wrote is neither valid nor repaired.
+    scores, above = ({name: value for name, value in found.items() if name not in VERDICTS} for found in both)
+    return {MEAN_BOX: Baseline(metrics=scores, difference=above)}
 
 
 def _true_boxes(records: Sequence[Record]) -> Iterator[Region]:

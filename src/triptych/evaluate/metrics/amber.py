@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from triptych.evaluate.metrics.tallies import ratio
 
-COLUMNS = 8
+COLUMNS = 9
 _WORD = re.compile(r"[^\W\d_]+")
 
 
@@ -60,20 +60,19 @@ def amber_row(
     strangers = [word for word in counted if of(word, there) is None]
     guessed = {thing for word in strangers if (thing := of(word, likely))}
     row = [len(words), len(strangers), len(there), len(covered), len(likely), len(guessed), 1, bool(strangers)]
+    row.append(len(set(strangers)))
     return np.array(row, dtype=np.float64)
 
 
 def amber_scores(sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-    """`chair`, `cover`, `hal`, `cog` and `object_f1` (of 1 - chair and cover), of summed rows `[..., COLUMNS]`."""
-    words, strangers, there, covered, likely, guessed, texts, wrong = np.moveaxis(sums, -1, 0)
-    chair, cover = ratio(strangers, words), ratio(covered, there)
-    precision = np.nan_to_num(1 - chair)
+    """`chair`, `cover`, `hal`, `cog` and `object_f1` (each thing counted once a text), of summed rows `[..., COLUMNS]`."""
+    words, strangers, there, covered, likely, guessed, texts, wrong, made_up = np.moveaxis(sums, -1, 0)
     return {
-        "chair": chair,
-        "cover": cover,
+        "chair": ratio(strangers, words),
+        "cover": ratio(covered, there),
         "hal": ratio(wrong, texts),
         "cog": ratio(guessed, likely),
-        "object_f1": ratio(2 * precision * cover, precision + cover, empty=0.0),
+        "object_f1": ratio(2 * covered, covered + made_up + there, empty=0.0),
     }
 
 

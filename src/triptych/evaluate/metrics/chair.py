@@ -5,7 +5,8 @@
 
 A. Rohrbach et al., "Object hallucination in image captioning", EMNLP 2018. A thing is one of COCO's 80 categories, named
 by its synonyms; it is there if an annotated box *or* a reference caption says so. Saying nothing scores a perfect 0, so
-`recall` (things that are there and are mentioned) and `object_f1` (of 1 - CHAIRi and recall) stand beside it.
+`recall` (things that are there and are mentioned) and `object_f1` stand beside it: the F1 of
+things, each counted once a caption, since CHAIRi gets better when what is surely there is said over and over.
 
 `chair_words` reads captions; `chair_script.script_words` reads them as the original script does.
 """
@@ -22,8 +23,9 @@ from numpy.typing import NDArray
 
 from triptych.evaluate.metrics.tallies import ratio
 
-COLUMNS = 6
-"""Mentions, mentions of what is not there, captions, captions with one, things there, things there and mentioned."""
+COLUMNS = 7
+"""Mentions, mentions of what is not there, captions, captions with one, things there, things there and
+mentioned, things mentioned that are not there; of the last two each counts once a caption."""
 
 ANIMALS = ("bird", "cat", "dog", "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe", "animal", "cub")
 COMPOUNDS = {
@@ -110,19 +112,17 @@ def _parts() -> frozenset[str]:
 def chair_row(mentioned: Sequence[str], there: Collection[str]) -> NDArray[np.float64]:
     """What one caption adds: a row `[COLUMNS]`. Categories that it mentions, and those that are in the picture."""
     wrong = sum(category not in there for category in mentioned)
-    seen = len(set(mentioned) & set(there))
-    return np.array([len(mentioned), wrong, 1, wrong > 0, len(set(there)), seen], dtype=np.float64)
+    seen, made_up = len(set(mentioned) & set(there)), len(set(mentioned) - set(there))
+    return np.array([len(mentioned), wrong, 1, wrong > 0, len(set(there)), seen, made_up], dtype=np.float64)
 
 
 def chair_scores(sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     """`chair_i`, `chair_s`, `recall`, `object_f1` and `mentions` per caption, of summed rows `[..., COLUMNS]`."""
-    mentions, wrong, captions, with_wrong, there, seen = np.moveaxis(sums, -1, 0)
-    chair_i, recall = ratio(wrong, mentions), ratio(seen, there)
-    precision = np.nan_to_num(1 - chair_i)
+    mentions, wrong, captions, with_wrong, there, seen, made_up = np.moveaxis(sums, -1, 0)
     return {
-        "chair_i": chair_i,
+        "chair_i": ratio(wrong, mentions),
         "chair_s": ratio(with_wrong, captions),
-        "recall": recall,
-        "object_f1": ratio(2 * precision * recall, precision + recall, empty=0.0),
+        "recall": ratio(seen, there),
+        "object_f1": ratio(2 * seen, seen + made_up + there, empty=0.0),
         "mentions": ratio(mentions, captions),
     }

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from string import ascii_uppercase as LETTERS
+
+from triptych.evaluate.metrics.exact import exact_script
 
 Choices = Mapping[str, str]
 """Option letters in order → the texts of the options."""
@@ -45,14 +48,16 @@ def scienceqa_letter(text: str) -> str | None:
 
 
 def first_character(text: str) -> str | None:
-    """SEED-Bench in lmms-eval: the first character, whatever follows; "A dog" is A, "Both B and C" is B."""
-    return text.strip()[:1] or None
+    """SEED-Bench in lmms-eval: the first character, whatever follows; "a dog" is A, "Both B and C" is B."""
+    first = text.strip()[:1]
+    return next((letter for letter in LETTERS if letter.lower() == first.lower()), first) or None
 
 
 def leading_letter(text: str) -> str:
-    """AI2D in lmms-eval: a capital and a full stop at the beginning, else the whole answer as it stands."""
+    """AI2D in lmms-eval: a capital and a full stop at the beginning, else the whole answer; case and marks aside."""
     match = re.match(r"^\s*([A-Z])\.", text)
-    return match.group(1) if match else text
+    said = match.group(1) if match else text
+    return next((letter for letter in LETTERS if exact_script(said, letter)), said)
 
 
 def mmmu_letter(text: str, choices: Choices) -> str | None:

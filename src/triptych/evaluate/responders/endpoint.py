@@ -15,11 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from triptych.conversation import Conversation, Image, Message, Region
-from triptych.errors import GenerationError
+from triptych.errors import EvaluationError, GenerationError, TriptychError
 from triptych.generate.config import GenerationSettings, Reply
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 _RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504})
+_NOBODY = frozenset({401, 403, 404})
+"""Answers that every request would get."""
 
 
 class EndpointResponder:
@@ -39,6 +41,7 @@ class EndpointResponder:
     ) -> None:
         self.url, self.model = url.rstrip("/"), model
         self.requests, self.attempts, self.timeout, self.pause = requests, attempts, timeout, pause
+        self._kept: dict[str, Reply] = {}
 
     @classmethod
     def of(cls, address: str) -> EndpointResponder:
@@ -54,13 +57,28 @@ class EndpointResponder:
     def respond(self, conversations: Sequence[Conversation], settings: GenerationSettings) -> list[Reply]:
         """One reply per conversation, several requests at once.
 
+        What was answered beside a request that fails is kept, and not asked for again with the next call.
+
         Raises:
-            GenerationError: The endpoint cannot be reached, refuses, or answers something else than a completion.
+            GenerationError: The endpoint refuses a request, or answers something else than a completion.
+            EvaluationError: It cannot be reached, or lets nobody in: no question will be answered.
             DataError: A picture cannot be read.
         """
-        bodies = [self._body(conversation, settings) for conversation in conversations]
+        bodies = [json.dumps(self._body(conversation, settings)).encode() for conversation in conversations]
+        keys = [hashlib.sha256(body).hexdigest() for body in bodies]
+        new = {key: body for key, body in zip(keys, bodies, strict=True) if key not in self._kept}
+        failed: dict[str, TriptychError] = {}
         with ThreadPoolExecutor(self.requests) as pool:
-            return list(pool.map(self._ask, bodies))
+            for key, answer in {key: pool.submit(self._ask, body) for key, body in new.items()}.items():
+                try:
+                    self._kept[key] = answer.result()
+                except TriptychError as error:
+                    failed[key] = error
+        for told in sorted(failed.values(), key=lambda told: isinstance(told, GenerationError)):
+            raise told
+        replies = [self._kept[key] for key in keys]
+        self._kept.clear()
+        return replies
 
     def _body(self, conversation: Conversation, settings: GenerationSettings) -> dict[str, Any]:
         body = {
@@ -72,11 +90,11 @@ class EndpointResponder:
         }
         return body if settings.top_p == 1.0 else {**body, "top_p": settings.top_p}
 
-    def _ask(self, body: dict[str, Any]) -> Reply:
+    def _ask(self, body: bytes) -> Reply:
         headers = {"Content-Type": "application/json"}
         if key := os.environ.get(KEY_VARIABLE):
             headers["Authorization"] = f"Bearer {key}"
-        request = urllib.request.Request(f"{self.url}/chat/completions", json.dumps(body).encode(), headers)
+        request = urllib.request.Request(f"{self.url}/chat/completions", body, headers)
         for attempt in range(self.attempts):
             last = attempt + 1 == self.attempts
             try:
@@ -84,12 +102,18 @@ class EndpointResponder:
                     return self._reply(response.read())
             except urllib.error.HTTPError as error:
                 if last or error.code not in _RETRIED:
-                    said = error.read(300).decode("utf-8", errors="replace")
-                    raise GenerationError(f"{self.url}: answered {error.code} {error.reason}: {said}") from error
+                    said = " ".join(error.read(300).decode("utf-8", errors="replace").split())
+                    told = f"{self.url}: answered {error.code} {error.reason}: {said}"
+                    if last or error.code in _NOBODY:
+                        hint = f"; the key is read from {KEY_VARIABLE}" if error.code in (401, 403) else ""
+                        raise EvaluationError(f"{told}{hint}; the same command goes on from here") from error
+                    raise GenerationError(told) from error
             except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
                 if last:
                     reason = getattr(error, "reason", error)
-                    raise GenerationError(f"{self.url}: cannot be reached ({reason}); is the server up?") from error
+                    raise EvaluationError(
+                        f"{self.url}: cannot be reached ({reason}); is the server up? The same command goes on from here"
+                    ) from error
             time.sleep(self.pause * 2**attempt)
         raise AssertionError("unreachable")
 

@@ -50,7 +50,7 @@ class TrainedConfig(Config):
     """A detector that a recipe with `model.kind: detector` trained here."""
 
     kind: Literal["trained"] = "trained"
-    weights: str = Field("run:runs/detector-mini", description="run:FOLDER, the output of `triptych train`")
+    weights: str = Field("run:runs/detector", description="run:FOLDER, the output of `triptych train`")
     threshold: float = Field(0.3, ge=0, lt=1, description="boxes of a lower score are left out")
     overlap: float | None = Field(
         0.5, gt=0, le=1, description="of two boxes of a phrase with more IoU the better stays; null keeps both"

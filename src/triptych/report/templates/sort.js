@@ -1,10 +1,18 @@
-document.querySelectorAll("#board thead th").forEach((head, column) => {
-  let down = true;
-  const sort = () => {
+const heads = [...document.querySelectorAll("#board thead th")];
+heads.forEach((head, column) => {
+  const button = head.querySelector("button");
+  if (!button) return;
+  button.addEventListener("click", () => {
+    const down = head.getAttribute("aria-sort") !== "descending";
     const body = document.querySelector("#board tbody");
-    const value = row => { const cell = row.children[column]; const v = cell.dataset.value; return v === undefined ? cell.textContent : v === "" ? -Infinity : +v; };
-    [...body.rows].sort((a, b) => { const x = value(a), y = value(b); return (x < y ? 1 : x > y ? -1 : 0) * (down ? 1 : -1); }).forEach(row => body.append(row));
-    down = !down;
-  };
-  head.addEventListener("click", sort);
+    const value = row => row.children[column].dataset.value;
+    // What was not asked stays at the bottom, whichever way.
+    [...body.rows].sort((a, b) => {
+      const x = value(a), y = value(b);
+      if (x === "" || y === "") return (x === "") - (y === "");
+      return (y - x) * (down ? 1 : -1);
+    }).forEach(row => body.append(row));
+    heads.forEach(other => other.hasAttribute("aria-sort") && other.setAttribute("aria-sort", "none"));
+    head.setAttribute("aria-sort", down ? "descending" : "ascending");
+  });
 });

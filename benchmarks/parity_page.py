@@ -1,0 +1,150 @@
+"""The page of the comparison: what equals the scripts, and where these are wrong, both numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from benchmarks.official_scripts import Case, predictions
+from triptych.evaluate.benchmarks import catalogue
+from triptych.evaluate.benchmarks.rules import rules_of
+from triptych.evaluate.benchmarks.verdicts import mmhal_script, mmvet_script, read_verdict
+from triptych.evaluate.metrics.anls import anls, anls_script
+from triptych.evaluate.metrics.chair import chair_words
+from triptych.evaluate.metrics.chair_script import script_words
+from triptych.evaluate.metrics.exact import exact_match, exact_script
+from triptych.evaluate.metrics.relaxed import relaxed_accuracy, relaxed_script
+from triptych.evaluate.metrics.vqa import evalai, vqa_accuracy, vqa_script
+from triptych.evaluate.parsers import official, parse_yes_no
+from triptych.evaluate.parsers.options import parse_option
+from triptych.evaluate.tasks.question import Record
+
+Row = tuple[str, str, int, int, float]
+"""Rule, reference, predictions, that differ, largest difference."""
+
+Reading = Callable[[str, list[str]], Any]
+
+
+def _letters(truths: list[str]) -> dict[str, str]:
+    return dict(zip("ABCD", truths, strict=False))
+
+
+def _yes_no(word: str) -> str | None:
+    return word if word in ("yes", "no") else None
+
+
+def _verdict(task: str) -> Reading:
+    judge = catalogue.load(task).judge
+    assert judge is not None
+    return lambda a, _: read_verdict(a, judge) or 0.0
+
+
+APART: dict[str, tuple[Callable[[], list[Case]], Reading, Reading, str, Case]] = {
+    "vqa_script": (predictions.vqa_cases, vqa_script, vqa_accuracy,
+                   "people's answers are not normalised where all ten agree; full stops beyond the 32nd stay", ("two", ["two"] * 10)),
+    "evalai": (predictions.vqa_cases, evalai, vqa_accuracy, "full stops beyond the 32nd stay", ("yes" + "." * 40, ["yes"] * 10)),
+    "pope_script": (predictions.yes_no_cases, lambda a, _: official.pope_script(a), lambda a, _: parse_yes_no(a),
+                    "whatever denies nothing in its first sentence is a yes", ("There is a dog.", [])),
+    "pope_lmms": (predictions.yes_no_cases, lambda a, _: _yes_no(official.exact_yes_no(a)), lambda a, _: parse_yes_no(a),
+                  "the whole answer must be the word: a full stop makes it wrong", ("Yes.", [])),
+    "mme": (predictions.yes_no_cases, lambda a, _: _yes_no(official.prefix_yes_no(a)), lambda a, _: parse_yes_no(a),
+            "yes or no among the first four characters", ("Know what? Yes.", [])),
+    "amber_discriminative": (predictions.yes_no_cases, lambda a, _: {"Yes": "yes", "No": "no"}.get(a), lambda a, _: parse_yes_no(a),
+                             "only `Yes` and `No`, in these letters", ("No.", [])),
+    "anls": (predictions.text_cases, anls_script, anls, "lengths are taken before white space is tidied", ("dig" + " " * 7, ["dog"])),
+    "relaxed": (predictions.number_cases, lambda a, t: float(relaxed_script(a, t[0])), lambda a, t: float(relaxed_accuracy(a, t[0])),
+                "1,000 and a number with a full stop are text; a truth of 0 is text", ("1,000", ["1000"])),
+    "exact": (predictions.text_cases, lambda a, t: float(exact_script(a, t[0])), lambda a, t: float(exact_match(a, t[0])),
+              "white space and articles count", ("a dog", ["dog"])),
+    "seed": (predictions.choice_cases, lambda a, t: _of(official.first_character(a), t), lambda a, t: parse_option(a, _letters(t)),
+             "the first character, whatever it belongs to", ("A dog, probably.", ["a cat", "a bird"])),
+    "ai2d": (predictions.choice_cases, lambda a, t: _of(official.leading_letter(a), t), lambda a, t: parse_option(a, _letters(t)),
+             "a letter with a full stop, or nothing but the letter", ("B) a cat", ["a dog", "a cat"])),
+    "scienceqa": (predictions.choice_cases, lambda a, t: _of(official.scienceqa_letter(a), t), lambda a, t: parse_option(a, _letters(t)),
+                  "a letter with a full stop, or nothing but the letter", ("(B)", ["a dog", "a cat"])),
+    "mmmu": (predictions.choice_cases, lambda a, t: official.mmmu_letter(a, _letters(t)), lambda a, t: parse_option(a, _letters(t)),
+             "where several are said the last one wins; where none is read, the script draws an option", ("A or B ", ["a dog", "a cat"])),
+    "mmbench": (predictions.choice_cases, lambda a, t: official.mmbench_letter(a, _letters(t)), lambda a, t: parse_option(a, _letters(t)),
+                "A among more than three words is an article; what is unread is put to ChatGPT", ("The answer is A", ["a dog", "a cat"])),
+    "chair": (predictions.caption_cases, lambda a, _: [n for _, n in script_words(a)], lambda a, _: [n for _, n in chair_words(a)],
+              "`bus` is cut to `bu`; `train tracks` are a train; entries with a stray space or a capital are never found", ("a school bus", [])),
+    "mmhal": (predictions.verdict_cases, lambda a, _: mmhal_script(a) / 6, _verdict("mmhal"),
+              "`Rating: 60` is a 6; a rating in bold, or without a space, is a 0", ("Rating:4", [])),
+    "mmvet": (predictions.verdict_cases, lambda a, _: mmvet_script(a), _verdict("mm-vet"), "the first word must be the number", ("Correctness: 0.8", [])),
+}  # fmt: skip
+
+
+def _of(letter: str | None, options: list[str]) -> str | None:
+    return letter if letter in _letters(options) else None
+
+
+def page(rows: Sequence[Row]) -> str:
+    """The whole page in Markdown."""
+    lines = [
+        "# Metrics against the official scripts",
+        "",
+        "    python -m benchmarks.metric_parity --official FOLDER --write",
+        "",
+    ]
+    lines += ["Our reading of each script gives the script's own numbers, on generated predictions with degenerate ones among them: dots,",
+              "capitals, nothing, thousands of characters, Unicode. (Answers of a wrong type are refused with file and line.)", "",
+              "| rule | reference | predictions | that differ | largest difference |", "| --- | --- | ---: | ---: | ---: |"]  # fmt: skip
+    lines += [f"| {n} | {r} | {c:,} | {d} | {g:.1e} |" for n, r, c, d, g in rows]
+    lines += ["", "## Where a script is wrong, both numbers", "",
+              "The same predictions by the script's rule and by ours, which is the one that counts; scores where answers have a true one.", "",
+              "| rule | read differently | script | ours | for example | script | ours | why |",
+              "| --- | ---: | ---: | ---: | --- | --- | --- | --- |"]  # fmt: skip
+    lines += [_apart(name) for name in APART]
+    lines += ["", "POPE's scores of the same 1,200 answers, most of which are degenerate:", "",
+              "| | accuracy | precision | recall | F1 | yes-ratio |", "| --- | ---: | ---: | ---: | ---: | ---: |", *_pope()]  # fmt: skip
+    lines += ["", "The yes-ratio of lmms-eval is that of the *truths*, and its recall leaves out answers that it cannot read.", "",
+              "## Without a script to compare with", "",
+              "METEOR and SPICE are pycocoevalcap's own programs, called with `--java`. The tokeniser is compared with Stanford's in",
+              "`tests/evaluate/metrics/test_tokenizer.py`. Of GQA's and RefCOCO's rules (the same string; a box's overlap), VLGuard's and the",
+              "refusals of MM-SafetyBench, and of recall at K, tests check the definition."]  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def _apart(name: str) -> str:
+    make, script, mine, why, (answer, truths) = APART[name]
+    pairs = [(t, script(a, t), mine(a, t)) for a, t in make()]
+    differ = sum(one != other for _, one, other in pairs)
+    scores = ["", ""]
+    if all(isinstance(value, float) for pair in pairs for value in pair[1:]):
+        scores = [f"{sum(pair[i] for pair in pairs) / len(pairs):.3f}" for i in (1, 2)]
+    elif make is predictions.yes_no_cases:
+        scores = [f"{sum(pair[i] == pair[0][0] for pair in pairs) / len(pairs):.3f}" for i in (1, 2)]
+    one, other = script(answer, truths), mine(answer, truths)
+    assert one != other, name
+    shown = f"`{_cell(answer)}`" + (f", truth `{truths[0]}`" if isinstance(one, float) and truths else "")
+    cells = [name, f"{differ:,} of {len(pairs):,}", *scores, shown, _value(one), _value(other), why]
+    return f"| {' | '.join(cells)} |"
+
+
+def _cell(text: str) -> str:
+    text = text.replace("\n", "⏎").replace("|", "¦").replace("\t", "⇥")
+    return text if len(text) <= 40 else text[:37] + "…"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.2f}"
+    if isinstance(value, list):
+        return ", ".join(value) or "nothing"
+    return "unread" if value in (None, "", "other") else str(value)
+
+
+def _pope() -> list[str]:
+    cases = predictions.yes_no_cases()
+    found = []
+    for name, rule in rules_of(catalogue.load("pope")).items():
+        blank = Record("", "k", "q", "", "", "stop", 1, 0.0, 0)
+        records = [
+            rule.judge(replace(blank, id=str(i), truth=t[0], answer=a, sample=i)) for i, (a, t) in enumerate(cases)
+        ]
+        tally = rule.tally(records)
+        scores = tally.score(tally.sums.sum(axis=0))
+        cells = [f"{float(scores[key]):.3f}" for key in ("accuracy", "precision", "recall", "f1", "yes_ratio")]
+        found.append(f"| {name} | {' | '.join(cells)} |")
+    return found

@@ -1,0 +1,54 @@
+"""What a rule is: how one record is judged, and what the scores of judged records are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from triptych.evaluate.metrics.bootstrap import Score, Tally
+from triptych.evaluate.metrics.tallies import tally_by
+from triptych.evaluate.tasks.question import Record
+
+OURS = "triptych"
+"""The name of our own rule in every task."""
+
+Row = Callable[[Sequence[Record]], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How one record is judged, and what the scores of judged records are made of."""
+
+    judge: Callable[[Record], Record]
+    tally: Callable[[Sequence[Record]], Tally]
+
+
+def cluster(record: Record) -> Hashable:
+    """What is resampled together: the questions of one group or picture."""
+    found: Hashable = record.facts.get("group", record.facts.get("picture", record.sample))
+    return found
+
+
+def rule_of(
+    parse: Callable[[Record], str | None],
+    right: Callable[[Record, str | None], bool | float],
+    row: Row,
+    score: Score,
+) -> Rule:
+    """A rule that reads each answer by itself, and sums a cluster's records by `row`.
+
+    Args:
+        parse: A record's answer in canonical form; `None` is unparsed.
+        right: Whether, or how well, that answers the question.
+        row: The sums of a cluster's judged records.
+        score: Scores of summed rows.
+    """
+
+    def judge(record: Record) -> Record:
+        parsed = parse(record) if record.error is None else None
+        return replace(record, parsed=parsed, correct=right(record, parsed) if record.error is None else 0.0)
+
+    return Rule(judge, lambda records: tally_by(records, cluster, row, score, kind=lambda record: record.kind))
