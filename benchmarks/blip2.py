@@ -49,7 +49,7 @@ def _train(recipe: str, changes: list[str], folder: Path, settings: Settings) ->
 def _curves(lines: list[dict[str, Any]]) -> dict[str, list[list[float]]]:
     """Loss by name, as `[step, value]`; those on held-out pictures begin with `validation_`."""
     names = [f"{kind}_{name}" for name in LOSSES for kind in ("loss", "validation_loss")]
-    return {name: [[line["step"], round(line[name], 4)] for line in lines if name in line] for name in names}
+    return {name: [[line["total_step"], round(line[name], 4)] for line in lines if name in line] for name in names}
 
 
 def _written(run: Path) -> list[dict[str, str]]:
