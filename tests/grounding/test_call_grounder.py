@@ -118,18 +118,31 @@ def test_answers_without_a_sound_call_find_nothing() -> None:
     assert boxes.asked == [["dog"]]
 
 
-def test_a_picture_is_looked_at_once_for_everything_that_is_asked_of_it() -> None:
+class Rivals(Boxes):
+    """Gives every box to the first of the phrases, as OWL and GroundingDINO give each to its best."""
+
+    def find(self, images: Sequence[Image], phrases: Sequence[Sequence[str]]) -> list[Found]:
+        return [
+            found._replace(phrases=torch.zeros_like(found.phrases)) if "dog" in own else found
+            for own, found in zip(phrases, super().find(images, phrases), strict=True)
+        ]
+
+
+def test_what_is_found_does_not_depend_on_what_others_ask_of_the_picture() -> None:
     script = {
         "Find the dog.": call("dog", "best"),
         "Find the cup.": call("cup", "best"),
         "detector: dog ": "a",
         "detector: cup ": "b",
     }
-    made, _, boxes = grounder(script)
+    boxes = Rivals()
+    made = CallGrounder(Script(script), boxes, CallRegionsConfig())
     shared = picture()
-    answers = made.ground_many([(shared, "the dog"), (shared, "the cup"), (picture(9), "the cup")])
-    assert boxes.asked == [["dog", "cup"], ["cup"]]
-    assert [answer.regions[0].name for answer in answers] == ["dog", "cup", "cup"]
+    pairs = [(shared, "the dog"), (shared, "the cup"), (shared, "the dog"), (picture(9), "the cup")]
+    answers = made.ground_many(pairs)
+    assert boxes.asked == [["dog"], ["cup"], ["cup"]]  # what is the same is asked once
+    assert [answer.regions[0].name for answer in answers] == ["dog", "cup", "dog", "cup"]
+    assert answers == [made.ground(*pair) for pair in pairs]
 
 
 def test_the_full_style_is_llava_plus() -> None:

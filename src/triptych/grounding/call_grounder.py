@@ -152,17 +152,23 @@ class CallGrounder:
     def _look(
         self, pictures: Sequence[Sequence[Image]], readings: Sequence[Reading]
     ) -> list[list[tuple[str, list[Detection]]]]:
-        """What each conversation's calls find: phrases with boxes. A picture is looked at once, for all that ask."""
-        wanted: dict[str, tuple[Image, list[str]]] = {}
+        """What each conversation's calls find: phrases with boxes.
+
+        Phrases of different conversations are never put to the detector together: to most, a box is what it looks like
+        best, so that the company of a phrase decides what is found for it.
+        """
+        asked: list[tuple[str, tuple[str, ...]]] = []
+        wanted: dict[tuple[str, tuple[str, ...]], tuple[Image, tuple[str, ...]]] = {}
         for picture, reading in zip(pictures, readings, strict=True):
-            for image in picture:
-                _, phrases = wanted.setdefault(image.content_hash, (image, []))
-                phrases += [phrase for call in reading.calls for phrase in call.wanted if phrase not in phrases]
+            phrases = tuple(dict.fromkeys(phrase for call in reading.calls for phrase in call.wanted))
+            asked.append((picture[0].content_hash if picture else "", phrases))
+            if picture and phrases:
+                wanted[asked[-1]] = picture[0], phrases
         detections = self.detector.detect_many([image for image, _ in wanted.values()], [p for _, p in wanted.values()])
         seen = dict(zip(wanted, detections, strict=True))
         answers = []
-        for picture, reading in zip(pictures, readings, strict=True):
-            here = seen[picture[0].content_hash] if picture else []
+        for picture, reading, key in zip(pictures, readings, asked, strict=True):
+            here = seen.get(key, [])
             groups = [group for call in reading.calls for group in choose(call, here)]
             answers.append([(phrase, self._cut(picture[0], chosen)) for phrase, chosen in groups] if picture else [])
         return answers
