@@ -108,14 +108,21 @@ def test_answers_without_a_sound_call_find_nothing() -> None:
         "Find the dog.": "It is on the left.",
         "Find the cup.": write_calls([Call("shell", "rm")]),
         "Find the hat.": call("dog", "best")[:-2],
+        "Find the bus.": "",
+        "Find the owl.": "None.",
+        "Find the car.": write_answer("none", "full"),
         "detector: dog ": "dog",
     }
     made, _, boxes = grounder(script)
     words, other, cut = made.ground_many([(picture(), f"the {name}") for name in ("dog", "cup", "hat")])
-    assert (words.verdict, words.regions) == ("none", ())
+    assert (words.verdict, words.regions) == ("invalid", ())
     assert (other.verdict, other.regions) == ("invalid", ())
     assert (cut.verdict, len(cut.regions)) == ("repaired", 1)
     assert boxes.asked == [["dog"]]
+    unsaid, none, full = made.ground_many([(picture(), f"the {name}") for name in ("bus", "owl", "car")])
+    assert [each.verdict for each in (unsaid, none, full)] == ["invalid", "none", "none"]
+    (plain,) = made.converse([Conversation((user(picture(), "Find the dog."),))])
+    assert plain.verdict == "none"  # in a conversation, words are an answer like any other
 
 
 class Rivals(Boxes):

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triptych.conversation import Conversation, Image, Message, assistant, user
-from triptych.conversation.expression import NONE
 from triptych.generate.config import Responder
 from triptych.grounding.calls import Call, Reading, read_calls
 from triptych.grounding.config import CallRegionsConfig
 from triptych.grounding.detectors.build import build_detector
 from triptych.grounding.detectors.detector import Detection, Detector
-from triptych.grounding.grounding import Grounding, Verdict
+from triptych.grounding.grounding import Grounding, Verdict, says_none
 from triptych.grounding.unfold import CallRegions
 
 if TYPE_CHECKING:
@@ -93,7 +92,8 @@ class CallGrounder:
             text = "\n".join(self._shown(message) for message in exchange.messages)
             regions = tuple(detection.region for detection in exchange.found)
             scores = tuple(detection.score for detection in exchange.found)
-            answers.append(Grounding(regions, scores, text, exchange.verdict))
+            silent = exchange.verdict == "none" and not exchange.reading.calls and not says_none(exchange.reading.value)
+            answers.append(Grounding(regions, scores, text, "invalid" if silent else exchange.verdict))
         return answers
 
     def converse(self, conversations: Sequence[Conversation]) -> list[Exchange]:
@@ -144,7 +144,7 @@ class CallGrounder:
             return Exchange(continued, chosen, reading)
         last = read_calls(answer, self.config.name)
         words = (last.value if answer.lstrip().startswith("{") else answer).strip()
-        if words.strip(" .").lower() == NONE:
+        if says_none(words):
             chosen = ()
         message = assistant(words, *(one.region for one in chosen))
         return Exchange((*continued, message), chosen, reading)

@@ -10,7 +10,7 @@ from triptych.encoders.preparation import ImagePreparation
 from triptych.generate.config import GenerationSettings, Responder
 from triptych.grounding.config import TextRegionsConfig
 from triptych.grounding.formats.build import build_format
-from triptych.grounding.grounding import Grounding
+from triptych.grounding.grounding import Grounding, answering
 from triptych.grounding.introduce import from_input
 
 SETTINGS = GenerationSettings(max_new_tokens=64)
@@ -44,7 +44,7 @@ class TextGrounder:
     def ground_many(self, pairs: Sequence[tuple[Image, str]]) -> list[Grounding]:
         """See `Grounder.ground_many`."""
         asked = [Conversation((user(image, self.config.prompt.format(expression=e)),)) for image, e in pairs]
-        return self.converse(asked)
+        return [answering(found) for found in self.converse(asked)]
 
     def describe_many(self, images: Sequence[Image]) -> list[Grounding]:
         """See `Describer.describe_many`."""
