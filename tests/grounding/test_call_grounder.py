@@ -192,6 +192,23 @@ def test_conversations_with_regions_unfold_into_calls() -> None:
     assert writer.unfold(nothing) == nothing
 
 
+def test_a_plain_question_about_the_same_thing_is_no_call() -> None:
+    cup = Region((0.0, 0.0, 9.0, 9.0), Frame(90, 90), "cup")
+    told = Conversation(
+        (
+            user(picture(), "What colour is the cup?"), assistant("red"),
+            user("How many of the cats are there?"), assistant("0"),
+            user("Find the cup."), assistant("cup", cup),
+            user("Find all cats."), assistant("none"),
+        ),
+        annotations={"grounding": (Expression("the cup", (cup,), "name"), Expression("all cats", (), "none"))},
+    )  # fmt: skip
+    messages = CallRegions(CallRegionsConfig()).unfold(told).messages
+    assert [m.text for m in messages[:5]] == [m.text for m in told.messages[:5]]
+    assert messages[5].text == call("cup", "best") and messages[6].regions == (cup,) and messages[7].text == "cup"
+    assert [m.text for m in messages[8:]] == ["Find all cats.", call("cat", "all"), "detector: none", "none"]
+
+
 def test_a_conversation_goes_on_after_an_exchange() -> None:
     made, _, _ = grounder({"Find the dog.": call("dog", "best"), "detector: dog ": "dog"})
     question = Conversation((user(picture(), "Find the dog."),))
