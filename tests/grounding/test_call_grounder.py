@@ -242,6 +242,25 @@ def test_the_model_plans_calls(world: Any, tiny_cache: Any) -> None:
     assert "detector: dog [0.10, 0.10, 0.50, 1.00]" in decode(layout.ids)
 
 
+def test_a_call_and_what_it_found_leave_a_long_conversation_with_their_question(world: Any, tiny_cache: Any) -> None:
+    from triptych.model.build import build
+
+    model = build(world.recipe({"model.regions": {"kind": "call"}, "sequence.max_tokens": 512}))
+    told = Conversation(
+        (
+            user(world.picture(0), "Find it."), assistant("it", REGION),
+            user("And the rest?"), assistant("the rest", REGION),
+        )
+    )  # fmt: skip
+    whole = model.plan(told)
+    model.sequence = model.sequence.model_copy(update={"max_tokens": len(whole) - 1})
+    shortened = model.plan(told)
+    text = model.language.tokenizer.decode(shortened.ids)
+    assert shortened.dropped == 4 and len(shortened.spans) == 1
+    assert "Find it." not in text and "And the rest?" in text
+    assert text.count("detector: dog [") == 1  # that of the question which stayed
+
+
 @pytest.mark.parametrize("name", ["", "a b", "x;y"])
 def test_the_name_of_the_detector_is_plain(name: str) -> None:
     with pytest.raises(ValueError, match="name"):
