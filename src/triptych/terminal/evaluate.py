@@ -20,7 +20,7 @@ from triptych.evaluate.embedding.run import evaluate_embeddings
 from triptych.evaluate.grounding.run import evaluate_grounding
 from triptych.evaluate.results import Results, TaskResult, record_results
 from triptych.evaluate.run import evaluate
-from triptych.grounding.build import build_grounder
+from triptych.grounding.build import build_grounder, fingerprint_of
 from triptych.grounding.finder import Finder, load_finder
 from triptych.model.config import Blip2Config, DetectorModelConfig, DualConfig
 from triptych.recipe import load_recipe
@@ -102,7 +102,7 @@ def _evaluated(
             run,
             name=name,
             train_source=train_source,
-            fingerprint=model.fingerprint,
+            fingerprint=model.fingerprint if isinstance(model, Finder) else fingerprint_of(model),
             fresh=restart,
         )
     assert isinstance(model, Model)
