@@ -6,9 +6,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 
+from triptych.evaluate.config import GroundingTaskConfig
+from triptych.generate.config import GenerationSettings
 from triptych.grounding.build import fingerprint_of
 from triptych.recipe import dump_recipe
+from triptych.terminal import evaluate as command
 
 
 def calling(world: Any, **regions: Any) -> Any:
@@ -37,3 +41,22 @@ def test_a_detector_trained_anew_or_other_masks_are_another_model(world: Any, tm
     assert fingerprint_of(hub) != before
     plain = SimpleNamespace(recipe=world.recipe({"model.regions": {"kind": "text"}}), fingerprint="own")
     assert fingerprint_of(plain) == "own"  # type: ignore[arg-type]
+
+
+def test_answers_are_decoded_as_the_recipe_says_where_the_task_says_nothing(
+    world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls that may take 512 tokens are not cut after the 64 of another default."""
+    asked: list[Any] = []
+    monkeypatch.setattr(command, "build_source", lambda *_: [])
+    monkeypatch.setattr(command, "fingerprint_of", lambda _: "")
+    monkeypatch.setattr(command, "build_grounder", lambda _, settings: settings)
+    monkeypatch.setattr(command, "evaluate_grounding", lambda *given, **_: asked.append((given[0], given[2].generation)))
+    own, given = GenerationSettings(max_new_tokens=512), GenerationSettings(max_new_tokens=9)
+    model = calling(world, generation=own.model_dump())
+    (data,) = list(model.recipe.data)[:1]
+    for generation in (None, given):
+        command._evaluated(model, GroundingTaskConfig(data=data, generation=generation), tmp_path, "ground", False)
+    plain = SimpleNamespace(recipe=world.recipe({"model.regions": {"kind": "text"}}), fingerprint="")
+    command._evaluated(plain, GroundingTaskConfig(data=data), tmp_path, "ground", False)  # type: ignore[arg-type]
+    assert asked == [(own, own), (given, given), (GenerationSettings(), GenerationSettings())]

@@ -38,6 +38,17 @@ def fingerprint_of(model: Model) -> str:
     return hashlib.sha256(" ".join(made_of).encode()).hexdigest()[:16]
 
 
+def settings_of(model: Model) -> GenerationSettings:
+    """How a model that points decodes its answers where nobody says otherwise: `model.regions.generation`.
+
+    Regions as text are words of an answer like any other, and have no settings of their own.
+    """
+    recipe = model.recipe.model
+    config = recipe.regions if isinstance(recipe, ModelConfig) else None
+    own = isinstance(config, EmbeddingRegionsConfig | CallRegionsConfig)
+    return config.generation if own else GenerationSettings()
+
+
 def build_grounder(model: Model, settings: GenerationSettings | None = None) -> Grounder:
     """What finds expressions in pictures by a trained model, in whichever way its recipe chose.
 

@@ -13,8 +13,6 @@ from triptych.grounding.formats.build import build_format
 from triptych.grounding.grounding import Grounding, answering
 from triptych.grounding.introduce import from_input
 
-SETTINGS = GenerationSettings(max_new_tokens=64)
-
 
 class TextGrounder:
     """A model that writes regions as text (`Grounder`, `Describer`).
@@ -33,7 +31,7 @@ class TextGrounder:
         preparation: ImagePreparation | None = None,
         settings: GenerationSettings | None = None,
     ) -> None:
-        self.responder, self.config, self.settings = responder, config, settings or SETTINGS
+        self.responder, self.config, self.settings = responder, config, settings or GenerationSettings()
         self.preparation = preparation if config.frame == "input" else None
         self.format = build_format(config)
 
