@@ -180,8 +180,8 @@ def _drop_oldest_turn(messages: list[Message], regions: RegionWriter | None) -> 
     if messages[0].role == "document":
         return messages[1:] or None
     head = messages[:1] if messages[0].role == "system" else []
-    answered = regions.continues if isinstance(regions, Unfolder) else lambda message: False
-    starts = [i for i, m in enumerate(messages) if m.role == "user" and not (i and answered(messages[i - 1]))]
+    calls = regions.continues if isinstance(regions, Unfolder) else None
+    starts = [i for i, m in enumerate(messages) if m.role == "user" and not (calls and i and calls(messages[i - 1]))]
     if len(starts) < 2:
         return None
     second = starts[1]
