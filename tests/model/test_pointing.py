@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -68,8 +69,6 @@ def test_the_state_that_predicts_the_token_is_decoded(pointer: MultimodalModel, 
     assert layout.ids[place] == pointer.regions.answer  # type: ignore[union-attr]
     batch = pack([layout], 96)
     pixels = pointer.encoder().prepare(picture)
-    from dataclasses import replace
-
     batch = replace(batch, features=(None,), pixels=(pixels,))
     with torch.no_grad():
         whole, _ = decode(pointer, batch, pointer(batch), supervised(batch))
@@ -113,7 +112,7 @@ def test_any_split_gives_the_same_loss_and_gradient(pointer: MultimodalModel, re
     assert isinstance(objective, Balanced)
 
     def gradients(parts: list[Batch]) -> tuple[float, dict[str, torch.Tensor], dict[str, float]]:
-        objective.balance(parts)  # type: ignore[union-attr]
+        objective.balance(pointer, parts)  # type: ignore[union-attr]
         count = sum(objective.count(part) for part in parts)
         pointer.zero_grad()
         total = 0.0
@@ -136,14 +135,37 @@ def test_any_split_gives_the_same_loss_and_gradient(pointer: MultimodalModel, re
         torch.testing.assert_close(split[name], gradient, rtol=1e-3, atol=1e-5)
 
 
+def test_regions_without_a_box_do_not_thin_the_losses_of_the_others(pointer: MultimodalModel, recipe: Recipe) -> None:
+    """The same loss for the same boxes, whether the batch also holds regions of which nothing is left to see, or not."""
+    batch = batch_of(pointer, recipe)
+    objective = build_objective(Regions(tokens=0, mask_dice=0, mask_cross_entropy=0))
+    assert isinstance(objective, Balanced)
+    answered = supervised(batch)
+
+    def losses(emptied: int, removed: int) -> dict[str, float]:
+        gone, empty = answered[:removed], answered[removed : removed + emptied]
+        regions = tuple(
+            replace(at, region=replace(at.region, box=(5.0, 5.0, 5.0, 5.0), mask=None)) if at in empty else at
+            for at in batch.regions
+            if at not in gone
+        )
+        part = replace(batch, regions=regions)
+        objective.balance(pointer, [part])
+        objective(pointer, part)
+        return {name: value for name, value in objective.figures().items() if name.startswith("box_")}
+
+    with torch.no_grad():
+        whole = losses(emptied=0, removed=3)
+        assert set(whole) == {"box_l1", "box_giou"}
+        assert losses(emptied=3, removed=0) == pytest.approx(whole, rel=1e-4)
+
+
 def talkative(model: MultimodalModel) -> MultimodalModel:
     """The model made to answer with region tokens: their row of the head is made like the states that it meets."""
     assert model.language.regions is not None
     assert model.regions is not None
     picture, _ = shown(0)
     batch = pack([model.plan(Conversation((user(picture, "the red?"),)), reply=True)], 96)
-    from dataclasses import replace
-
     batch = replace(batch, features=(None,), pixels=(model.encoder().prepare(picture),))
     with torch.no_grad():
         state = model(batch)[0, -1].float()
@@ -167,8 +189,6 @@ def test_generation_with_a_cache_decodes_what_the_whole_forward_does(pointer: Mu
     settings = GenerationSettings(max_new_tokens=4, batch_size=8)
     answers = Generator(pointer).answers(asked, settings, watched=panel.answer)
     assert sum(len(answer.states) for answer in answers) >= 6
-    from dataclasses import replace
-
     for conversation, answer in zip(asked, answers, strict=True):
         layout = pointer.plan(conversation, reply=True)
         whole = replace(

@@ -46,7 +46,7 @@ class Objective(Protocol):
 class Balanced(Protocol):
     """An objective with several terms, each a mean over something else than the others."""
 
-    def balance(self, parts: Sequence[Any]) -> None:
+    def balance(self, model: Any, parts: Sequence[Any]) -> None:
         """Told of all parts of a step, on every process, before the first of them is computed."""
         ...
 
