@@ -24,6 +24,7 @@ from triptych.model.composed import MultimodalModel
 from triptych.recipe import Recipe
 from triptych.sequence.pack import Batch, pack
 from triptych.sequence.plan import Refusal
+from triptych.training import distributed
 from triptych.training.config import Regions
 from triptych.training.data import make_reader
 from triptych.training.objectives import Balanced
@@ -158,6 +159,39 @@ def test_regions_without_a_box_do_not_thin_the_losses_of_the_others(pointer: Mul
         whole = losses(emptied=0, removed=3)
         assert set(whole) == {"box_l1", "box_giou"}
         assert losses(emptied=3, removed=0) == pytest.approx(whole, rel=1e-4)
+
+
+def test_logged_losses_are_those_of_all_ranks(
+    pointer: MultimodalModel, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two ranks, of which one has text alone, log the losses of the whole step."""
+    batch = batch_of(pointer, recipe)
+    first, *others = batch.split(2)
+    parts = [first, *(replace(part, regions=()) for part in others)]  # their regions are not looked at
+    assert others
+    shares: list[torch.Tensor] = []
+
+    def logged(own: list[Batch]) -> dict[str, float]:
+        objective = build_objective(Regions())
+        assert isinstance(objective, Balanced)
+        objective.balance(pointer, parts)
+        with torch.no_grad():
+            for part in own:
+                objective(pointer, part)
+        return objective.figures()
+
+    def summed(tensors: list[torch.Tensor]) -> None:
+        (own,) = tensors
+        shares.append(own.clone())
+        own += sum(shares[:-1], torch.zeros_like(own))
+
+    whole = logged(parts)
+    assert set(whole) == {"token_loss", "box_l1", "box_giou", "mask_dice", "mask_cross_entropy"}
+    monkeypatch.setattr(distributed, "sum_over_ranks", summed)
+    assert set(logged([])) == set()  # a rank without rows still takes part
+    logged(parts[:1])
+    rest = logged(parts[1:])
+    assert len({share.shape for share in shares}) == 1 and rest == pytest.approx(whole, rel=1e-4)
 
 
 def talkative(model: MultimodalModel) -> MultimodalModel:

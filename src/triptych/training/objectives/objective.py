@@ -51,5 +51,5 @@ class Balanced(Protocol):
         ...
 
     def figures(self) -> dict[str, float]:
-        """The terms of the step, by name, for the log."""
+        """The terms of the step over all processes, by name, for the log; every process has to ask."""
         ...

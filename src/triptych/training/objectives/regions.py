@@ -21,9 +21,13 @@ from triptych.model.composed import MultimodalModel
 from triptych.model.pointing import RegionPanel
 from triptych.sequence.pack import Batch, Pointing
 from triptych.sequence.plan import IGNORE
+from triptych.training import distributed
 from triptych.training.config import Regions
 from triptych.training.objectives.next_token import cross_entropy
 from triptych.training.objectives.objective import Loss
+
+TERMS = ("token_loss", "box_l1", "box_giou", "mask_dice", "mask_cross_entropy", "mask_quality")
+"""The names of the losses in the log."""
 
 
 @dataclass(frozen=True)
@@ -61,15 +65,20 @@ class RegionsObjective:
         self.config = config
         self.step: Counts | None = None
         self._sums: dict[str, float] = {}
+        self._device = torch.device("cpu")
 
     def balance(self, model: MultimodalModel, parts: Sequence[Batch]) -> None:
         """Told of all parts of a step before the first is computed: the means are over all of them."""
         self.step = Counts.of(model, parts)
-        self._sums = {}
+        self._sums, self._device = {}, model.device
 
     def figures(self) -> dict[str, float]:
-        """The mean losses of the step so far, by name, unweighted."""
-        return dict(self._sums)
+        """The mean losses of the step so far over all ranks, by name, unweighted."""
+        # All terms in one order, and how many ranks have each: a rank whose rows hold no region has none of its own.
+        shares = [(self._sums.get(name, 0.0), float(name in self._sums)) for name in TERMS]
+        both = torch.tensor(shares, dtype=torch.float32, device=self._device)
+        distributed.sum_over_ranks([both])
+        return {name: total for name, (total, ranks) in zip(TERMS, both.tolist(), strict=True) if ranks}
 
     def count(self, batch: Batch) -> int:
         """Number of supervised tokens."""
