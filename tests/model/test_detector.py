@@ -20,7 +20,7 @@ from triptych.errors import RecipeError
 from triptych.grounding.detectors.build import build_detector
 from triptych.grounding.detectors.config import TrainedConfig
 from triptych.grounding.detectors.score import score_detector
-from triptych.model.build import build_any, load_detector_run
+from triptych.model.build import build_any, load_detector_run, load_run
 from triptych.model.detector import Cells, OpenVocabularyDetector
 from triptych.model.phrases import bare
 from triptych.recipe import Recipe, parse_recipe
@@ -187,6 +187,16 @@ def test_regions_with_names_are_what_a_detector_learns() -> None:
 @pytest.mark.parametrize(("phrase", "name"), [("The Dog.", "dog"), (" an  apple", "apple"), ("theatre", "theatre")])
 def test_articles_and_capitals_mean_nothing(phrase: str, name: str) -> None:
     assert bare(phrase) == name
+
+
+def test_who_wants_an_answer_of_a_detector_hears_what_it_can_do(tmp_path: Path) -> None:
+    recipe = Path(__file__).parents[2] / "recipes" / "detector.yaml"
+    (tmp_path / "recipe.yaml").write_text(recipe.read_text())
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "model.safetensors").touch()
+    with pytest.raises(RecipeError, match=r"answers nothing.*triptych ground .*kind: call") as told:
+        load_run(tmp_path)
+    assert "load_dual" not in str(told.value) and "weights: run:…" not in str(told.value)
 
 
 def test_a_run_is_evaluated_and_points_from_the_terminal(run: Path, tmp_path: Path) -> None:
