@@ -12,11 +12,10 @@ from triptych.conversation.conversation import (
 )
 from triptych.conversation.image import Image
 from triptych.conversation.mask import Mask
-from triptych.conversation.region import NORMALISED, THOUSANDTHS, Frame, Region
+from triptych.conversation.region import NORMALISED, Frame, Region
 
 __all__ = [
     "NORMALISED",
-    "THOUSANDTHS",
     "Conversation",
     "Frame",
     "Image",
