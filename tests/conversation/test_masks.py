@@ -59,6 +59,8 @@ def test_every_notation_leads_back(corners: tuple[float, float, float, float], w
         assert np.allclose(other.box, region.box, atol=1e-9)
     clipped = region.clip()
     assert 0 <= clipped.box[0] <= clipped.box[2] <= width and 0 <= clipped.box[1] <= clipped.box[3] <= height
+    back = Region.from_thousandths(clipped.thousandths).to(frame)
+    assert np.abs(np.subtract(back.box, clipped.box)).max() <= max(width, height) / 1000 + 1e-9
 
 
 def test_a_box_outside_its_picture_is_answered() -> None:

@@ -12,10 +12,11 @@ from triptych.conversation.conversation import (
 )
 from triptych.conversation.image import Image
 from triptych.conversation.mask import Mask
-from triptych.conversation.region import NORMALISED, Frame, Region
+from triptych.conversation.region import NORMALISED, THOUSANDTHS, Frame, Region
 
 __all__ = [
     "NORMALISED",
+    "THOUSANDTHS",
     "Conversation",
     "Frame",
     "Image",

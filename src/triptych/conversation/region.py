@@ -29,6 +29,8 @@ class Frame:
 
 
 NORMALISED = Frame(1.0, 1.0)
+THOUSANDTHS = Frame(1000.0, 1000.0)
+"""The frame of models that write integers from 0 to 999."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,11 @@ class Region:
         return cls((x - width / 2, y - height / 2, x + width / 2, y + height / 2), frame, name)
 
     @classmethod
+    def from_thousandths(cls, corners: Sequence[float], name: str = "") -> Region:
+        """From `x0, y0, x1, y1` in integers from 0 to 999, as Qwen-VL writes them: the frame has 1000 × 1000 units."""
+        return cls.from_corners(corners, THOUSANDTHS, name)
+
+    @classmethod
     def from_points(cls, points: Iterable[Point], frame: Frame, name: str = "") -> Region:
         """Points with the box around them (of no area where there is one point)."""
         kept = tuple((float(x), float(y)) for x, y in points)
@@ -108,6 +115,12 @@ class Region:
     def normalised(self) -> Box:
         """`(left, top, right, bottom)` from 0 to 1."""
         return self.to(NORMALISED).box
+
+    @property
+    def thousandths(self) -> tuple[int, int, int, int]:
+        """`x0, y0, x1, y1` in integers from 0 to 999: each the thousandth of the picture that the coordinate falls in."""
+        x0, y0, x1, y1 = (min(999, max(0, math.floor(value))) for value in self.to(THOUSANDTHS).box)
+        return x0, y0, x1, y1
 
     @property
     def centre(self) -> Point:
