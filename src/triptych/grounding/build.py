@@ -45,8 +45,9 @@ def settings_of(model: Model) -> GenerationSettings:
     """
     recipe = model.recipe.model
     config = recipe.regions if isinstance(recipe, ModelConfig) else None
-    own = isinstance(config, EmbeddingRegionsConfig | CallRegionsConfig)
-    return config.generation if own else GenerationSettings()
+    if isinstance(config, EmbeddingRegionsConfig | CallRegionsConfig):
+        return config.generation
+    return GenerationSettings()
 
 
 def build_grounder(model: Model, settings: GenerationSettings | None = None) -> Grounder:

@@ -180,8 +180,9 @@ def _drop_oldest_turn(messages: list[Message], regions: RegionWriter | None) -> 
     if messages[0].role == "document":
         return messages[1:] or None
     head = messages[:1] if messages[0].role == "system" else []
-    calls = regions.continues if isinstance(regions, Unfolder) else None
-    starts = [i for i, m in enumerate(messages) if m.role == "user" and not (calls and i and calls(messages[i - 1]))]
+    starts = [i for i, message in enumerate(messages) if message.role == "user"]
+    if isinstance(regions, Unfolder):
+        starts = [i for i in starts if not (i and regions.continues(messages[i - 1]))]
     if len(starts) < 2:
         return None
     second = starts[1]

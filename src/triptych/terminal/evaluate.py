@@ -22,6 +22,7 @@ from triptych.evaluate.results import Results, TaskResult, record_results
 from triptych.evaluate.run import evaluate
 from triptych.grounding.build import build_grounder, fingerprint_of, settings_of
 from triptych.grounding.finder import Finder, load_finder
+from triptych.grounding.grounding import Grounder
 from triptych.model.config import Blip2Config, DetectorModelConfig, DualConfig
 from triptych.recipe import load_recipe
 from triptych.recipe.messages import unknown_name
@@ -95,6 +96,7 @@ def _evaluated(
             f"evaluation.{name}: a model of `kind: {recipe.model.kind}` answers nothing; its tasks are `retrieval`, `zero_shot` and `linear_probe`"
         )
     if isinstance(task, GroundingTaskConfig):
+        grounder: Grounder
         if isinstance(model, Finder):
             grounder, fingerprint = model.grounder, model.fingerprint
         else:
