@@ -15,6 +15,7 @@ from tiny_world import World
 from triptych.cli import app
 from triptych.conversation import Conversation, Frame, Region, assistant, user
 from triptych.data.detection import regions_of
+from triptych.decoders.geometry import centre_size, corners, generalised_iou
 from triptych.encoders.encoder import Level
 from triptych.errors import RecipeError
 from triptych.grounding.detectors.build import build_detector
@@ -28,7 +29,7 @@ from triptych.sequence.plan import Refusal
 from triptych.terminal.evaluate import evaluate_run
 from triptych.training.config import Detection
 from triptych.training.loop import train
-from triptych.training.objectives.detection import assign, centred, focal, giou
+from triptych.training.objectives.detection import assign, focal
 
 
 def recipe(world: World, steps: int = 4, **model: Any) -> Recipe:
@@ -103,7 +104,7 @@ def test_losses_are_those_of_transformers() -> None:
     low, high = torch.rand(20, 2, generator=generator), torch.rand(20, 2, generator=generator)
     truth = torch.cat([torch.minimum(low, high), torch.maximum(low, high) + 0.01], dim=1)
     guess = truth[torch.randperm(20, generator=generator)]
-    ours = giou(centred(guess), truth)
+    ours = generalised_iou(corners(centre_size(guess)), truth, centre_size(guess)[:, 2:].prod(dim=1))
     assert torch.allclose(ours, generalized_box_iou(guess, truth).diagonal(), atol=1e-5)
     logits, wanted = torch.randn(5, 7, generator=generator), (torch.rand(5, 7, generator=generator) > 0.5).float()
     config = Detection(alpha=0.3, gamma=1.5)

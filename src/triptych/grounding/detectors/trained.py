@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 
 from triptych.conversation import NORMALISED, Image, Region
+from triptych.decoders.geometry import corners
 from triptych.grounding.detectors.config import TrainedConfig
-from triptych.grounding.detectors.detector import Detector, Found, corners
+from triptych.grounding.detectors.detector import Detector, Found
 from triptych.model.detector import OpenVocabularyDetector
 from triptych.weights import fetch
 
