@@ -51,7 +51,9 @@ def test_answers_are_decoded_as_the_recipe_says_where_the_task_says_nothing(
     monkeypatch.setattr(command, "build_source", lambda *_: [])
     monkeypatch.setattr(command, "fingerprint_of", lambda _: "")
     monkeypatch.setattr(command, "build_grounder", lambda _, settings: settings)
-    monkeypatch.setattr(command, "evaluate_grounding", lambda *given, **_: asked.append((given[0], given[2].generation)))
+    monkeypatch.setattr(
+        command, "evaluate_grounding", lambda *given, **_: asked.append((given[0], given[2].generation))
+    )
     own, given = GenerationSettings(max_new_tokens=512), GenerationSettings(max_new_tokens=9)
     model = calling(world, generation=own.model_dump())
     (data,) = list(model.recipe.data)[:1]

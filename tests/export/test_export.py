@@ -215,7 +215,10 @@ def test_what_does_not_fit_is_said_and_what_would(runs: Runs, trained: Path, tmp
     ("regions", "reason"),
     [
         ({"kind": "text", "format": "kosmos2", "bins": 4}, "21 tokens for regions"),
-        ({"kind": "embedding", "width": 16, "mask": None, "box": {"hidden": 16, "heads": 2}}, "decoders of boxes and masks"),
+        (
+            {"kind": "embedding", "width": 16, "mask": None, "box": {"hidden": 16, "heads": 2}},
+            "decoders of boxes and masks",
+        ),
         ({"kind": "text", "format": "json"}, None),
     ],
 )

@@ -60,7 +60,9 @@ def test_none_such_and_nonsense_are_told_apart() -> None:
 @pytest.mark.parametrize("form", ["kosmos2", "shikra", "qwen", "json"])
 def test_only_the_word_for_none_such_is_a_refusal(form: str) -> None:
     config = TextRegionsConfig(format=form)  # type: ignore[arg-type]
-    verdicts = {text: TextGrounder(Says(text), config).ground(PICTURE, "the cat").verdict for text in ("none", " None.")}
+    verdicts = {
+        text: TextGrounder(Says(text), config).ground(PICTURE, "the cat").verdict for text in ("none", " None.")
+    }
     assert set(verdicts.values()) == {"none"}
     for text in ("", "a a a a", "the dog is here", "none of the dogs"):
         assert TextGrounder(Says(text), config).ground(PICTURE, "the cat").verdict == "invalid"

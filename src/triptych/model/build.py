@@ -189,7 +189,7 @@ def load_run(run: Path) -> tuple[MultimodalModel, Recipe]:
     if isinstance(recipe.model, DetectorModelConfig):
         raise RecipeError(
             f"{run}: a model of `kind: detector` finds what it is told the name of and answers nothing. What works: "
-            f"`triptych evaluate {run}` and `triptych ground {run} \"the dog\" --image PICTURE`; a language model calls it by "
+            f'`triptych evaluate {run}` and `triptych ground {run} "the dog" --image PICTURE`; a language model calls it by '
             f"`model.regions: {{kind: call, detector: {{kind: trained, weights: run:{run}}}}}`"
         )
     if not isinstance(recipe.model, ModelConfig):
