@@ -138,6 +138,36 @@ def test_refcoco_of_the_official_layout(tmp_path: Path, images: Path) -> None:
         build(RefcocoConfig(path=path, images=images, instances=instances, split="testA"))
 
 
+HUGE = int("9" * 400)
+
+
+def test_values_of_other_kinds_are_complaints_about_their_record(tmp_path: Path, images: Path) -> None:
+    bare = {**COCO, "annotations": [*COCO["annotations"], {"id": 16, "image_id": 1, "category_id": 7}]}
+    rows: list[dict[str, Any]] = [
+        {"file_name": "1.jpg", "bbox": [0, 0, 9, 9], "phrase": 5},
+        refs(ann_id=[10]),
+        refs(ann_id=16),
+        refs(image_id=[1], ann_id=None, bbox=[HUGE, 0, 9, 9]),
+        {"file_name": "1.jpg", "bbox": [0, 0, 9, 9], "phrase": "dog", "width": HUGE, "height": HUGE},
+    ]
+    path = write(tmp_path / "refs.json", rows)
+    instances = write(tmp_path / "instances.json", bare)
+    (last,), complaints = all_of(build(RefcocoConfig(path=path, images=images, instances=instances)))
+    assert asked(last) == {"dog": [(0, 0, 9, 9)]} and last.annotations["grounding"][0].regions[0].frame == FRAME
+    for complaint, said in zip(complaints, ("no expression", "[10] is not among", "a box", "COCO_train"), strict=True):
+        assert said in complaint and "refs.json:" in complaint
+
+
+@pytest.mark.parametrize(("part", "key"), [("images", "id"), ("categories", "id"), ("annotations", "category_id")])
+def test_ids_that_nothing_can_be_found_by_are_refused(part: str, key: str, tmp_path: Path, images: Path) -> None:
+    broken = {**COCO, part: [*COCO[part][:-1], {**COCO[part][-1], key: [1]}]}
+    with pytest.raises(DataError, match=f"instances.json: expected a number or a name as '{key}'"):
+        build(CocoInstancesConfig(annotations=write(tmp_path / "instances.json", broken), images=images))
+    huge = {**COCO, "annotations": [{"image_id": 1, "category_id": 7, "bbox": [0, 0, HUGE, HUGE]}]}
+    path = write(tmp_path / "huge.json", huge)
+    assert "expected a box" in all_of(build(CocoInstancesConfig(annotations=path, images=images)))[1][0]
+
+
 def test_refcoco_with_boxes_inline_as_json_lines_or_parquet(tmp_path: Path, images: Path) -> None:
     rows: list[dict[str, Any]] = [
         {"question_id": "a", "file_name": "1.jpg", "bbox": [10.0, 20.0, 30.0, 40.0], "answer": ["small dog", "dog"]},

@@ -9,6 +9,7 @@ from torch.nn import functional
 from transformers.loss.loss_for_object_detection import box_iou, center_to_corners_format, generalized_box_iou
 
 from triptych.decoders import losses
+from triptych.decoders.geometry import centre_size, corners, generalised_iou
 
 
 def boxes(count: int, seed: int = 0) -> Tensor:
@@ -17,17 +18,19 @@ def boxes(count: int, seed: int = 0) -> Tensor:
 
 
 def test_generalised_iou_equals_that_of_transformers() -> None:
-    first, second = losses.corners(boxes(200)), losses.corners(boxes(200, 1))
+    first, second = corners(boxes(200)), corners(boxes(200, 1))
     expected = generalized_box_iou(first, second).diagonal()
-    torch.testing.assert_close(losses.generalised_iou(first, second), expected, rtol=0, atol=1e-6)
+    torch.testing.assert_close(generalised_iou(first, second), expected, rtol=0, atol=1e-6)
+    exact = boxes(200)[:, 2:].prod(dim=1)
+    torch.testing.assert_close(generalised_iou(first, second, exact), expected, rtol=0, atol=1e-6)
     assert box_iou(first, second)[0].diagonal().gt(0).any()
     assert expected.lt(0).any()
 
 
 def test_corners_equal_those_of_transformers_and_lead_back() -> None:
     given = boxes(50)
-    torch.testing.assert_close(losses.corners(given), center_to_corners_format(given))
-    torch.testing.assert_close(losses.centre_size(losses.corners(given)), given)
+    torch.testing.assert_close(corners(given), center_to_corners_format(given))
+    torch.testing.assert_close(centre_size(corners(given)), given)
 
 
 def test_boxes_without_area_have_a_finite_loss() -> None:
@@ -75,9 +78,9 @@ def test_the_expected_quality_is_taught_by_the_iou_of_the_mask() -> None:
 
 def test_gradients_equal_finite_differences() -> None:
     """In float64; the losses compute in float32 of what they are given, so the check widens their `float`."""
-    target = losses.corners(boxes(6, 3).double())
-    given = losses.corners(boxes(6, 4).double()).requires_grad_(True)
-    assert torch.autograd.gradcheck(lambda x: losses.generalised_iou(x, target), (given,))
+    target = corners(boxes(6, 3).double())
+    given = corners(boxes(6, 4).double()).requires_grad_(True)
+    assert torch.autograd.gradcheck(lambda x: generalised_iou(x, target), (given,))
     generator = torch.Generator().manual_seed(2)
     mask = (torch.rand(3, 4, 5, generator=generator) > 0.5).float()
     logits = torch.randn(3, 4, 5, generator=generator)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from triptych.evaluate.grounding.run import evaluate_grounding
 from triptych.evaluate.grounding.scores import alike
 from triptych.evaluate.metrics.bootstrap import intervals
 from triptych.evaluate.records import read_records
+from triptych.evaluate.tasks.question import readable
 from triptych.generate.config import GenerationSettings
 from triptych.grounding.grounding import Grounding
 
@@ -305,3 +307,9 @@ def test_a_dataset_without_expressions_is_refused_with_a_hint(tmp_path: Path) ->
 )
 def test_phrases_are_alike_by_their_words(one: str, other: str, score: float) -> None:
     assert alike(one, other) == pytest.approx(score)
+
+
+def test_what_cannot_be_read_is_left_out_and_counted_by_its_reason() -> None:
+    source, faults = FakeBoxes(4, broken=[0, 2]), Counter[str]()
+    read = [index for index, conversation in readable(source, faults) if conversation.id == source[index].id]
+    assert read == [1, 3] and faults.total() == 2

@@ -16,9 +16,11 @@ from typer.testing import CliRunner
 from tiny_world import World
 from triptych import cli, load, load_dual
 from triptych.export import FORMATS, ExportError, UnknownFormat, export
+from triptych.export.finished import Finished
 from triptych.export.language import lora_layers, merged_state
 from triptych.language.build import build
 from triptych.language.config import LanguageConfig, LoRAConfig
+from triptych.model.build import build as build_model
 from triptych.verify.formats.asked import QUESTION, asked
 
 Runs = Callable[[str], Path]
@@ -207,6 +209,28 @@ def test_what_does_not_fit_is_said_and_what_would(runs: Runs, trained: Path, tmp
         export(trained, "peft", tmp_path / "out")
     with pytest.raises(UnknownFormat, match="did you mean 'llava'"):
         export(trained, "lava", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("regions", "reason"),
+    [
+        ({"kind": "text", "format": "kosmos2", "bins": 4}, "21 tokens for regions"),
+        (
+            {"kind": "embedding", "width": 16, "mask": None, "box": {"hidden": 16, "heads": 2}},
+            "decoders of boxes and masks",
+        ),
+        ({"kind": "text", "format": "json"}, None),
+    ],
+)
+def test_what_points_by_tokens_of_its_own_is_not_exported_without_them(
+    regions: dict[str, Any], reason: str | None, world: World, tmp_path: Path
+) -> None:
+    recipe = world.recipe({"model.language.lora": {"rank": 2}, "model.regions": regions})
+    run = Finished(tmp_path, recipe, build_model(recipe), frozenset(), torch.float32)
+    for form in FORMATS:
+        if form.name in ("llava", "hf-language", "peft"):
+            told = [each for each in form.misfits(run) if "model.regions" in each]
+            assert len(told) == (reason is not None) and all(str(reason) in each for each in told), form.name
 
 
 def test_a_folder_is_replaced_only_when_that_is_said_and_is_whole_or_not_there(

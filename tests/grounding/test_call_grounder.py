@@ -108,28 +108,48 @@ def test_answers_without_a_sound_call_find_nothing() -> None:
         "Find the dog.": "It is on the left.",
         "Find the cup.": write_calls([Call("shell", "rm")]),
         "Find the hat.": call("dog", "best")[:-2],
+        "Find the bus.": "",
+        "Find the owl.": "None.",
+        "Find the car.": write_answer("none", "full"),
         "detector: dog ": "dog",
     }
     made, _, boxes = grounder(script)
     words, other, cut = made.ground_many([(picture(), f"the {name}") for name in ("dog", "cup", "hat")])
-    assert (words.verdict, words.regions) == ("none", ())
+    assert (words.verdict, words.regions) == ("invalid", ())
     assert (other.verdict, other.regions) == ("invalid", ())
     assert (cut.verdict, len(cut.regions)) == ("repaired", 1)
     assert boxes.asked == [["dog"]]
+    unsaid, none, full = made.ground_many([(picture(), f"the {name}") for name in ("bus", "owl", "car")])
+    assert [each.verdict for each in (unsaid, none, full)] == ["invalid", "none", "none"]
+    (plain,) = made.converse([Conversation((user(picture(), "Find the dog."),))])
+    assert plain.verdict == "none"  # in a conversation, words are an answer like any other
 
 
-def test_a_picture_is_looked_at_once_for_everything_that_is_asked_of_it() -> None:
+class Rivals(Boxes):
+    """Gives every box to the first of the phrases, as OWL and GroundingDINO give each to its best."""
+
+    def find(self, images: Sequence[Image], phrases: Sequence[Sequence[str]]) -> list[Found]:
+        return [
+            found._replace(phrases=torch.zeros_like(found.phrases)) if "dog" in own else found
+            for own, found in zip(phrases, super().find(images, phrases), strict=True)
+        ]
+
+
+def test_what_is_found_does_not_depend_on_what_others_ask_of_the_picture() -> None:
     script = {
         "Find the dog.": call("dog", "best"),
         "Find the cup.": call("cup", "best"),
         "detector: dog ": "a",
         "detector: cup ": "b",
     }
-    made, _, boxes = grounder(script)
+    boxes = Rivals()
+    made = CallGrounder(Script(script), boxes, CallRegionsConfig())
     shared = picture()
-    answers = made.ground_many([(shared, "the dog"), (shared, "the cup"), (picture(9), "the cup")])
-    assert boxes.asked == [["dog", "cup"], ["cup"]]
-    assert [answer.regions[0].name for answer in answers] == ["dog", "cup", "cup"]
+    pairs = [(shared, "the dog"), (shared, "the cup"), (shared, "the dog"), (picture(9), "the cup")]
+    answers = made.ground_many(pairs)
+    assert boxes.asked == [["dog"], ["cup"], ["cup"]]  # what is the same is asked once
+    assert [answer.regions[0].name for answer in answers] == ["dog", "cup", "dog", "cup"]
+    assert answers == [made.ground(*pair) for pair in pairs]
 
 
 def test_the_full_style_is_llava_plus() -> None:
@@ -172,6 +192,23 @@ def test_conversations_with_regions_unfold_into_calls() -> None:
     assert writer.unfold(nothing) == nothing
 
 
+def test_a_plain_question_about_the_same_thing_is_no_call() -> None:
+    cup = Region((0.0, 0.0, 9.0, 9.0), Frame(90, 90), "cup")
+    told = Conversation(
+        (
+            user(picture(), "What colour is the cup?"), assistant("red"),
+            user("How many of the cats are there?"), assistant("0"),
+            user("Find the cup."), assistant("cup", cup),
+            user("Find all cats."), assistant("none"),
+        ),
+        annotations={"grounding": (Expression("the cup", (cup,), "name"), Expression("all cats", (), "none"))},
+    )  # fmt: skip
+    messages = CallRegions(CallRegionsConfig()).unfold(told).messages
+    assert [m.text for m in messages[:5]] == [m.text for m in told.messages[:5]]
+    assert messages[5].text == call("cup", "best") and messages[6].regions == (cup,) and messages[7].text == "cup"
+    assert [m.text for m in messages[8:]] == ["Find all cats.", call("cat", "all"), "detector: none", "none"]
+
+
 def test_a_conversation_goes_on_after_an_exchange() -> None:
     made, _, _ = grounder({"Find the dog.": call("dog", "best"), "detector: dog ": "dog"})
     question = Conversation((user(picture(), "Find the dog."),))
@@ -203,6 +240,25 @@ def test_the_model_plans_calls(world: Any, tiny_cache: Any) -> None:
     assert learned.startswith(call("dog", "")[:40]) and learned.count(end) == 2
     assert learned.split(end)[1] == "it"
     assert "detector: dog [0.10, 0.10, 0.50, 1.00]" in decode(layout.ids)
+
+
+def test_a_call_and_what_it_found_leave_a_long_conversation_with_their_question(world: Any, tiny_cache: Any) -> None:
+    from triptych.model.build import build
+
+    model = build(world.recipe({"model.regions": {"kind": "call"}, "sequence.max_tokens": 512}))
+    told = Conversation(
+        (
+            user(world.picture(0), "Find it."), assistant("it", REGION),
+            user("And the rest?"), assistant("the rest", REGION),
+        )
+    )  # fmt: skip
+    whole = model.plan(told)
+    model.sequence = model.sequence.model_copy(update={"max_tokens": len(whole) - 1})
+    shortened = model.plan(told)
+    text = model.language.tokenizer.decode(shortened.ids)
+    assert shortened.dropped == 4 and len(shortened.spans) == 1
+    assert "Find it." not in text and "And the rest?" in text
+    assert text.count("detector: dog [") == 1  # that of the question which stayed
 
 
 @pytest.mark.parametrize("name", ["", "a b", "x;y"])

@@ -20,7 +20,7 @@ from triptych.grounding.metrics import (
     match,
     overlap,
     pair_up,
-    segmentation_scores,
+    segmentation_iou,
     set_f1,
 )
 
@@ -133,7 +133,7 @@ def test_average_precision_by_hand() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_segmentation_scores_are_those_of_official_areas(seed: int) -> None:
+def test_ciou_and_giou_are_those_of_official_areas(seed: int) -> None:
     """cIoU and gIoU with intersections and unions as `pycocotools.mask` merges and measures them; one pair is empty."""
     official = pytest.importorskip("pycocotools.mask")
     generator = np.random.default_rng(seed)
@@ -144,7 +144,7 @@ def test_segmentation_scores_are_those_of_official_areas(seed: int) -> None:
     shared = np.array([official.area(official.merge(pair, intersect=True)) for pair in both], np.float64)
     either = np.array([official.area(official.merge(pair)) for pair in both], np.float64)
     np.testing.assert_array_equal(sums.T, [shared, either])
-    total, mean = segmentation_scores(*sums.T)
+    total, mean = segmentation_iou(*sums.sum(axis=0)), segmentation_iou(*sums.T).mean()
     ious = [official.iou([a], [b], [0])[0, 0] for a, b in both[:-1]]
     assert total == pytest.approx(shared.sum() / either.sum(), abs=1e-15)
     assert mean == pytest.approx((sum(ious) + 1) / 7, abs=1e-15)
@@ -203,7 +203,8 @@ def _disc(generator: np.random.Generator) -> np.ndarray[Any, Any]:
 
 def test_segmentation_by_hand() -> None:
     """LISA: sums over sums; the mean of ratios, where an empty answer to an empty truth counts 1."""
-    total, mean = segmentation_scores(np.array([10, 0, 0]), np.array([40, 60, 0]))
+    sums = np.array([10, 0, 0]), np.array([40, 60, 0])
+    total, mean = segmentation_iou(*(each.sum() for each in sums)), segmentation_iou(*sums).mean()
     assert total == pytest.approx(0.1)
     assert mean == pytest.approx((0.25 + 0 + 1) / 3)
 

@@ -57,6 +57,18 @@ def test_none_such_and_nonsense_are_told_apart() -> None:
     assert broken.ground(PICTURE, "the dog").verdict == "invalid"
 
 
+@pytest.mark.parametrize("form", ["kosmos2", "shikra", "qwen", "json"])
+def test_only_the_word_for_none_such_is_a_refusal(form: str) -> None:
+    config = TextRegionsConfig(format=form)  # type: ignore[arg-type]
+    verdicts = {
+        text: TextGrounder(Says(text), config).ground(PICTURE, "the cat").verdict for text in ("none", " None.")
+    }
+    assert set(verdicts.values()) == {"none"}
+    for text in ("", "a a a a", "the dog is here", "none of the dogs"):
+        assert TextGrounder(Says(text), config).ground(PICTURE, "the cat").verdict == "invalid"
+        assert TextGrounder(Says(text), config).describe_many([PICTURE])[0].verdict == "none"
+
+
 def test_a_caption_is_described_with_a_region_for_each_phrase() -> None:
     config = TextRegionsConfig(frame="picture")
     format = build_format(config)

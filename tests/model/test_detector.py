@@ -15,12 +15,13 @@ from tiny_world import World
 from triptych.cli import app
 from triptych.conversation import Conversation, Frame, Region, assistant, user
 from triptych.data.detection import regions_of
+from triptych.decoders.geometry import centre_size, corners, generalised_iou
 from triptych.encoders.encoder import Level
 from triptych.errors import RecipeError
 from triptych.grounding.detectors.build import build_detector
 from triptych.grounding.detectors.config import TrainedConfig
 from triptych.grounding.detectors.score import score_detector
-from triptych.model.build import build_any, load_detector_run
+from triptych.model.build import build_any, load_detector_run, load_run
 from triptych.model.detector import Cells, OpenVocabularyDetector
 from triptych.model.phrases import bare
 from triptych.recipe import Recipe, parse_recipe
@@ -28,7 +29,7 @@ from triptych.sequence.plan import Refusal
 from triptych.terminal.evaluate import evaluate_run
 from triptych.training.config import Detection
 from triptych.training.loop import train
-from triptych.training.objectives.detection import assign, centred, focal, giou
+from triptych.training.objectives.detection import assign, focal
 
 
 def recipe(world: World, steps: int = 4, **model: Any) -> Recipe:
@@ -103,7 +104,7 @@ def test_losses_are_those_of_transformers() -> None:
     low, high = torch.rand(20, 2, generator=generator), torch.rand(20, 2, generator=generator)
     truth = torch.cat([torch.minimum(low, high), torch.maximum(low, high) + 0.01], dim=1)
     guess = truth[torch.randperm(20, generator=generator)]
-    ours = giou(centred(guess), truth)
+    ours = generalised_iou(corners(centre_size(guess)), truth, centre_size(guess)[:, 2:].prod(dim=1))
     assert torch.allclose(ours, generalized_box_iou(guess, truth).diagonal(), atol=1e-5)
     logits, wanted = torch.randn(5, 7, generator=generator), (torch.rand(5, 7, generator=generator) > 0.5).float()
     config = Detection(alpha=0.3, gamma=1.5)
@@ -187,6 +188,16 @@ def test_regions_with_names_are_what_a_detector_learns() -> None:
 @pytest.mark.parametrize(("phrase", "name"), [("The Dog.", "dog"), (" an  apple", "apple"), ("theatre", "theatre")])
 def test_articles_and_capitals_mean_nothing(phrase: str, name: str) -> None:
     assert bare(phrase) == name
+
+
+def test_who_wants_an_answer_of_a_detector_hears_what_it_can_do(tmp_path: Path) -> None:
+    recipe = Path(__file__).parents[2] / "recipes" / "detector.yaml"
+    (tmp_path / "recipe.yaml").write_text(recipe.read_text())
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "model.safetensors").touch()
+    with pytest.raises(RecipeError, match=r"answers nothing.*triptych ground .*kind: call") as told:
+        load_run(tmp_path)
+    assert "load_dual" not in str(told.value) and "weights: run:…" not in str(told.value)
 
 
 def test_a_run_is_evaluated_and_points_from_the_terminal(run: Path, tmp_path: Path) -> None:

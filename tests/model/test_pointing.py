@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from triptych.model.composed import MultimodalModel
 from triptych.recipe import Recipe
 from triptych.sequence.pack import Batch, pack
 from triptych.sequence.plan import Refusal
+from triptych.training import distributed
 from triptych.training.config import Regions
 from triptych.training.data import make_reader
 from triptych.training.objectives import Balanced
@@ -68,8 +70,6 @@ def test_the_state_that_predicts_the_token_is_decoded(pointer: MultimodalModel, 
     assert layout.ids[place] == pointer.regions.answer  # type: ignore[union-attr]
     batch = pack([layout], 96)
     pixels = pointer.encoder().prepare(picture)
-    from dataclasses import replace
-
     batch = replace(batch, features=(None,), pixels=(pixels,))
     with torch.no_grad():
         whole, _ = decode(pointer, batch, pointer(batch), supervised(batch))
@@ -113,7 +113,7 @@ def test_any_split_gives_the_same_loss_and_gradient(pointer: MultimodalModel, re
     assert isinstance(objective, Balanced)
 
     def gradients(parts: list[Batch]) -> tuple[float, dict[str, torch.Tensor], dict[str, float]]:
-        objective.balance(parts)  # type: ignore[union-attr]
+        objective.balance(pointer, parts)  # type: ignore[union-attr]
         count = sum(objective.count(part) for part in parts)
         pointer.zero_grad()
         total = 0.0
@@ -136,14 +136,70 @@ def test_any_split_gives_the_same_loss_and_gradient(pointer: MultimodalModel, re
         torch.testing.assert_close(split[name], gradient, rtol=1e-3, atol=1e-5)
 
 
+def test_regions_without_a_box_do_not_thin_the_losses_of_the_others(pointer: MultimodalModel, recipe: Recipe) -> None:
+    """The same loss for the same boxes, whether the batch also holds regions of which nothing is left to see, or not."""
+    batch = batch_of(pointer, recipe)
+    objective = build_objective(Regions(tokens=0, mask_dice=0, mask_cross_entropy=0))
+    assert isinstance(objective, Balanced)
+    answered = supervised(batch)
+
+    def losses(emptied: int, removed: int) -> dict[str, float]:
+        gone, empty = answered[:removed], answered[removed : removed + emptied]
+        regions = tuple(
+            replace(at, region=replace(at.region, box=(5.0, 5.0, 5.0, 5.0), mask=None)) if at in empty else at
+            for at in batch.regions
+            if at not in gone
+        )
+        part = replace(batch, regions=regions)
+        objective.balance(pointer, [part])
+        objective(pointer, part)
+        return {name: value for name, value in objective.figures().items() if name.startswith("box_")}
+
+    with torch.no_grad():
+        whole = losses(emptied=0, removed=3)
+        assert set(whole) == {"box_l1", "box_giou"}
+        assert losses(emptied=3, removed=0) == pytest.approx(whole, rel=1e-4)
+
+
+def test_logged_losses_are_those_of_all_ranks(
+    pointer: MultimodalModel, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two ranks, of which one has text alone, log the losses of the whole step."""
+    batch = batch_of(pointer, recipe)
+    first, *others = batch.split(2)
+    parts = [first, *(replace(part, regions=()) for part in others)]  # their regions are not looked at
+    assert others
+    shares: list[torch.Tensor] = []
+
+    def logged(own: list[Batch]) -> dict[str, float]:
+        objective = build_objective(Regions())
+        assert isinstance(objective, Balanced)
+        objective.balance(pointer, parts)
+        with torch.no_grad():
+            for part in own:
+                objective(pointer, part)
+        return objective.figures()
+
+    def summed(tensors: list[torch.Tensor]) -> None:
+        (own,) = tensors
+        shares.append(own.clone())
+        own += sum(shares[:-1], torch.zeros_like(own))
+
+    whole = logged(parts)
+    assert set(whole) == {"token_loss", "box_l1", "box_giou", "mask_dice", "mask_cross_entropy"}
+    monkeypatch.setattr(distributed, "sum_over_ranks", summed)
+    assert set(logged([])) == set()  # a rank without rows still takes part
+    logged(parts[:1])
+    rest = logged(parts[1:])
+    assert len({share.shape for share in shares}) == 1 and rest == pytest.approx(whole, rel=1e-4)
+
+
 def talkative(model: MultimodalModel) -> MultimodalModel:
     """The model made to answer with region tokens: their row of the head is made like the states that it meets."""
     assert model.language.regions is not None
     assert model.regions is not None
     picture, _ = shown(0)
     batch = pack([model.plan(Conversation((user(picture, "the red?"),)), reply=True)], 96)
-    from dataclasses import replace
-
     batch = replace(batch, features=(None,), pixels=(model.encoder().prepare(picture),))
     with torch.no_grad():
         state = model(batch)[0, -1].float()
@@ -167,8 +223,6 @@ def test_generation_with_a_cache_decodes_what_the_whole_forward_does(pointer: Mu
     settings = GenerationSettings(max_new_tokens=4, batch_size=8)
     answers = Generator(pointer).answers(asked, settings, watched=panel.answer)
     assert sum(len(answer.states) for answer in answers) >= 6
-    from dataclasses import replace
-
     for conversation, answer in zip(asked, answers, strict=True):
         layout = pointer.plan(conversation, reply=True)
         whole = replace(
@@ -220,7 +274,7 @@ def test_without_a_token_there_is_no_region_and_with_one_there_is(pointer: Multi
     grounder = EmbeddingGrounder(Generator(pointer), pointer_config(pointer))
     picture, region = shown(0)
     silent = grounder.ground(picture, "the red")
-    assert silent.verdict == "none" or silent.regions
+    assert silent.verdict == "invalid" or silent.regions  # gibberish, but no "none"
     talkative(pointer)
     pairs = [(shown(i)[0], "the red") for i in range(3)]
     for (image, _), found in zip(pairs, grounder.ground_many(pairs), strict=True):

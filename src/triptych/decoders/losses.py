@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from triptych.decoders.geometry import corners, generalised_iou
+
 DICE_SCALE, DICE_EPS = 1000.0, 1e-6
 
 
@@ -46,41 +48,3 @@ def box_l1(boxes_K4: Tensor, targets_K4: Tensor) -> Tensor:
 def box_giou(boxes_K4: Tensor, targets_K4: Tensor) -> Tensor:
     """One minus the generalised IoU `[K]` of boxes given by centre and size."""
     return 1 - generalised_iou(corners(boxes_K4.float()), corners(targets_K4.float()))
-
-
-def corners(boxes: Tensor) -> Tensor:
-    """`(left, top, right, bottom)` of `(centre x, centre y, width, height)`, `[..., 4]`."""
-    centre, size = boxes[..., :2], boxes[..., 2:]
-    return torch.cat([centre - size / 2, centre + size / 2], dim=-1)
-
-
-def centre_size(boxes: Tensor) -> Tensor:
-    """`(centre x, centre y, width, height)` of `(left, top, right, bottom)`, `[..., 4]`."""
-    first, last = boxes[..., :2], boxes[..., 2:]
-    return torch.cat([(first + last) / 2, last - first], dim=-1)
-
-
-def generalised_iou(first: Tensor, second: Tensor) -> Tensor:
-    """IoU minus the share of the smallest box around both that neither fills (Rezatofighi et al., 2019), in [-1, 1].
-
-    Args:
-        first: Boxes by their corners `[..., 4]`.
-        second: Likewise, pairwise with the first. Two empty boxes have an IoU of 0.
-    """
-    common = _area(torch.cat([_larger(first, second)[..., :2], _smaller(first, second)[..., 2:]], dim=-1))
-    union = _area(first) + _area(second) - common
-    hull = _area(torch.cat([_smaller(first, second)[..., :2], _larger(first, second)[..., 2:]], dim=-1))
-    return common / union.clamp(min=1e-9) - (hull - union) / hull.clamp(min=1e-9)
-
-
-def _larger(first: Tensor, second: Tensor) -> Tensor:
-    return torch.maximum(first, second)
-
-
-def _smaller(first: Tensor, second: Tensor) -> Tensor:
-    return torch.minimum(first, second)
-
-
-def _area(boxes: Tensor) -> Tensor:
-    size = (boxes[..., 2:] - boxes[..., :2]).clamp(min=0)
-    return size[..., 0] * size[..., 1]

@@ -81,7 +81,9 @@ class GroundingTaskConfig(_Task):
     train_data: str | None = Field(
         None, description="the dataset whose mean box is the baseline; null takes the mean of the true boxes themselves"
     )
-    generation: GenerationSettings = GenerationSettings(max_new_tokens=64)
+    generation: GenerationSettings | None = Field(
+        None, description="how answers are decoded; null leaves it to the way of pointing (`model.regions.generation`)"
+    )
 
 
 class RetrievalTaskConfig(_Task):

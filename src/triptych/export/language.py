@@ -15,6 +15,7 @@ from triptych.fusion.config import PromptConfig
 from triptych.language.assembled import causal
 from triptych.language.backbone import LanguageModel
 from triptych.language.hub_templates import for_transformers
+from triptych.model.composed import MultimodalModel
 from triptych.recipe.schema import ModelConfig
 
 
@@ -71,6 +72,13 @@ def misfits_of_language(run: Finished) -> Iterator[str]:
         return
     if isinstance(model.fusion, PromptConfig) and model.fusion.tuning is not None:
         yield "model.fusion.tuning: biases and scales of linear layers have no place in the language model's own class"
+    if isinstance(run.model, MultimodalModel) and run.model.regions is not None:
+        yield "model.regions: the decoders of boxes and masks have no place in transformers' classes"
+    elif run.language.regions is not None:
+        yield (
+            f"model.regions: {len(run.language.regions)} tokens for regions were learnt beside the vocabulary, and the language "
+            "model's own class has no rows for them; `format: shikra` and `format: json` need none"
+        )
 
 
 def untied_head(language: LanguageModel) -> Iterator[str]:

@@ -2,16 +2,52 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import assert_never
 
 from triptych.api import Model
+from triptych.api import fingerprint_of as fingerprint_of_run
 from triptych.decoders.config import EmbeddingRegionsConfig
 from triptych.errors import RecipeError
 from triptych.generate.config import GenerationSettings
 from triptych.grounding.config import CallRegionsConfig, TextRegionsConfig
+from triptych.grounding.detectors.config import TrainedConfig
 from triptych.grounding.grounding import Grounder
+from triptych.model.build import recipe_of
 from triptych.recipe.schema import ModelConfig
+from triptych.weights import content_sha256, fetch
+
+
+def fingerprint_of(model: Model) -> str:
+    """A hash of all that decides what a trained model points at: of itself, and of the weights of whom it calls.
+
+    Raises:
+        WeightsError: The weights of the detector, or of who cuts out masks, cannot be had.
+    """
+    recipe = model.recipe.model
+    config = recipe.regions if isinstance(recipe, ModelConfig) else None
+    if not isinstance(config, CallRegionsConfig):
+        return model.fingerprint
+    base = Path(model.recipe.base)
+    folder = fetch(config.detector.weights, base=base)
+    trained = isinstance(config.detector, TrainedConfig)
+    made_of = [model.fingerprint, fingerprint_of_run(folder, recipe_of(folder)) if trained else content_sha256(folder)]
+    if config.masks is not None:
+        made_of.append(content_sha256(fetch(config.masks.weights, base=base)))
+    return hashlib.sha256(" ".join(made_of).encode()).hexdigest()[:16]
+
+
+def settings_of(model: Model) -> GenerationSettings:
+    """How a model that points decodes its answers where nobody says otherwise: `model.regions.generation`.
+
+    Regions as text are words of an answer like any other, and have no settings of their own.
+    """
+    recipe = model.recipe.model
+    config = recipe.regions if isinstance(recipe, ModelConfig) else None
+    if isinstance(config, EmbeddingRegionsConfig | CallRegionsConfig):
+        return config.generation
+    return GenerationSettings()
 
 
 def build_grounder(model: Model, settings: GenerationSettings | None = None) -> Grounder:

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triptych.conversation import Conversation, Image, Message, assistant, user
-from triptych.conversation.expression import NONE
 from triptych.generate.config import Responder
 from triptych.grounding.calls import Call, Reading, read_calls
 from triptych.grounding.config import CallRegionsConfig
 from triptych.grounding.detectors.build import build_detector
 from triptych.grounding.detectors.detector import Detection, Detector
-from triptych.grounding.grounding import Grounding, Verdict
+from triptych.grounding.grounding import Grounding, Verdict, says_none
 from triptych.grounding.unfold import CallRegions
 
 if TYPE_CHECKING:
@@ -93,7 +92,8 @@ class CallGrounder:
             text = "\n".join(self._shown(message) for message in exchange.messages)
             regions = tuple(detection.region for detection in exchange.found)
             scores = tuple(detection.score for detection in exchange.found)
-            answers.append(Grounding(regions, scores, text, exchange.verdict))
+            silent = exchange.verdict == "none" and not exchange.reading.calls and not says_none(exchange.reading.value)
+            answers.append(Grounding(regions, scores, text, "invalid" if silent else exchange.verdict))
         return answers
 
     def converse(self, conversations: Sequence[Conversation]) -> list[Exchange]:
@@ -144,7 +144,7 @@ class CallGrounder:
             return Exchange(continued, chosen, reading)
         last = read_calls(answer, self.config.name)
         words = (last.value if answer.lstrip().startswith("{") else answer).strip()
-        if words.strip(" .").lower() == NONE:
+        if says_none(words):
             chosen = ()
         message = assistant(words, *(one.region for one in chosen))
         return Exchange((*continued, message), chosen, reading)
@@ -152,17 +152,23 @@ class CallGrounder:
     def _look(
         self, pictures: Sequence[Sequence[Image]], readings: Sequence[Reading]
     ) -> list[list[tuple[str, list[Detection]]]]:
-        """What each conversation's calls find: phrases with boxes. A picture is looked at once, for all that ask."""
-        wanted: dict[str, tuple[Image, list[str]]] = {}
+        """What each conversation's calls find: phrases with boxes.
+
+        Phrases of different conversations are never put to the detector together: to most, a box is what it looks like
+        best, so that the company of a phrase decides what is found for it.
+        """
+        asked: list[tuple[str, tuple[str, ...]]] = []
+        wanted: dict[tuple[str, tuple[str, ...]], tuple[Image, tuple[str, ...]]] = {}
         for picture, reading in zip(pictures, readings, strict=True):
-            for image in picture:
-                _, phrases = wanted.setdefault(image.content_hash, (image, []))
-                phrases += [phrase for call in reading.calls for phrase in call.wanted if phrase not in phrases]
+            phrases = tuple(dict.fromkeys(phrase for call in reading.calls for phrase in call.wanted))
+            asked.append((picture[0].content_hash if picture else "", phrases))
+            if picture and phrases:
+                wanted[asked[-1]] = picture[0], phrases
         detections = self.detector.detect_many([image for image, _ in wanted.values()], [p for _, p in wanted.values()])
         seen = dict(zip(wanted, detections, strict=True))
         answers = []
-        for picture, reading in zip(pictures, readings, strict=True):
-            here = seen[picture[0].content_hash] if picture else []
+        for picture, reading, key in zip(pictures, readings, asked, strict=True):
+            here = seen.get(key, [])
             groups = [group for call in reading.calls for group in choose(call, here)]
             answers.append([(phrase, self._cut(picture[0], chosen)) for phrase, chosen in groups] if picture else [])
         return answers

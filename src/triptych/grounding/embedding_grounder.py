@@ -20,7 +20,7 @@ from triptych.encoders.preparation import ImagePreparation
 from triptych.errors import RecipeError
 from triptych.generate.config import GenerationSettings
 from triptych.generate.generator import Answer, Generator
-from triptych.grounding.grounding import Grounding
+from triptych.grounding.grounding import Grounding, answering
 from triptych.grounding.transform import Transform
 
 _BETWEEN = re.compile(r"^[\s,;.]*(?:and\s+)?|[\s,;.:]+$")
@@ -55,7 +55,7 @@ class EmbeddingGrounder:
     def ground_many(self, pairs: Sequence[tuple[Image, str]]) -> list[Grounding]:
         """See `Grounder.ground_many`."""
         asked = [Conversation((user(image, self.config.prompt.format(expression=e)),)) for image, e in pairs]
-        return self.converse(asked)
+        return [answering(found) for found in self.converse(asked)]
 
     @torch.inference_mode()
     def converse(self, conversations: Sequence[Conversation]) -> list[Grounding]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 from triptych.conversation import Image, Region
+from triptych.conversation.expression import NONE
 
 Verdict: TypeAlias = Literal["valid", "repaired", "invalid", "none"]
 """Of an answer: `valid`: written by the rules; `repaired`: something was wrong, but regions could be told; `invalid`:
-something was meant to be a region and none could be told; `none`: an answer without regions ("none such")."""
+something was meant to be a region and none could be told; `none`: an answer without regions. To an expression, that is
+"none such", and words that say anything else are `invalid` (`answering`)."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,18 @@ class Grounding:
         """The region with the highest score, the first of equal ones; None where there is none."""
         places = range(len(self.regions))
         return self.regions[max(places, key=lambda i: (self.scores[i], -i))] if self.regions else None
+
+
+def says_none(words: str) -> bool:
+    """Whether words are the answer that there is none such."""
+    return words.strip(" .\n").lower() == NONE
+
+
+def answering(grounding: Grounding) -> Grounding:
+    """What a model said, as the answer to an expression: without a region it answers only if it says that there is none."""
+    if grounding.verdict == "none" and not says_none(grounding.text):
+        return replace(grounding, verdict="invalid")
+    return grounding
 
 
 @runtime_checkable

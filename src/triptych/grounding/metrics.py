@@ -204,9 +204,10 @@ def overlap(found: NDArray[np.bool_], truth: NDArray[np.bool_]) -> tuple[int, in
     return int((found & truth).sum()), int((found | truth).sum())
 
 
-def segmentation_scores(intersections: Floats, unions: Floats) -> tuple[float, float]:
-    """(cIoU, gIoU): the ratio of the sums, and the mean of the ratios, where nothing found of nothing counts 1."""
+def segmentation_iou(intersections: Floats, unions: Floats) -> Floats:
+    """Intersection over union, elementwise; nothing found of nothing counts 1 (LISA, gRefCOCO).
+
+    Of the sums over all answers it is their cIoU; the mean over answers is their gIoU.
+    """
     intersections, unions = np.asarray(intersections, np.float64), np.asarray(unions, np.float64)
-    each = np.divide(intersections, unions, out=np.ones_like(intersections), where=unions > 0)
-    total = unions.sum()
-    return float(intersections.sum() / total) if total > 0 else 1.0, float(each.mean())
+    return np.divide(intersections, unions, out=np.ones_like(unions), where=unions > 0)

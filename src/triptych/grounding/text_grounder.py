@@ -10,10 +10,8 @@ from triptych.encoders.preparation import ImagePreparation
 from triptych.generate.config import GenerationSettings, Responder
 from triptych.grounding.config import TextRegionsConfig
 from triptych.grounding.formats.build import build_format
-from triptych.grounding.grounding import Grounding
+from triptych.grounding.grounding import Grounding, answering
 from triptych.grounding.introduce import from_input
-
-SETTINGS = GenerationSettings(max_new_tokens=64)
 
 
 class TextGrounder:
@@ -33,7 +31,7 @@ class TextGrounder:
         preparation: ImagePreparation | None = None,
         settings: GenerationSettings | None = None,
     ) -> None:
-        self.responder, self.config, self.settings = responder, config, settings or SETTINGS
+        self.responder, self.config, self.settings = responder, config, settings or GenerationSettings()
         self.preparation = preparation if config.frame == "input" else None
         self.format = build_format(config)
 
@@ -44,7 +42,7 @@ class TextGrounder:
     def ground_many(self, pairs: Sequence[tuple[Image, str]]) -> list[Grounding]:
         """See `Grounder.ground_many`."""
         asked = [Conversation((user(image, self.config.prompt.format(expression=e)),)) for image, e in pairs]
-        return self.converse(asked)
+        return [answering(found) for found in self.converse(asked)]
 
     def describe_many(self, images: Sequence[Image]) -> list[Grounding]:
         """See `Describer.describe_many`."""

@@ -19,6 +19,7 @@ from triptych.conversation.conversation import Part
 from triptych.conversation.expression import NONE, Expression
 from triptych.grounding.calls import Call, read_calls, write_answer, write_calls
 from triptych.grounding.config import CallRegionsConfig
+from triptych.grounding.grounding import says_none
 from triptych.grounding.select import write_call_of
 from triptych.language.regions import Token
 
@@ -53,7 +54,8 @@ class CallRegions:
     def unfold(self, conversation: Conversation) -> Conversation:
         """The conversation with a call, its result and the answer in place of each answer that asks for regions.
 
-        Which these are is told by `annotations["grounding"]` (an expression for each, in order), else by their regions.
+        Which these are is told by `annotations["grounding"]`: expressions, in order, of which each is in the question and
+        has the answer's regions (or is answered that there is none). Other answers are unfolded where they have regions.
         What is unfolded already stays so.
         """
         expected = list(conversation.annotations.get("grounding", ()))
@@ -68,13 +70,19 @@ class CallRegions:
                 messages.append(assistant(message.text, supervised=message.supervised))
                 called = False
                 continue
-            expression = expected.pop(0) if expected and expected[0].text in asked else None
-            called = bool(read_calls(message.text, self.config.name).calls)
+            called = self.continues(message)
+            place = next((i for i, one in enumerate(expected) if not called and answers(message, asked, one)), None)
+            expression = expected[place] if place is not None else None
+            expected = expected[place + 1 :] if place is not None else expected
             if called or (expression is None and not message.regions):
                 messages.append(message)
             else:
                 messages += self.turns(message, asked, expression)
         return replace(conversation, messages=tuple(messages))
+
+    def continues(self, message: Message) -> bool:
+        """Whether a message calls somebody, so that the user's next one is no question but what was found."""
+        return message.role == "assistant" and bool(read_calls(message.text, self.config.name).calls)
 
     def turns(self, message: Message, question: str, expression: Expression | None) -> list[Message]:
         """An answer with regions as a call, its result, and an answer in words."""
@@ -121,6 +129,12 @@ class CallRegions:
         if not shown:
             parts.append(NONE)
         return user(*parts, *([SUMMARY.format(question=question)] if full else []))
+
+
+def answers(message: Message, question: str, expression: Expression) -> bool:
+    """Whether a message is the answer to an expression that a question asks for."""
+    same = [region.box for region in message.regions] == [region.box for region in expression.regions]
+    return expression.text in question and same and (bool(expression.regions) or says_none(message.text))
 
 
 def grouped(regions: Sequence[Region]) -> dict[str, tuple[Region, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
-from triptych.conversation.conversation import Conversation, Part
+from triptych.conversation.conversation import Conversation, Message, Part
 from triptych.conversation.image import Image
 from triptych.conversation.region import Region
 
@@ -54,4 +54,8 @@ class Unfolder(Protocol):
 
     def unfold(self, conversation: Conversation) -> Conversation:
         """The conversation with such answers unfolded; whatever it does not concern stays as it is."""
+        ...
+
+    def continues(self, message: Message) -> bool:
+        """Whether the user's message behind this one belongs to the same turn: it is no question, but what was found."""
         ...

@@ -186,6 +186,12 @@ def load_run(run: Path) -> tuple[MultimodalModel, Recipe]:
         RecipeError: Its model is of another kind.
     """
     recipe = recipe_of(run)
+    if isinstance(recipe.model, DetectorModelConfig):
+        raise RecipeError(
+            f"{run}: a model of `kind: detector` finds what it is told the name of and answers nothing. What works: "
+            f'`triptych evaluate {run}` and `triptych ground {run} "the dog" --image PICTURE`; a language model calls it by '
+            f"`model.regions: {{kind: call, detector: {{kind: trained, weights: run:{run}}}}}`"
+        )
     if not isinstance(recipe.model, ModelConfig):
         raise RecipeError(
             f"{run}: a model of `kind: {recipe.model.kind}` compares pictures with texts and answers nothing. What works: "

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from triptych.conversation import Conversation, Image, Message, Region
+from triptych.language.regions import RegionWriter, Unfolder
 from triptych.language.template import ChatTemplate
 
 IGNORE = -100
@@ -111,7 +112,7 @@ def plan(
             break
         if overflow == "refuse" or conversation.whole:
             raise Refusal("too long", f"{len(ids)} tokens do not fit into {max_tokens}")
-        kept = _drop_oldest_turn(messages)
+        kept = _drop_oldest_turn(messages, template.regions)
         if kept is None:
             raise Refusal("too long", f"{len(ids)} tokens do not fit into {max_tokens}, even as a single turn")
         dropped += len(messages) - len(kept)
@@ -171,12 +172,17 @@ def _write(
     return ids, labels, spans, regions
 
 
-def _drop_oldest_turn(messages: list[Message]) -> list[Message] | None:
-    """Without the oldest turn (all up to the second message of the user); None when only one turn is left."""
+def _drop_oldest_turn(messages: list[Message], regions: RegionWriter | None) -> list[Message] | None:
+    """Without the oldest turn (all up to the user's second question); None when only one turn is left.
+
+    What a call found is said by the user, but stays and goes with its question: without it, nobody would know who asked.
+    """
     if messages[0].role == "document":
         return messages[1:] or None
     head = messages[:1] if messages[0].role == "system" else []
     starts = [i for i, message in enumerate(messages) if message.role == "user"]
+    if isinstance(regions, Unfolder):
+        starts = [i for i in starts if not (i and regions.continues(messages[i - 1]))]
     if len(starts) < 2:
         return None
     second = starts[1]

@@ -20,8 +20,9 @@ from triptych.evaluate.embedding.run import evaluate_embeddings
 from triptych.evaluate.grounding.run import evaluate_grounding
 from triptych.evaluate.results import Results, TaskResult, record_results
 from triptych.evaluate.run import evaluate
-from triptych.grounding.build import build_grounder
+from triptych.grounding.build import build_grounder, fingerprint_of, settings_of
 from triptych.grounding.finder import Finder, load_finder
+from triptych.grounding.grounding import Grounder
 from triptych.model.config import Blip2Config, DetectorModelConfig, DualConfig
 from triptych.recipe import load_recipe
 from triptych.recipe.messages import unknown_name
@@ -95,14 +96,20 @@ def _evaluated(
             f"evaluation.{name}: a model of `kind: {recipe.model.kind}` answers nothing; its tasks are `retrieval`, `zero_shot` and `linear_probe`"
         )
     if isinstance(task, GroundingTaskConfig):
+        grounder: Grounder
+        if isinstance(model, Finder):
+            grounder, fingerprint = model.grounder, model.fingerprint
+        else:
+            task = task.model_copy(update={"generation": task.generation or settings_of(model)})
+            grounder, fingerprint = build_grounder(model, task.generation), fingerprint_of(model)
         return evaluate_grounding(
-            model.grounder if isinstance(model, Finder) else build_grounder(model, task.generation),
+            grounder,
             source,
             task,
             run,
             name=name,
             train_source=train_source,
-            fingerprint=model.fingerprint,
+            fingerprint=fingerprint,
             fresh=restart,
         )
     assert isinstance(model, Model)

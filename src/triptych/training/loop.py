@@ -174,7 +174,7 @@ class Trainer:
         ]
         count = sum(objective.count(part) for _, part in micro)
         if isinstance(objective, Balanced):
-            objective.balance([part for _, part in micro])
+            objective.balance(self.model, [part for _, part in micro])
         mine = [(taught, self._own(part)) for taught, part in micro] if objective.gathers else distributed.share(micro)
         total = torch.zeros((), dtype=torch.float64, device=self.model.device)
         parts: dict[str, torch.Tensor] = {}
@@ -240,7 +240,7 @@ class Trainer:
                 if loaded.batch is not None:
                     micro = loaded.batch.split(stage.micro_rows) if objective.splittable else [loaded.batch]
                     if isinstance(objective, Balanced):
-                        objective.balance(micro)
+                        objective.balance(self.model, micro)
                     for part in micro:
                         loss = objective(self.model, part)
                         total, count = total + float(loss.total), count + loss.count

@@ -8,7 +8,7 @@
 A URI of a single file may end in `#sha256=HEX`, which is checked after the download and at every later use.
 """
 
-from triptych.weights.cache import cache_folder, file_sha256
+from triptych.weights.cache import cache_folder, content_sha256, file_sha256
 from triptych.weights.embedded import EFFICIENTNET_LITE2, OPENMOJI_FONT, SMOLLM2
 from triptych.weights.fetch import fetch
 from triptych.weights.source import FileSource, HubSource, PyPISource, RunSource, Source, parse
@@ -23,6 +23,7 @@ __all__ = [
     "RunSource",
     "Source",
     "cache_folder",
+    "content_sha256",
     "fetch",
     "file_sha256",
     "parse",

@@ -64,6 +64,15 @@ def make_folder(folder: Path) -> None:
         ) from error
 
 
+def content_sha256(path: Path) -> str:
+    """SHA-256 of weights: of a file, or of the weights and settings that lie in a folder, by name and content."""
+    if path.is_file():
+        return file_sha256(path)
+    kinds = (".json", ".safetensors", ".bin", ".pt", ".pth")
+    held = sorted(file for file in path.iterdir() if file.suffix in kinds and file.is_file())
+    return hashlib.sha256("\n".join(f"{file.name} {file_sha256(file)}" for file in held).encode()).hexdigest()
+
+
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal.
 

@@ -125,6 +125,8 @@ def test_location_tokens_are_off_by_half_a_cell_at_most() -> None:
         ("json", '[{"bbox": [10, 20, 30, 40], "label": "d', "repaired", 1),
         ("json", '[{"bbox": "left", "label": "dog"}]', "invalid", 0),
         ("json", "none", "none", 0),
+        ("json", f'[{{"bbox": [10, 20, 30, {"9" * 400}], "label": "dog"}}]', "repaired", 1),
+        ("json", f'[{{"bbox": [10, 20, 30, -{"9" * 5000}], "label": "dog"}}]', "repaired", 1),
     ],
 )
 def test_answers_that_break_the_rules_get_a_verdict(name: str, text: str, verdict: str, count: int) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from triptych.conversation import Conversation, Frame, Region
 from triptych.conversation.expression import Expression
 from triptych.data.boxes.config import CocoInstancesConfig
-from triptych.data.boxes.conversations import box_of, found, frame_of, in_turns, picture, spread, with_mask
+from triptych.data.boxes.conversations import box_of, entries, found, frame_of, in_turns, picture, spread, with_mask
 from triptych.data.files import parse_json, read_text
 from triptych.errors import DataError
 
@@ -44,7 +44,10 @@ class CocoInstancesSource:
                 f"{annotations}: expected COCO's format, an object with the lists {', '.join(map(repr, _LISTS))}; boxes are in "
                 "instances_*.json"
             )
-        pictures, held, categories = (([e for e in each if isinstance(e, dict)]) for each in lists if each is not None)
+        keys = (("id",), ("image_id", "category_id"), ("id",))
+        pictures, held, categories = (
+            entries(each or (), annotations, *own) for each, own in zip(lists, keys, strict=True)
+        )
         self._names = {entry.get("id"): str(entry.get("name")) for entry in categories}
         self._held: dict[Any, list[dict[str, Any]]] = {}
         for annotation in held:
@@ -96,7 +99,7 @@ class CocoInstancesSource:
         try:
             whole = float(entry["width"]) * float(entry["height"])
             areas = [float(a["bbox"][2]) * float(a["bbox"][3]) for a in held]
-        except (KeyError, TypeError, ValueError, IndexError):
+        except (LookupError, TypeError, ValueError, OverflowError):
             return False  # found out, and told, when the record is read
         return any(area < self.config.smallest * whole for area in areas)
 

@@ -77,7 +77,3 @@ class Flickr30kConfig(_Boxes):
         "phrases",
         description="`phrases`: each phrase of a caption is asked for; `captions`: the caption is the answer, phrases with regions",
     )
-
-
-BoxesConfig = CocoInstancesConfig | RefcocoConfig | VisualGenomeConfig | Flickr30kConfig
-"""The datasets of this package."""

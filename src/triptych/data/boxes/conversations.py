@@ -18,6 +18,9 @@ from triptych.errors import DataError
 Answer = Literal["regions", "phrase"]
 T = TypeVar("T")
 
+LARGEST = 1e9
+"""Pixels along one side; whoever says that there are more, or writes 400 digits, is not believed."""
+
 
 def found(image: Image, expressions: Sequence[Expression], name: str, answer: Answer, **facts: Any) -> Conversation:
     """Expressions asked for one after another; `annotations["grounding"]` holds them."""
@@ -80,7 +83,7 @@ def box_of(values: Any, frame: Frame, form: Literal["xywh", "xyxy"] = "xywh") ->
         if len(numbers) != 4:
             raise ValueError
         region = (Region.from_xywh if form == "xywh" else Region.from_corners)(numbers, frame).clip()
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise DataError(f"expected a box of four numbers ({form}), got {str(values)[:80]!r}") from None
     if region.is_degenerate:
         raise DataError(
@@ -101,8 +104,22 @@ def with_mask(region: Region, segmentation: Any) -> Region:
     try:
         frame = region.frame
         return replace(region, mask=Mask.from_coco(segmentation, round(frame.height), round(frame.width)))
-    except (ValueError, TypeError, IndexError) as error:
+    except (ValueError, TypeError, LookupError, OverflowError) as error:
         raise DataError(f"not a mask ({error})") from error
+
+
+def entries(values: Sequence[Any], path: Path, *keys: str) -> list[dict[str, Any]]:
+    """The objects of a list of COCO's.
+
+    Raises:
+        DataError: What stands under one of the keys is no number or name, so that nothing could be found by it.
+    """
+    found = [each for each in values if isinstance(each, dict)]
+    for each in found:
+        for key in keys:
+            if not isinstance(each.get(key), int | float | str | None):
+                raise DataError(f"{path}: expected a number or a name as {key!r}, got {str(each[key])[:80]}")
+    return found
 
 
 def in_turns(items: Sequence[T], turns: int) -> Iterator[Sequence[T]]:
@@ -117,4 +134,4 @@ def spread(*key: object) -> int:
 
 
 def _is_size(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < LARGEST

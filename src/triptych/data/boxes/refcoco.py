@@ -14,7 +14,7 @@ from typing import Any
 from triptych.conversation import Conversation, Image, Region
 from triptych.conversation.expression import Expression
 from triptych.data.boxes.config import RefcocoConfig
-from triptych.data.boxes.conversations import box_of, found, frame_of, in_turns, picture, with_mask
+from triptych.data.boxes.conversations import box_of, entries, found, frame_of, in_turns, picture, with_mask
 from triptych.data.files import Records, parse_json, read_text
 from triptych.errors import DataError
 
@@ -81,15 +81,15 @@ class RefcocoSource:
     def _object(self, record: Mapping[str, Any]) -> tuple[Image, Region]:
         annotation: Mapping[str, Any] = record
         if record.get("bbox") is None:
-            annotation = self._annotations.get(record.get("ann_id")) or {}
+            annotation = _entry(self._annotations, record.get("ann_id")) or {}
             if not annotation:
                 raise DataError(
                     f"has no 'bbox', and its ann_id {record.get('ann_id')!r} is not among the `instances` of the recipe"
                 )
-        entry = self._pictures.get(annotation.get("image_id", record.get("image_id"))) or record
+        entry = _entry(self._pictures, annotation.get("image_id", record.get("image_id"))) or record
         image = self._image(record, entry)
         form = self.config.boxes if annotation is record else "xywh"
-        region = box_of(annotation["bbox"], frame_of(entry, image), form)
+        region = box_of(annotation.get("bbox"), frame_of(entry, image), form)
         return image, with_mask(region, annotation.get("segmentation")) if self.config.masks else region
 
     def _image(self, record: Mapping[str, Any], entry: Mapping[str, Any]) -> Image:
@@ -101,10 +101,15 @@ class RefcocoSource:
         return picture(self.images, held if isinstance(held, str) else record.get("file_name"))
 
 
+def _entry(table: Mapping[Any, dict[str, Any]], key: Any) -> dict[str, Any] | None:
+    """What a table has under a key that a file gives, which may be anything."""
+    return table.get(key) if isinstance(key, int | float | str) else None
+
+
 def _texts(record: Mapping[str, Any]) -> list[str]:
     key = next((key for key in TEXTS if record.get(key)), None)
     held = record[key] if key else None
-    items: Sequence[Any] = [held] if isinstance(held, str | Mapping) else list(held) if held is not None else []
+    items: Sequence[Any] = [held] if isinstance(held, str | Mapping) else held if isinstance(held, list) else []
     texts = [each.get("sent") or each.get("raw") if isinstance(each, Mapping) else each for each in items]
     found = [text.strip() for text in texts if isinstance(text, str) and text.strip()]
     if not found:
@@ -131,7 +136,7 @@ def _instances(path: Path) -> tuple[dict[Any, dict[str, Any]], dict[Any, dict[st
     lists = [content.get(key) if isinstance(content, dict) else None for key in ("annotations", "images")]
     if not all(isinstance(each, list) for each in lists):
         raise DataError(f"{path}: expected COCO's instances, an object with the lists 'annotations' and 'images'")
-    annotations, images = ({e.get("id"): e for e in each or () if isinstance(e, dict)} for each in lists)
+    annotations, images = ({e.get("id"): e for e in entries(each or (), path, "id", "image_id")} for each in lists)
     return annotations, images
 
 

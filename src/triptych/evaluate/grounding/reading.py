@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from triptych.conversation import Conversation, Image, Region
 from triptych.conversation.expression import DESCRIBE, NONE, Expression
-from triptych.errors import DataError, EvaluationError
+from triptych.errors import EvaluationError
 from triptych.evaluate.config import GroundingTaskConfig
 from triptych.evaluate.grounding.scores import CAPTION
-from triptych.evaluate.tasks.question import Question
+from triptych.evaluate.tasks.question import Question, readable
 
 if TYPE_CHECKING:
     from triptych.data.sources import Source
@@ -48,12 +48,7 @@ def read(source: Source, task: GroundingTaskConfig, describes: bool) -> Reading:
     questions: list[Asked] = []
     media: dict[int, tuple[Image, ...]] = {}
     faults: Counter[str] = Counter()
-    for index in range(len(source)):
-        try:
-            conversation = source[index]
-        except DataError as error:
-            faults[str(error)] += 1
-            continue
+    for index, conversation in readable(source, faults):
         pictures = tuple(conversation.media)
         found = list(_asked(conversation, task, index, describes))
         if not found or not pictures:

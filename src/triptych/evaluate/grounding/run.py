@@ -25,7 +25,7 @@ from triptych.evaluate.metrics.bootstrap import differences, intervals
 from triptych.evaluate.records import check_settings, write_records
 from triptych.evaluate.results import Baseline, Interval, TaskResult, Unparsed
 from triptych.evaluate.tasks.question import Question, Record
-from triptych.generate.config import Reply
+from triptych.generate.config import GenerationSettings, Reply
 from triptych.grounding.grounding import Describer, Grounder, Grounding
 from triptych.grounding.serial import region_values
 
@@ -83,7 +83,7 @@ def evaluate_grounding(
     Args:
         grounder: Finds expressions in pictures; a `Describer` is asked for grounded captions, too.
         source: Conversations with `annotations["grounding"]` (and `["grounded_caption"]`): `Expression`s.
-        task: What the recipe says.
+        task: What the recipe says; its `generation` is what the grounder was made with, and how many it is asked at once.
         output: The run folder; records go to `output/evaluation/NAME.jsonl` and `NAME.control.jsonl`.
         name: The task's name in the recipe; that of its dataset by default.
         train_source: The dataset whose mean box is the baseline; by default the mean of the true boxes asked for.
@@ -103,10 +103,11 @@ def evaluate_grounding(
         for path in paths.values():
             path.unlink(missing_ok=True)
     settings = task.model_dump(mode="json", exclude=set(_WITHOUT_EFFECT))
-    del settings["generation"]["batch_size"]
+    generation = task.generation or GenerationSettings()
+    settings["generation"] = generation.model_dump(mode="json", exclude={"batch_size"})
     check_settings(paths[".settings.json"], {**settings, "fingerprint": fingerprint})
     # The grounder has its own settings of generation; here they say how many expressions it gets at once.
-    asking = _Pointing(grounder, task.generation, task.data, task.failed_share, progress)  # type: ignore[arg-type]
+    asking = _Pointing(grounder, generation, task.data, task.failed_share, progress)  # type: ignore[arg-type]
     records = _judge(asking.ask(reading.questions, paths[".jsonl"], name))
     write_records(paths[".jsonl"], records)
     control: list[Record] = []
@@ -125,7 +126,7 @@ def evaluate_grounding(
         questions=len(records),
         prompt="{expression}",
         parser=dict.fromkeys(asked, "regions"),
-        generation=task.generation.model_dump(),
+        generation=generation.model_dump(),
         seconds=seconds,
         questions_per_second=len(records) / seconds if seconds > 0 else 0.0,
         metrics=_scores(records, task),

@@ -17,7 +17,16 @@ from triptych.conversation import Region
 from triptych.evaluate.metrics.bootstrap import Tally
 from triptych.evaluate.metrics.classification import ratio
 from triptych.evaluate.tasks.question import Record
-from triptych.grounding.metrics import average_precision, box_ious, caption_hits, caption_iou, mask_ious, match, set_f1
+from triptych.grounding.metrics import (
+    average_precision,
+    box_ious,
+    caption_hits,
+    caption_iou,
+    mask_ious,
+    match,
+    segmentation_iou,
+    set_f1,
+)
 from triptych.grounding.metrics import overlap as pixels_of
 from triptych.grounding.serial import region_of
 
@@ -90,9 +99,8 @@ def counts(record: Record, masks: bool) -> dict[str, float]:
     if masks:
         like = next(iter(truths or found), None)
         both = (0, 0) if like is None else pixels_of(_filled(found, like), _filled(truths, like))
-        # Nothing found of nothing is right (LISA, gRefCOCO).
-        each = both[0] / both[1] if both[1] else 1.0
-        row |= {"segmented": 1, "intersection": both[0], "union": both[1], "mask_iou": each}
+        each = segmentation_iou(*(np.array(pixels) for pixels in both))
+        row |= {"segmented": 1, "intersection": both[0], "union": both[1], "mask_iou": float(each)}
     return row
 
 
@@ -130,7 +138,7 @@ def tally(records: Sequence[Record], masks: bool = False) -> Tally:
             found["phrase_r1_any"] = ratio(column["any"], column["phrases"])
             found["phrase_r1_merged"] = ratio(column["merged"], column["phrases"])
         if masks:
-            found["ciou"] = ratio(column["intersection"], column["union"], empty=1.0)
+            found["ciou"] = segmentation_iou(column["intersection"], column["union"])
             found["giou"] = ratio(column["mask_iou"], column["segmented"])
         if total["none"]:
             found["none_precision"] = ratio(column["none_right"], column["said_none"], empty=0.0)

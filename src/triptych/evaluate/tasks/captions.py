@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triptych.conversation import Image
-from triptych.errors import DataError, EvaluationError
+from triptych.errors import EvaluationError
 from triptych.evaluate.metrics.bleu import bleu, bleu_sums
 from triptych.evaluate.metrics.bootstrap import Tally
 from triptych.evaluate.metrics.cider import Cider
@@ -19,7 +19,7 @@ from triptych.evaluate.metrics.classification import ratio
 from triptych.evaluate.metrics.rouge import rouge_l
 from triptych.evaluate.metrics.tokenizer import tokenize
 from triptych.evaluate.parsers import parse_free
-from triptych.evaluate.tasks.question import Question, Reading, Record
+from triptych.evaluate.tasks.question import Question, Reading, Record, readable
 
 if TYPE_CHECKING:
     from triptych.data.sources import Source
@@ -113,12 +113,7 @@ def read_captions(source: Source, dataset: str) -> tuple[list[Captioned], Counte
     """
     pictures: dict[str, Captioned] = {}
     faults: Counter[str] = Counter()
-    for index in range(len(source)):
-        try:
-            conversation = source[index]
-        except DataError as error:
-            faults[str(error)] += 1
-            continue
+    for index, conversation in readable(source, faults):
         facts = conversation.annotations
         key = str(facts.get("image_id", conversation.id or index))
         if key in pictures:

@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triptych.conversation import Conversation, Image
-from triptych.errors import DataError, EvaluationError
+from triptych.errors import EvaluationError
 from triptych.evaluate.metrics.bootstrap import Tally
 from triptych.evaluate.metrics.classification import ratio
 from triptych.evaluate.parsers import parser_of
-from triptych.evaluate.tasks.question import Question, Reading, Record
+from triptych.evaluate.tasks.question import Question, Reading, Record, readable
 from triptych.scenes.episodes import Episode
 
 if TYPE_CHECKING:
@@ -180,12 +180,7 @@ def _read(source: Source, dataset: str) -> tuple[dict[int, tuple[Episode, str]],
     """The episodes of a source with their names, by index, and what could not be read."""
     episodes: dict[int, tuple[Episode, str]] = {}
     faults: Counter[str] = Counter()
-    for index in range(len(source)):
-        try:
-            conversation = source[index]
-        except DataError as error:
-            faults[str(error)] += 1
-            continue
+    for index, conversation in readable(source, faults):
         episode = conversation.annotations.get("episode")
         if not isinstance(episode, Episode):
             raise EvaluationError(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from triptych.conversation import Conversation, Image, Message, Part, user
+from triptych.errors import DataError
 from triptych.evaluate.metrics.bootstrap import Tally
+
+if TYPE_CHECKING:
+    from triptych.data.sources import Source
 
 Truth = str | list[str]
 """The true answer, or the reference captions."""
@@ -104,6 +108,17 @@ class Reading:
     questions: list[Question]
     media: dict[int, tuple[Image, ...]]
     faults: Counter[str]
+
+
+def readable(source: Source, faults: Counter[str]) -> Iterator[tuple[int, Conversation]]:
+    """The conversations of a source that can be read, with their indices; why the others cannot is counted in `faults`."""
+    for index in range(len(source)):
+        try:
+            conversation = source[index]
+        except DataError as error:
+            faults[str(error)] += 1
+            continue
+        yield index, conversation
 
 
 class Task(Protocol):

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triptych.conversation import Conversation
-from triptych.errors import DataError, EvaluationError
+from triptych.errors import EvaluationError
 from triptych.evaluate.metrics import classification
 from triptych.evaluate.metrics.bootstrap import Tally
 from triptych.evaluate.parsers import Form, Parser, form_of, parse_yes_no, parser_of
-from triptych.evaluate.tasks.question import Question, Reading, Record
+from triptych.evaluate.tasks.question import Question, Reading, Record, readable
 
 if TYPE_CHECKING:
     from triptych.data.sources import Source
@@ -147,12 +147,7 @@ def _read(source: Source, dataset: str) -> tuple[list[Question], dict[str, None]
     questions: list[Question] = []
     names: dict[str, None] = {}
     faults: Counter[str] = Counter()
-    for index in range(len(source)):
-        try:
-            conversation = source[index]
-        except DataError as error:
-            faults[str(error)] += 1
-            continue
+    for index, conversation in readable(source, faults):
         for turn, asked in enumerate(_questions_of(conversation, dataset, index)):
             if asked["kind"] in _DESCRIPTIONS:
                 continue

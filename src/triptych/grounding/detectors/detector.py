@@ -103,12 +103,6 @@ class Detector(ABC):
         return answers
 
 
-def corners(boxes: Tensor) -> Tensor:
-    """Boxes `[…, 4]` from centre x, centre y, width, height to left, top, right, bottom."""
-    x, y, width, height = boxes.unbind(-1)
-    return torch.stack([x - width / 2, y - height / 2, x + width / 2, y + height / 2], dim=-1)
-
-
 def suppress(boxes: Tensor, phrases: Tensor, order: Sequence[int], overlap: float) -> list[int]:
     """Which boxes stay, best first, when of two of one phrase with more IoU than `overlap` only the better does.
 

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from triptych.conversation import Image
+from triptych.decoders.geometry import corners
 from triptych.grounding.detectors.config import GroundingDinoConfig
-from triptych.grounding.detectors.detector import Detector, Found, corners
+from triptych.grounding.detectors.detector import Detector, Found
 from triptych.grounding.detectors.pretrained import image_processor, load
 
 

@@ -15,8 +15,9 @@ from PIL import Image as Pillow
 from torch import Tensor
 
 from triptych.conversation import Image
+from triptych.decoders.geometry import corners
 from triptych.grounding.detectors.config import OwlConfig
-from triptych.grounding.detectors.detector import Detector, Found, corners
+from triptych.grounding.detectors.detector import Detector, Found
 from triptych.grounding.detectors.pretrained import image_processor, load
 
 CLASSES = {"owlvit": "OwlViTForObjectDetection", "owlv2": "Owlv2ForObjectDetection"}

@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 
 from triptych.conversation import NORMALISED, Image, Region
+from triptych.decoders.geometry import corners
 from triptych.grounding.detectors.config import TrainedConfig
-from triptych.grounding.detectors.detector import Detector, Found, corners
+from triptych.grounding.detectors.detector import Detector, Found
 from triptych.model.detector import OpenVocabularyDetector
 from triptych.weights import fetch
 
@@ -38,8 +39,11 @@ class TrainedDetector(Detector):
         """See `Detector.find`. A box has the score of its phrase times that of being an object."""
         pictures = [image.open() for image in images]
         vocabulary = list(dict.fromkeys(phrase for own in phrases for phrase in own))
-        prepared = [self.model.vision.prepare(Image(picture)) for picture in pictures]
-        features = torch.stack(self.model.vision.encode(prepared))
+        # Several things asked of one picture come next to each other: it is encoded once.
+        distinct = {image.content_hash: Image(picture) for image, picture in zip(images, pictures, strict=True)}
+        encoded = self.model.vision.encode([self.model.vision.prepare(picture) for picture in distinct.values()])
+        seen = dict(zip(distinct, encoded, strict=True))
+        features = torch.stack([seen[image.content_hash] for image in images])
         answers = self.model(features, vocabulary)
         scores = answers.logits.float().sigmoid() * answers.objectness.float().sigmoid()[..., None]
         found = []

@@ -94,11 +94,16 @@ def _item(item: Any) -> tuple[Region | None, bool]:
         return None, False
     key = next((key for key in KEYS if key in item), None)
     numbers = item[key] if key is not None else None
-    usual = isinstance(numbers, list) and all(type(n) in (int, float) and math.isfinite(n) for n in numbers)
+    usual = isinstance(numbers, list) and all(_is_number(n) for n in numbers)
     if not usual or not isinstance(numbers, list) or len(numbers) not in (2, 4):
         return None, False
     label = next((item[name] for name in LABELS if isinstance(item.get(name), str)), "")
     in_range = all(abs(number) < 1e9 for number in numbers)
-    region, repaired = region_of([middle(min(1e9, max(-1e9, float(number)))) for number in numbers], label)
+    region, repaired = region_of([middle(float(min(1e9, max(-1e9, number)))) for number in numbers], label)
     right = key == ("bbox" if len(numbers) == 4 else "point") and set(item) <= {key, "label"} and in_range
     return region, right and not repaired and all(type(number) is int for number in numbers)
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a finite number. An integer is one however many digits it has, and may fit into no float."""
+    return type(value) is int or (type(value) is float and math.isfinite(value))

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from triptych.decoders.geometry import centre_size, corners, generalised_iou
 from triptych.errors import DataError
 from triptych.model.detector import OpenVocabularyDetector
 from triptych.sequence.detection import DetectionBatch
@@ -75,8 +76,9 @@ class DetectionObjective:
             weight = torch.where(shown, found.weight, (~near).float())
             total = total + config.objectness * (focal(answers.objectness[i], shown.float(), config) * weight).sum()
             guess, wanted = answers.boxes[i][shown], boxes[found.box[shown]]
-            l1 = (guess - centred(wanted)).abs().sum(dim=-1)
-            total = total + (found.weight[shown] * (config.l1 * l1 + config.giou * (1 - giou(guess, wanted)))).sum()
+            l1 = (guess - centre_size(wanted)).abs().sum(dim=-1)
+            apart = 1 - generalised_iou(corners(guess), wanted, guess[:, 2:].prod(dim=-1))
+            total = total + (found.weight[shown] * (config.l1 * l1 + config.giou * apart)).sum()
         return Loss(total, batch.supervised)
 
 
@@ -119,19 +121,3 @@ def focal(logits: Tensor, truth: Tensor, config: Detection) -> Tensor:
     missed = truth * (1 - chance) + (1 - truth) * chance
     balance = truth * config.alpha + (1 - truth) * (1 - config.alpha)
     return balance * missed**config.gamma * loss
-
-
-def centred(boxes: Tensor) -> Tensor:
-    """Corners `[…, 4]` as centre x, centre y, width, height."""
-    low, high = boxes[..., :2], boxes[..., 2:]
-    return torch.cat([(low + high) / 2, high - low], dim=-1)
-
-
-def giou(guess: Tensor, truth: Tensor) -> Tensor:
-    """Generalised IoU `[M]`, in [-1, 1], of boxes `[M, 4]` (centre x, y, width, height) with boxes `[M, 4]` (corners)."""
-    low, high = guess[:, :2] - guess[:, 2:] / 2, guess[:, :2] + guess[:, 2:] / 2
-    common = (torch.minimum(high, truth[:, 2:]) - torch.maximum(low, truth[:, :2])).clamp(min=0).prod(dim=-1)
-    union = guess[:, 2:].prod(dim=-1) + (truth[:, 2:] - truth[:, :2]).prod(dim=-1) - common
-    hull = (torch.maximum(high, truth[:, 2:]) - torch.minimum(low, truth[:, :2])).prod(dim=-1)
-    tiny = 1e-9
-    return common / union.clamp(min=tiny) - (hull - union) / hull.clamp(min=tiny)

@@ -46,10 +46,10 @@ class Objective(Protocol):
 class Balanced(Protocol):
     """An objective with several terms, each a mean over something else than the others."""
 
-    def balance(self, parts: Sequence[Any]) -> None:
+    def balance(self, model: Any, parts: Sequence[Any]) -> None:
         """Told of all parts of a step, on every process, before the first of them is computed."""
         ...
 
     def figures(self) -> dict[str, float]:
-        """The terms of the step, by name, for the log."""
+        """The terms of the step over all processes, by name, for the log; every process has to ask."""
         ...

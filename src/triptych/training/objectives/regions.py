@@ -15,30 +15,44 @@ from torch import Tensor
 
 from triptych.decoders import losses
 from triptych.decoders.regions import Decoded
-from triptych.decoders.targets import Targets
+from triptych.decoders.targets import Targets, seen
 from triptych.errors import TrainingError
 from triptych.model.composed import MultimodalModel
+from triptych.model.pointing import RegionPanel
 from triptych.sequence.pack import Batch, Pointing
 from triptych.sequence.plan import IGNORE
+from triptych.training import distributed
 from triptych.training.config import Regions
 from triptych.training.objectives.next_token import cross_entropy
 from triptych.training.objectives.objective import Loss
 
+TERMS = ("token_loss", "box_l1", "box_giou", "mask_dice", "mask_cross_entropy", "mask_quality")
+"""The names of the losses in the log."""
+
 
 @dataclass(frozen=True)
 class Counts:
-    """What the means of a step are over: supervised tokens, answered regions, those of them with masks."""
+    """What the means of a step are over: supervised tokens, answered regions that have a box, and those with a mask.
+
+    A region has no box where nothing of it is left in the square that the encoder sees.
+    """
 
     tokens: int
-    regions: int
+    boxes: int
     masks: int
 
     @classmethod
-    def of(cls, parts: Sequence[Batch]) -> Counts:
-        """Of all parts of a step together."""
-        answered = [at for part in parts for at in supervised(part)]
-        masks = sum(at.region.mask is not None for at in answered)
-        return cls(sum(part.supervised for part in parts), len(answered), masks)
+    def of(cls, model: MultimodalModel, parts: Sequence[Batch]) -> Counts:
+        """Of all parts of a step together.
+
+        Raises:
+            TrainingError: The model has no decoders of regions.
+        """
+        preparation = panel_of(model).preparation
+        answered = [at.region for part in parts for at in supervised(part)]
+        boxes = sum(not seen(region, preparation).is_degenerate for region in answered)
+        masks = sum(region.mask is not None for region in answered)
+        return cls(sum(part.supervised for part in parts), boxes, masks)
 
 
 class RegionsObjective:
@@ -51,15 +65,20 @@ class RegionsObjective:
         self.config = config
         self.step: Counts | None = None
         self._sums: dict[str, float] = {}
+        self._device = torch.device("cpu")
 
-    def balance(self, parts: Sequence[Batch]) -> None:
+    def balance(self, model: MultimodalModel, parts: Sequence[Batch]) -> None:
         """Told of all parts of a step before the first is computed: the means are over all of them."""
-        self.step = Counts.of(parts)
-        self._sums = {}
+        self.step = Counts.of(model, parts)
+        self._sums, self._device = {}, model.device
 
     def figures(self) -> dict[str, float]:
-        """The mean losses of the step so far, by name, unweighted."""
-        return dict(self._sums)
+        """The mean losses of the step so far over all ranks, by name, unweighted."""
+        # All terms in one order, and how many ranks have each: a rank whose rows hold no region has none of its own.
+        shares = [(self._sums.get(name, 0.0), float(name in self._sums)) for name in TERMS]
+        both = torch.tensor(shares, dtype=torch.float32, device=self._device)
+        distributed.sum_over_ranks([both])
+        return {name: total for name, (total, ranks) in zip(TERMS, both.tolist(), strict=True) if ranks}
 
     def count(self, batch: Batch) -> int:
         """Number of supervised tokens."""
@@ -67,10 +86,8 @@ class RegionsObjective:
 
     def __call__(self, model: MultimodalModel, batch: Batch) -> Loss:
         """The summed loss of a batch; regions count as many tokens as there are for each in the step."""
-        if model.regions is None:
-            raise TrainingError("the objective `regions` needs `model.regions` of `kind: embedding`")
         config = self.config
-        step = self.step if self.step is not None else Counts.of([batch])
+        step = self.step if self.step is not None else Counts.of(model, [batch])
         targets = batch.targets.to(model.device)
         taught = targets != IGNORE
         hidden = model(batch)
@@ -93,8 +110,8 @@ class RegionsObjective:
         if decoded.boxes is not None:
             l1, giou = losses.box_l1(decoded.boxes, truth.boxes), losses.box_giou(decoded.boxes, truth.boxes)
             found += [
-                ("box_l1", config.box_l1, l1, truth.has_box, step.regions),
-                ("box_giou", config.box_giou, giou, truth.has_box, step.regions),
+                ("box_l1", config.box_l1, l1, truth.has_box, step.boxes),
+                ("box_giou", config.box_giou, giou, truth.has_box, step.boxes),
             ]
         if decoded.masks is not None and decoded.quality is not None:
             masks, wanted = decoded.masks, truth.masks
@@ -115,6 +132,13 @@ class RegionsObjective:
 
     def _note(self, name: str, total: Tensor, count: int) -> None:
         self._sums[name] = self._sums.get(name, 0.0) + float(total.detach()) / max(1, count)
+
+
+def panel_of(model: MultimodalModel) -> RegionPanel:
+    """The model's decoders of regions; TrainingError where it has none."""
+    if model.regions is None:
+        raise TrainingError("the objective `regions` needs `model.regions` of `kind: embedding`")
+    return model.regions
 
 
 def supervised(batch: Batch) -> list[Pointing]:

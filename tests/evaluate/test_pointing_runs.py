@@ -1,0 +1,64 @@
+"""What evaluating a run that points depends on: whom it calls, and how its answers are decoded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from triptych.evaluate.config import GroundingTaskConfig
+from triptych.generate.config import GenerationSettings
+from triptych.grounding.build import fingerprint_of
+from triptych.recipe import dump_recipe
+from triptych.terminal import evaluate as command
+
+
+def calling(world: Any, **regions: Any) -> Any:
+    """As much of a trained model as is looked at."""
+    recipe = world.recipe({"model.regions": {"kind": "call", **regions}})
+    return SimpleNamespace(recipe=recipe, fingerprint="own")
+
+
+def test_a_detector_trained_anew_or_other_masks_are_another_model(world: Any, tmp_path: Path) -> None:
+    run, sam = tmp_path / "detector", tmp_path / "sam"
+    for folder in (run / "weights", sam):
+        folder.mkdir(parents=True)
+        (folder / "model.safetensors").write_bytes(b"first")
+    (run / "recipe.yaml").write_text(dump_recipe(world.recipe({})))
+    detector, masks = {"kind": "trained", "weights": f"run:{run}"}, {"weights": f"file:{sam}"}
+    model = calling(world, detector=detector, masks=masks)
+    seen = [fingerprint_of(model), fingerprint_of(calling(world, detector=detector))]
+    assert seen[0] == fingerprint_of(model)
+    for changed in (run / "weights", sam):
+        (changed / "model.safetensors").write_bytes(b"second")
+        seen.append(fingerprint_of(model))
+    assert len({*seen, "own"}) == 5
+    hub = calling(world, detector={"kind": "grounding_dino", "weights": f"file:{sam}"})
+    before = fingerprint_of(hub)
+    (sam / "preprocessor_config.json").write_text("{}")
+    assert fingerprint_of(hub) != before
+    plain = SimpleNamespace(recipe=world.recipe({"model.regions": {"kind": "text"}}), fingerprint="own")
+    assert fingerprint_of(plain) == "own"  # type: ignore[arg-type]
+
+
+def test_answers_are_decoded_as_the_recipe_says_where_the_task_says_nothing(
+    world: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls that may take 512 tokens are not cut after the 64 of another default."""
+    asked: list[Any] = []
+    monkeypatch.setattr(command, "build_source", lambda *_: [])
+    monkeypatch.setattr(command, "fingerprint_of", lambda _: "")
+    monkeypatch.setattr(command, "build_grounder", lambda _, settings: settings)
+    monkeypatch.setattr(
+        command, "evaluate_grounding", lambda *given, **_: asked.append((given[0], given[2].generation))
+    )
+    own, given = GenerationSettings(max_new_tokens=512), GenerationSettings(max_new_tokens=9)
+    model = calling(world, generation=own.model_dump())
+    (data,) = list(model.recipe.data)[:1]
+    for generation in (None, given):
+        command._evaluated(model, GroundingTaskConfig(data=data, generation=generation), tmp_path, "ground", False)
+    plain = SimpleNamespace(recipe=world.recipe({"model.regions": {"kind": "text"}}), fingerprint="")
+    command._evaluated(plain, GroundingTaskConfig(data=data), tmp_path, "ground", False)  # type: ignore[arg-type]
+    assert asked == [(own, own), (given, given), (GenerationSettings(), GenerationSettings())]
