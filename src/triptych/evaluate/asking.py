@@ -45,6 +45,8 @@ class Asking:
             EvaluationError: The records on the disk are about other questions, or too many cannot be asked.
         """
         several = shares.world_size() > 1
+        if not several:
+            shares.absorb(path)
         done = shares.answered(path)
         check_belonging(done, questions, path)
         file = RecordFile(shares.part(path, shares.rank()) if several else path)
@@ -70,10 +72,7 @@ class Asking:
                 advance(len(batch))
         if several:
             done = shares.gather(path, everything, done)
-        records = [done[question.id] for question in everything]
-        if not several:
-            shares.absorb(path, records)
-        return records
+        return [done[question.id] for question in everything]
 
     def _ask_batch(self, questions: Sequence[Question]) -> list[Record]:
         started = time.perf_counter()

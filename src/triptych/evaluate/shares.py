@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from triptych.errors import EvaluationError
 from triptych.evaluate.records import read_records, write_records
 from triptych.evaluate.tasks.question import Question, Record
 
@@ -78,9 +79,24 @@ def gather(path: Path, questions: Sequence[Question], mine: Mapping[str, Record]
     return found
 
 
-def absorb(path: Path, records: Sequence[Record]) -> None:
-    """One process has finished what several began: their files go into the file of all."""
+def absorb(path: Path) -> None:
+    """One process goes on where several were: what is in their files goes into the file of all."""
     if left := parts(path):
-        write_records(path, records)
+        write_records(path, list(answered(path).values()))
         for file in left:
+            file.unlink(missing_ok=True)
+
+
+def forget(paths: Iterable[Path]) -> None:
+    """Remove files of earlier answers, those of processes among them.
+
+    Raises:
+        EvaluationError: There are several processes, and one could remove what another has just written.
+    """
+    if world_size() > 1:
+        raise EvaluationError(
+            "answers are forgotten by one process alone: start once without torchrun, or choose another folder"
+        )
+    for path in paths:
+        for file in (path, *parts(path)):
             file.unlink(missing_ok=True)

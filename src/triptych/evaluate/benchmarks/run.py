@@ -21,7 +21,7 @@ from triptych.evaluate.metrics.bootstrap import Tally, intervals
 from triptych.evaluate.metrics.java import available
 from triptych.evaluate.records import check_settings, write_records
 from triptych.evaluate.results import Interval, RuleResult, TaskResult, Unparsed
-from triptych.evaluate.shares import rank, world_size
+from triptych.evaluate.shares import forget, rank
 from triptych.evaluate.tasks.question import Record
 
 if TYPE_CHECKING:
@@ -93,14 +93,10 @@ def run_benchmark(
         responder = by_likelihood(responder, options.likelihood)
     folder = output / "evaluation"
     path, control_path = folder / f"{file.name}.jsonl", folder / f"{file.name}.control.jsonl"
-    if options.fresh and world_size() > 1:
-        raise EvaluationError(
-            "answers are forgotten by one process alone: start once without torchrun, or choose another folder"
-        )
+    settings_path = folder / f"{file.name}.settings.json"
     if options.fresh:
-        for old in (path, control_path, folder / f"{file.name}.settings.json"):
-            old.unlink(missing_ok=True)
-    check_settings(folder / f"{file.name}.settings.json", _settings(file, task, options, fingerprint))
+        forget((path, control_path, settings_path))
+    check_settings(settings_path, _settings(file, task, options, fingerprint))
 
     asking = Asking(responder, generation, file.name, options.failed_share, options.progress)
     records = task.judge(asking.ask(task.reading.questions, path, file.name))
