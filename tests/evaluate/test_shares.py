@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
 from tests.evaluate.fakes import FakeScenes, noisy, seer
+
 from triptych.errors import EvaluationError
 from triptych.evaluate import shares
 from triptych.evaluate.config import ScenesTaskConfig
@@ -48,3 +53,24 @@ def test_several_processes_forget_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(EvaluationError, match="one process alone"):
         evaluate(seer(source), source, TASK, tmp_path, fingerprint="new", fresh=True, progress=False)
     assert len(shares.answered(path)) == 36
+
+
+def test_what_failed_at_an_earlier_start_is_asked_again_by_who_comes_late(tmp_path: Path) -> None:
+    """Rank 0 has nothing to ask and comes first: it must wait for rank 1, and not take its old failure for an answer."""
+    path = left_behind(tmp_path)
+    theirs = shares.part(path, 1)
+    first, *others = read_records(theirs).values()
+    write_records(theirs, [replace(first, answer="", error="no such file"), *others])
+    processes = []
+    for number in ("0", "1"):
+        environment = {**os.environ, "RANK": number, "WORLD_SIZE": "2", "PYTHONPATH": os.pathsep.join([".", *sys.path])}
+        processes.append(subprocess.Popen([sys.executable, __file__, str(tmp_path), number], env=environment))
+    assert [process.wait(timeout=60) for process in processes] == [0, 0]
+    records = read_records(path)
+    assert [record.error for record in records.values()] == [None] * 36
+    assert records[first.id].correct and shares.parts(path) == []
+
+
+if __name__ == "__main__":
+    time.sleep(float(sys.argv[2]))
+    evaluate(seer(FakeScenes(6)), FakeScenes(6), TASK, Path(sys.argv[1]), fingerprint="old", progress=False)

@@ -44,13 +44,13 @@ class Asking:
         Raises:
             EvaluationError: The records on the disk are about other questions, or too many cannot be asked.
         """
-        several = shares.world_size() > 1
-        if not several:
+        share = shares.Share.begin(path) if shares.world_size() > 1 else None
+        if share is None:
             shares.absorb(path)
         done = shares.answered(path)
         check_belonging(done, questions, path)
-        file = RecordFile(shares.part(path, shares.rank()) if several else path)
-        everything, questions = questions, shares.own(questions) if several else questions
+        file = RecordFile(path) if share is None else share.file
+        everything, questions = questions, questions if share is None else shares.own(questions)
         failed = 0
         with progress_bar(title, len(questions), self.progress) as advance:
             size = self.settings.batch_size
@@ -70,8 +70,8 @@ class Asking:
                             f"share of {self.failed_share:g}; the last reason: {reason}"
                         )
                 advance(len(batch))
-        if several:
-            done = shares.gather(path, everything, done)
+        if share is not None:
+            done = share.gather(everything, done)
         return [done[question.id] for question in everything]
 
     def _ask_batch(self, questions: Sequence[Question]) -> list[Record]:
