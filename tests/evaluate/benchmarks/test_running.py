@@ -126,6 +126,13 @@ class TestResuming:
         run_benchmark(file, second, tmp_path, "x", Options(data=data, progress=False, limit=16))
         assert len(first.asked) == 8 and len(second.asked) == 8 and not set(first.asked) & set(second.asked)
 
+    def test_a_limit_leaves_captions_a_control_of_as_many(self, data: Path, tmp_path: Path) -> None:
+        path = tmp_path / "evaluation" / "flickr30k.control.jsonl"
+        for limit in (2, 3, 5):
+            options = Options(data=data, progress=False, limit=limit)
+            done = run_benchmark(catalogue.load("flickr30k"), Degenerate("empty"), tmp_path, "x", options)
+            assert len(read_records(path)) == limit and done.control.keys() == done.metrics.keys()
+
     def test_circular_questions_stay_whole_within_a_limit(self, data: Path) -> None:
         file = catalogue.load("mmbench")
         task = BenchmarkTask(file, read(file, data), limit=10)

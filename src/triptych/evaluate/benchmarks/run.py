@@ -186,10 +186,12 @@ def _control(
         or task.file.metric == "judged"
     ):
         return {}
-    shuffled = control_questions(shown, task.reading.media, options.seed)
+    media = task.reading.media
+    if same:  # of pictures that a limit left out, nothing has been said
+        media = {question.sample: media[question.sample] for question in shown}
+    shuffled = control_questions(shown, media, options.seed)
     if same:
         said = {record.sample: record for record in records}
-        shuffled = [question for question in shuffled if question.shown in said]
         truths = {record.id: record for record in records}
         control = [
             replace(truths[question.id], answer=said[question.shown].answer, error=said[question.shown].error)
