@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import pytest
 
 from triptych.conversation import Conversation, Image, user
-from triptych.errors import DataError, EvaluationError, GenerationError, RecipeError
+from triptych.errors import DataError, EvaluationError, RecipeError
 from triptych.evaluate.benchmarks import catalogue
 from triptych.evaluate.benchmarks.readers import read
 from triptych.evaluate.benchmarks.readers.coco import SPLITS, pope_questions
@@ -341,20 +341,21 @@ class TestEndpoint:
         with pytest.raises(EvaluationError, match=r"[Tt]he same command goes on"):
             run_benchmark(catalogue.load("gqa"), who, tmp_path, "x", Options(data=data, progress=False))
 
-    def test_what_was_answered_beside_a_refusal_is_not_asked_again(self, endpoint: str) -> None:
+    def test_a_refusal_costs_one_request(self, endpoint: str, data: Path, tmp_path: Path) -> None:
+        """Of sixteen asked at once one is refused: nothing is asked again, and fifteen answers are on the disk."""
         Stub.failures = [400]
-        who = EndpointResponder(endpoint, "m", pause=0.01, requests=1)
-        asked = [Conversation((user(f"{n}?"),)) for n in range(4)]
-        with pytest.raises(GenerationError, match="answered 400"):
-            who.respond(asked, SETTINGS)
-        assert len(who.respond(asked, SETTINGS)) == 4
-        texts = [body["messages"][0]["content"] for body in Stub.bodies]
-        assert sorted(texts) == [
-            "0?",
-            "1?",
-            "2?",
-            "3?",
-        ]  # the one that was refused leaves no body, and is asked again alone
+        file = catalogue.load("vqav2").model_copy(update={"generation": GenerationSettings(batch_size=16)})
+        options = Options(data=data, progress=False, limit=16, failed_share=0.1)
+        run_benchmark(file, EndpointResponder(endpoint, "m", pause=0.01), tmp_path, "x", options)
+        errors = [record.error for record in read_records(tmp_path / "evaluation" / "vqav2.jsonl").values()]
+        assert len(Stub.bodies) == 15 and errors.count(None) == 15 and len(errors) == 16
+
+    def test_what_is_answered_before_it_lets_nobody_in_is_kept(self, endpoint: str, data: Path, tmp_path: Path) -> None:
+        Stub.failures = [401]
+        file = catalogue.load("vqav2").model_copy(update={"generation": GenerationSettings(batch_size=8)})
+        with pytest.raises(EvaluationError, match="answered 401"):
+            run_benchmark(file, EndpointResponder(endpoint, "m"), tmp_path, "x", Options(data=data, progress=False))
+        assert len(read_records(tmp_path / "evaluation" / "vqav2.jsonl")) == len(Stub.bodies) == 7
 
     def test_a_whole_benchmark(self, endpoint: str, data: Path, tmp_path: Path) -> None:
         who, fingerprint, _ = responder_of(f"openai:{endpoint}#m")

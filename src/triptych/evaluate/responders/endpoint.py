@@ -41,7 +41,6 @@ class EndpointResponder:
     ) -> None:
         self.url, self.model = url.rstrip("/"), model
         self.requests, self.attempts, self.timeout, self.pause = requests, attempts, timeout, pause
-        self._kept: dict[str, Reply] = {}
 
     @classmethod
     def of(cls, address: str) -> EndpointResponder:
@@ -57,28 +56,31 @@ class EndpointResponder:
     def respond(self, conversations: Sequence[Conversation], settings: GenerationSettings) -> list[Reply]:
         """One reply per conversation, several requests at once.
 
-        What was answered beside a request that fails is kept, and not asked for again with the next call.
-
         Raises:
             GenerationError: The endpoint refuses a request, or answers something else than a completion.
             EvaluationError: It cannot be reached, or lets nobody in: no question will be answered.
             DataError: A picture cannot be read.
         """
-        bodies = [json.dumps(self._body(conversation, settings)).encode() for conversation in conversations]
-        keys = [hashlib.sha256(body).hexdigest() for body in bodies]
-        new = {key: body for key, body in zip(keys, bodies, strict=True) if key not in self._kept}
-        failed: dict[str, TriptychError] = {}
-        with ThreadPoolExecutor(self.requests) as pool:
-            for key, answer in {key: pool.submit(self._ask, body) for key, body in new.items()}.items():
-                try:
-                    self._kept[key] = answer.result()
-                except TriptychError as error:
-                    failed[key] = error
-        for told in sorted(failed.values(), key=lambda told: isinstance(told, GenerationError)):
-            raise told
-        replies = [self._kept[key] for key in keys]
-        self._kept.clear()
+        replies = []
+        for said in self.respond_each(conversations, settings):
+            if isinstance(said, TriptychError):
+                raise said
+            replies.append(said)
         return replies
+
+    def respond_each(
+        self, conversations: Sequence[Conversation], settings: GenerationSettings
+    ) -> list[Reply | TriptychError]:
+        """A reply to each conversation or what `respond` would raise, so that no answer is paid for twice."""
+        with ThreadPoolExecutor(self.requests) as pool:
+            waiting = [pool.submit(self._answer, conversation, settings) for conversation in conversations]
+        return [answer.result() for answer in waiting]
+
+    def _answer(self, conversation: Conversation, settings: GenerationSettings) -> Reply | TriptychError:
+        try:
+            return self._ask(json.dumps(self._body(conversation, settings)).encode())
+        except TriptychError as error:
+            return error
 
     def _body(self, conversation: Conversation, settings: GenerationSettings) -> dict[str, Any]:
         body = {
