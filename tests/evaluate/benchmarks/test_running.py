@@ -280,6 +280,7 @@ class Stub(BaseHTTPRequestHandler):
     """An endpoint that says "yes", after failing as often as it is told to."""
 
     failures: ClassVar[list[int]] = []
+    torn: ClassVar[int] = 0
     bodies: ClassVar[list[dict[str, Any]]] = []
 
     def do_POST(self) -> None:
@@ -292,7 +293,8 @@ class Stub(BaseHTTPRequestHandler):
             {"choices": [{"message": {"content": " yes "}, "finish_reason": "stop"}], "usage": {"completion_tokens": 1}}
         )
         self.send_response(200)
-        self.send_header("Content-Length", str(len(text)))
+        self.send_header("Content-Length", str(len(text) + Stub.torn))
+        Stub.torn = 0
         self.end_headers()
         self.wfile.write(text.encode())
 
@@ -302,7 +304,7 @@ class Stub(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def endpoint() -> Iterator[str]:
-    Stub.failures, Stub.bodies = [], []
+    Stub.failures, Stub.bodies, Stub.torn = [], [], 0
     server = ThreadingHTTPServer(("127.0.0.1", 0), Stub)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/v1"
@@ -326,6 +328,14 @@ class TestEndpoint:
         Stub.failures = [503, 429]
         who = EndpointResponder(endpoint, "m", pause=0.01)
         assert who.respond([Conversation((user("?"),))], SETTINGS)[0].text == "yes"
+
+    def test_a_reply_cut_short_is_asked_for_again(self, endpoint: str) -> None:
+        Stub.torn = 9
+        who = EndpointResponder(endpoint, "m", pause=0.01)
+        assert who.respond([Conversation((user("?"),))], SETTINGS)[0].text == "yes" and len(Stub.bodies) == 2
+        Stub.torn = 9
+        with pytest.raises(EvaluationError, match="breaks off.*IncompleteRead"):
+            EndpointResponder(endpoint, "m", attempts=1).respond([Conversation((user("?"),))], SETTINGS)
 
     def test_a_refusal_is_told(self, endpoint: str) -> None:
         Stub.failures = [401]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import http.client
 import io
 import json
 import os
@@ -110,11 +111,11 @@ class EndpointResponder:
                         hint = f"; the key is read from {KEY_VARIABLE}" if error.code in (401, 403) else ""
                         raise EvaluationError(f"{told}{hint}; the same command goes on from here") from error
                     raise GenerationError(told) from error
-            except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+            except (OSError, http.client.HTTPException) as error:  # URLError among the first, a torn reply the second
                 if last:
-                    reason = getattr(error, "reason", error)
+                    reason = getattr(error, "reason", repr(error))
                     raise EvaluationError(
-                        f"{self.url}: cannot be reached ({reason}); is the server up? The same command goes on from here"
+                        f"{self.url}: cannot be reached, or breaks off ({reason}); is the server up? The same command goes on from here"
                     ) from error
             time.sleep(self.pause * 2**attempt)
         raise AssertionError("unreachable")
@@ -125,7 +126,7 @@ class EndpointResponder:
             choice = answer["choices"][0]
             text = choice["message"]["content"] or ""
             tokens = int((answer.get("usage") or {}).get("completion_tokens") or len(text.split()))
-        except (ValueError, KeyError, IndexError, TypeError) as error:
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
             raise GenerationError(f"{self.url}: answered something else than a chat completion ({error!r})") from error
         return Reply(str(text).strip(), tokens, "length" if choice.get("finish_reason") == "length" else "stop")
 
