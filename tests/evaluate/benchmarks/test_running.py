@@ -329,12 +329,30 @@ class TestEndpoint:
         who = EndpointResponder(endpoint, "m", pause=0.01)
         assert who.respond([Conversation((user("?"),))], SETTINGS)[0].text == "yes"
 
+    def test_the_key_follows_no_redirect_and_is_in_no_message(
+        self, endpoint: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+        seen: list[str | None] = []
+
+        def moved(self: Stub) -> None:
+            seen.append(self.headers["Authorization"])
+            self.send_response(302, f"you gave {seen[-1]}")
+            self.send_header("Location", f"{endpoint}/elsewhere?{seen[-1]}")
+            self.end_headers()
+
+        monkeypatch.setattr(Stub, "do_POST", moved)
+        monkeypatch.setattr(Stub, "do_GET", moved, raising=False)
+        with pytest.raises(EvaluationError, match=r"answered 302.*name the address.*elsewhere") as caught:
+            EndpointResponder(endpoint, "m").respond([Conversation((user("?"),))], SETTINGS)
+        assert seen == ["Bearer sk-secret"] and "sk-secret" not in str(caught.value)
+
     def test_a_reply_cut_short_is_asked_for_again(self, endpoint: str) -> None:
         Stub.torn = 9
         who = EndpointResponder(endpoint, "m", pause=0.01)
         assert who.respond([Conversation((user("?"),))], SETTINGS)[0].text == "yes" and len(Stub.bodies) == 2
         Stub.torn = 9
-        with pytest.raises(EvaluationError, match="breaks off.*IncompleteRead"):
+        with pytest.raises(EvaluationError, match=r"breaks off.*IncompleteRead"):
             EndpointResponder(endpoint, "m", attempts=1).respond([Conversation((user("?"),))], SETTINGS)
 
     def test_a_refusal_is_told(self, endpoint: str) -> None:

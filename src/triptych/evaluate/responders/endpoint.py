@@ -21,8 +21,16 @@ from triptych.generate.config import GenerationSettings, Reply
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 _RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504})
-_NOBODY = frozenset({401, 403, 404})
+_MOVED = frozenset({301, 302, 303, 307, 308})
+_NOBODY = frozenset({401, 403, 404}) | _MOVED
 """Answers that every request would get."""
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """The key is for the address that was named: it follows to no other, so a redirect is an answer like any."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
 
 
 class EndpointResponder:
@@ -42,6 +50,7 @@ class EndpointResponder:
     ) -> None:
         self.url, self.model = url.rstrip("/"), model
         self.requests, self.attempts, self.timeout, self.pause = requests, attempts, timeout, pause
+        self._opener = urllib.request.build_opener(_NoRedirects)
 
     @classmethod
     def of(cls, address: str) -> EndpointResponder:
@@ -95,18 +104,22 @@ class EndpointResponder:
 
     def _ask(self, body: bytes) -> Reply:
         headers = {"Content-Type": "application/json"}
-        if key := os.environ.get(KEY_VARIABLE):
+        key = os.environ.get(KEY_VARIABLE)
+        if key:
             headers["Authorization"] = f"Bearer {key}"
         request = urllib.request.Request(f"{self.url}/chat/completions", body, headers)
         for attempt in range(self.attempts):
             last = attempt + 1 == self.attempts
             try:
-                with urllib.request.urlopen(request, timeout=self.timeout) as response:
+                with self._opener.open(request, timeout=self.timeout) as response:
                     return self._reply(response.read())
             except urllib.error.HTTPError as error:
                 if last or error.code not in _RETRIED:
                     said = " ".join(error.read(300).decode("utf-8", errors="replace").split())
+                    if error.code in _MOVED:
+                        said = f"name the address that it points to, {error.headers.get('Location')}"
                     told = f"{self.url}: answered {error.code} {error.reason}: {said}"
+                    told = told.replace(key, "[the key]") if key else told  # some servers repeat what they were given
                     if last or error.code in _NOBODY:
                         hint = f"; the key is read from {KEY_VARIABLE}" if error.code in (401, 403) else ""
                         raise EvaluationError(f"{told}{hint}; the same command goes on from here") from error
