@@ -173,12 +173,15 @@ def _ask(
     from triptych.terminal.evaluate import score_table
 
     console = Console(stderr=True)
-    judge = responder_of(asked.judge)[0] if asked.judge and rank() == 0 else None
+    judge, judge_name = None, ""
+    if asked.judge and rank() == 0:
+        judge, fingerprint_of_judge, short = responder_of(asked.judge)
+        judge_name = f"{short} ({fingerprint_of_judge})"
     seen = training_pictures(run) if run is not None else None
     for task in tasks:
         options = Options(
             data=asked.data, limit=asked.limit, control=asked.control, shots=asked.shots, likelihood=asked.likelihood,
-            java=asked.java, judge=judge, fresh=asked.restart, seen=seen, progress=rank() == 0,
+            java=asked.java, judge=judge, judge_name=judge_name, fresh=asked.restart, seen=seen, progress=rank() == 0,
         )  # fmt: skip
         output.mkdir(parents=True, exist_ok=True)
         done = run_benchmark(task, responder, output, fingerprint, options)  # type: ignore[arg-type]

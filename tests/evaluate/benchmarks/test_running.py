@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import pytest
 
 from triptych.conversation import Conversation, Image, user
-from triptych.errors import DataError, EvaluationError, RecipeError
+from triptych.errors import DataError, EvaluationError, GenerationError, RecipeError
 from triptych.evaluate.benchmarks import catalogue
 from triptych.evaluate.benchmarks.readers import read
 from triptych.evaluate.benchmarks.readers.coco import SPLITS, pope_questions
@@ -411,6 +411,38 @@ class TestJudge:
         verdicts = [record.verdict for record in read_records(tmp_path / "evaluation" / "mmhal.jsonl").values()]
         assert verdicts == ["Some words.\nRating: 0"] * 12
         assert "### Image Contents\n" in judge.asked[0] and "{" not in judge.asked[0]
+
+    def test_another_judge_or_prompt_is_asked_again(self, people: ModuleType, data: Path, tmp_path: Path) -> None:
+        file = catalogue.load("mmhal")
+        assert file.judge is not None
+        other = file.model_copy(update={"judge": file.judge.model_copy(update={"prompt": file.judge.prompt + " Go."})})
+        told = []
+        for task, name in ((file, "one"), (file, "two"), (other, "two"), (other, "two")):
+            judge = people.StrictJudge("rating", 6)
+            options = Options(data=data, progress=False, judge=judge, judge_name=name)
+            done = run_benchmark(task, Degenerate("copy-the-question"), tmp_path, "x", options)
+            told.append((len(judge.asked), done.facts["judge"]))
+        assert told == [(12, "one"), (12, "two"), (12, "two"), (0, "two")]
+
+    def test_a_refused_answer_stays_without_verdict(self, people: ModuleType, data: Path, tmp_path: Path) -> None:
+        class Prude(people.StrictJudge):  # type: ignore[misc, name-defined]
+            """Will not look at the third answer."""
+
+            def respond(self, conversations: Sequence[Conversation], settings: GenerationSettings) -> list[Reply]:
+                if any(conversation.id == names[2] for conversation in conversations):
+                    raise GenerationError("against the rules")
+                return super().respond(conversations, settings)  # type: ignore[no-any-return]
+
+        file = catalogue.load("mmhal")
+        names = [question.id for question in BenchmarkTask(file, read(file, data)).reading.questions]
+        options = Options(data=data, progress=False, judge=Prude("rating", 6), failed_share=0.1)
+        for _ in range(2):
+            done = run_benchmark(file, Degenerate("copy-the-question"), tmp_path, "x", options)
+            assert done.facts["judged"] == 11
+        assert len(options.judge.asked) == 11  # type: ignore[union-attr]
+        strict = Options(data=data, progress=False, judge=Prude("rating", 6), failed_share=0.05)
+        with pytest.raises(EvaluationError, match=r"refuses 1 of 12.*against the rules"):
+            run_benchmark(file, Degenerate("copy-the-question"), tmp_path, "x", strict)
 
 
 class Prefers:

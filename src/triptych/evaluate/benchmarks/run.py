@@ -13,7 +13,7 @@ from triptych.errors import EvaluationError
 from triptych.evaluate.asking import Asking, control_questions
 from triptych.evaluate.benchmarks import catalogue
 from triptych.evaluate.benchmarks.config import TaskFile
-from triptych.evaluate.benchmarks.judge import ask_judge
+from triptych.evaluate.benchmarks.judge import ask_judge, judges_of
 from triptych.evaluate.benchmarks.readers import read
 from triptych.evaluate.benchmarks.rules import OURS, rules_of
 from triptych.evaluate.benchmarks.task import BenchmarkTask, facts_of
@@ -43,6 +43,7 @@ class Options:
         likelihood: Choice questions by how likely their options are, instead of by what is written: `letter` or `text`.
         java: Caption scores by pycocoevalcap's Java programs, too, where they are at hand.
         judge: Answers of judge models come from here.
+        judge_name: The judge's, which verdicts carry: those of another are asked for again.
         fresh: Forget earlier answers.
         progress: Show a bar.
         seen: Hashes of the pictures that the model was trained with, and where each was seen.
@@ -55,6 +56,7 @@ class Options:
     likelihood: str = ""
     java: bool = False
     judge: Responder | None = None
+    judge_name: str = ""
     fresh: bool = False
     progress: bool = True
     seen: Mapping[str, str] | None = None
@@ -101,7 +103,10 @@ def run_benchmark(
     asking = Asking(responder, generation, file.name, options.failed_share, options.progress)
     records = task.judge(asking.ask(task.reading.questions, path, file.name))
     if file.judge is not None and options.judge is not None:
-        judged = ask_judge(file, records, options.judge, lambda done: _save(path, done), options.progress)
+        judged = ask_judge(
+            file, records, options.judge, lambda done: _save(path, done),
+            name=options.judge_name, failed_share=options.failed_share, progress=options.progress,
+        )  # fmt: skip
         records = task.judge(judged)
     _save(path, records)
     control = _control(task, asking, records, control_path, options)
@@ -118,6 +123,7 @@ def run_benchmark(
     }
     if file.judge is not None:
         facts["judged"] = sum(record.verdict is not None for record in records)
+        facts["judge"] = judges_of(records)
     if options.seen is not None:
         facts["contamination"] = contamination(task, options.seen)
     return TaskResult(
