@@ -499,6 +499,19 @@ class TestByLikelihood:
             run_benchmark(catalogue.load(task), who, tmp_path, "x", Options(data=data, progress=False, likelihood=by))
 
 
+class TestJava:
+    def test_where_it_is_missing_it_says_so_before_it_asks(
+        self, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("triptych.evaluate.metrics.java.available", lambda: False)
+        mortal = Mortal(99)
+        with pytest.raises(EvaluationError, match=r"triptych\[captions\]"):
+            run_benchmark(
+                catalogue.load("flickr30k"), mortal, tmp_path, "x", Options(data=data, progress=False, java=True)
+            )
+        assert not mortal.asked
+
+
 class TestTrust:
     def test_pictures_seen_in_training_are_counted(self, data: Path, tmp_path: Path) -> None:
         seen = {Image(data / "gqa" / "images" / f"n{n}.jpg").content_hash: f"train, record {n}" for n in (1, 2)}

@@ -18,7 +18,7 @@ from triptych.evaluate.benchmarks.readers import read
 from triptych.evaluate.benchmarks.rules import OURS, rules_of
 from triptych.evaluate.benchmarks.task import BenchmarkTask, facts_of
 from triptych.evaluate.metrics.bootstrap import Tally, intervals
-from triptych.evaluate.metrics.java import available
+from triptych.evaluate.metrics.java import check_available
 from triptych.evaluate.records import check_settings, write_records
 from triptych.evaluate.results import Interval, RuleResult, TaskResult, Unparsed
 from triptych.evaluate.shares import forget, rank
@@ -41,7 +41,7 @@ class Options:
         control: Ask everything again with another picture.
         shots: Solved examples before each question, from pictures that are then not asked about.
         likelihood: Choice questions by how likely their options are, instead of by what is written: `letter` or `text`.
-        java: Caption scores by pycocoevalcap's Java programs, too, where they are at hand.
+        java: Caption scores by pycocoevalcap's Java programs, too.
         judge: Answers of judge models come from here.
         judge_name: The judge's, which verdicts carry: those of another are asked for again.
         fresh: Forget earlier answers.
@@ -78,13 +78,16 @@ def run_benchmark(
 
     Raises:
         DataError: The data is not there or malformed.
-        EvaluationError: There are records made with other settings, or too many questions cannot be asked.
+        EvaluationError: There are records made with other settings, too many questions cannot be asked, or `java` is
+            asked for where it is missing.
     """
     options = options or Options()
     if file.metric == "retrieval":
         raise EvaluationError(f"{file.name}: compares directions of pictures and texts, which only a dual encoder has")
     if file.metric == "images":
         raise EvaluationError(f"{file.name}: scores pictures; name a folder of them: triptych evaluate pictures:FOLDER")
+    if file.metric == "caption" and options.java:
+        check_available()  # before anything is asked
     task = BenchmarkTask(file, read(file, options.data), options.limit, options.shots)
     generation = file.generation
     if options.likelihood:
@@ -214,7 +217,7 @@ def _ruled(task: BenchmarkTask, records: Sequence[Record], options: Options) -> 
     names = list(task.rules)
     found = {}
     rules = dict(task.rules)
-    if task.file.metric == "caption" and options.java and available():
+    if task.file.metric == "caption" and options.java:
         from triptych.evaluate.benchmarks.rules import java_rule
 
         rules["pycocoevalcap"] = java_rule()
