@@ -12,9 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.grounding_picture import draw
 from benchmarks.harness import ROOT
 from benchmarks.minis import triptych
 from benchmarks.results import Settings, table, write
+from triptych.api import load
+from triptych.grounding.build import build_grounder
 
 PHOTOS = "coco-grounding"
 
@@ -66,6 +69,9 @@ def run(settings: Settings) -> None:
         minis[mini.name] = {"way": mini.way, "bars": mini.bars, "detector": trained, **found}
     photos = figures(finished(folder / PHOTOS, f"recipes/{PHOTOS}.yaml", small)) if PHOTOS in wanted else None
     write("grounding", {"minis": minis, "photographs": photos}, page, settings)
+    if len(minis) == len(MINIS):
+        rows = {f"{mini['way']}\n({name})": build_grounder(load(folder / name)) for name, mini in minis.items()}
+        draw(rows, settings.folder / "grounding.png")
 
 
 def finished(folder: Path, recipe: str, changes: Sequence[str] = (), evaluate: bool = True) -> Path:
@@ -110,6 +116,7 @@ def page(values: dict[str, Any]) -> str:
     kinds = [
         [name, *(_score(mini["metrics"].get(f"{kind}_accuracy")) for kind in KINDS)] for name, mini in minis.items()
     ]
+    shown = "\n\n![the same expressions, answered in each way](grounding.png)" if len(minis) == len(MINIS) else ""
     return f"""# Grounding
 
 ## The three ways in miniature
@@ -126,7 +133,7 @@ Right answers by kind of expression (several things: all of them and nothing els
 
 {table(["", *KINDS], kinds)}
 
-Training, pictures encoded included: {", ".join(f"{name} {_minutes(mini)}" for name, mini in minis.items())}.{_photographs(photos)}"""
+Training, pictures encoded included: {", ".join(f"{name} {_minutes(mini)}" for name, mini in minis.items())}.{shown}{_photographs(photos)}"""
 
 
 def _photographs(photos: dict[str, Any] | None) -> str:

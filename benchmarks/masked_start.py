@@ -121,19 +121,33 @@ def _curve(recipe: Recipe, folder: Path, target: float) -> dict[int, float]:
 
 
 def _reached(curve: Mapping[int, float], target: float) -> int | None:
-    return next((step for step, score in sorted(curve.items()) if score >= target), None)
+    """The step at which the line through the measured points comes to the target."""
+    before = (0, 0.0)
+    for step, score in sorted(curve.items()):
+        if score >= target:
+            share = (target - before[1]) / (score - before[1])
+            return round(before[0] + share * (step - before[0]))
+        before = (step, score)
+    return None
 
 
 def _page(values: dict[str, Any]) -> str:
     def steps(found: int | None) -> str:
         return "not reached" if found is None else str(found)
 
-    rows = [[seed, steps(both["masked"]), steps(both["random"])] for seed, both in values["steps_to_target"].items()]
+    def first(seed: str, start: str) -> str:
+        return str(max(int(step) for step in values["curves"][seed][start]))
+
+    rows = [
+        [seed, *(f"**{steps(both[start])}** ({first(seed, start)})" for start in ("masked", "random"))]
+        for seed, both in values["steps_to_target"].items()
+    ]
     return f"""# EVA-CLIP in miniature: a start from masked images, and a random one
 
 `eva-clip-mini`, the same pairs in the same order; its first stage ({values["masked_steps"]} steps: the tower predicts what the tower of
 `{TEACHER}` makes of masked patches) is run or left out. Contrastive steps until R@1 among 200 held-out pairs, the mean of both
-ways, reaches {values["target"]}; measured every {EVERY} steps.
+ways, reaches {values["target"]}: where the line between the measurements crosses it, and in brackets the first of them above it (there is one every
+{EVERY} steps).
 
 {table(["seed", "steps from the masked start", "steps from the random start"], rows)}
 

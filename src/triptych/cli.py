@@ -389,10 +389,12 @@ def import_(
         bool, typer.Option("--overwrite", help="Replace the folder where it is there already.")
     ] = False,
 ) -> None:
-    """Make a run of a LLaVA, BLIP-2, InstructBLIP, Kosmos-2 or Idefics in the hub's format, to ask, evaluate and train on.
+    """Make a run of a LLaVA, BLIP-2, InstructBLIP, Kosmos-2, Idefics, CLIP or SigLIP in the hub's format.
 
-    `triptych import models/llava-1.5-7b-hf -o runs/llava-1.5`
+    `triptych import models/llava-1.5-7b-hf -o runs/llava-1.5` makes a run to ask, evaluate and train on:
     `triptych ask runs/llava-1.5 "What is this?" --image picture.png`
+    `triptych import models/clip-vit-base-patch32 -o runs/clip-b32` makes one that compares pictures with texts:
+    `triptych match runs/clip-b32 --image picture.png "a cat" "a dog"`
 
     To train it further, a recipe says `extends: RUN/recipe.yaml`, `base: RUN` and `model: {start: "run:."}`.
 

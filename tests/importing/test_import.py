@@ -9,14 +9,18 @@ import pytest
 import torch
 import transformers
 import yaml
+from PIL import Image as Pillow
 
 from tiny_world import World, llama, tokenizer
-from triptych import load
+from triptych import Image, load, load_dual
+from triptych.errors import RecipeError
 from triptych.importing import ImportFailed, import_model
 from triptych.recipe import load_recipe
 from triptych.training.loop import train
 from triptych.verify.formats.asked import QUESTION, asked, their_logits
-from triptych.verify.formats.systems import IMAGE, SYSTEMS, llava, saved
+from triptych.verify.formats.systems import IMAGE, SIZES, SYSTEMS, TOWER, llava, saved
+
+WORDS = {**SIZES, "vocab_size": IMAGE, "max_position_embeddings": 16, "eos_token_id": 8, "bos_token_id": None}
 
 pytestmark = pytest.mark.usefixtures("tiny_cache")
 
@@ -58,6 +62,26 @@ def test_a_recipe_starts_from_an_imported_run(world: World, tmp_path: Path) -> N
 
     third = build(load_recipe(tmp_path / "again.yaml")).adapter().state_dict()
     assert all(torch.equal(third[name], after[name]) for name in after)
+
+
+def test_what_needs_no_import_and_half_a_clip(tmp_path: Path) -> None:
+    (tmp_path / "meta").mkdir()
+    (tmp_path / "meta" / "params.json").write_text("{}")
+    with pytest.raises(ImportFailed, match=r"Meta's layout needs no import: name the folder in a recipe"):
+        import_model(str(tmp_path / "meta"), tmp_path / "run")
+    torch.manual_seed(0)
+    clip = transformers.CLIPModel(transformers.CLIPConfig(vision_config=TOWER, text_config=WORDS, projection_dim=8))
+    clip.save_pretrained(tmp_path / "clip")
+    with pytest.raises(ImportFailed, match=r"no tokenizer there; expected one of tokenizer\.json"):
+        import_model(str(tmp_path / "clip"), tmp_path / "run")
+    tokenizer(end="</s>").save_pretrained(tmp_path / "clip")
+    done = import_model(str(tmp_path / "clip"), tmp_path / "run")
+    assert done.dual and load_dual(tmp_path / "run").similarity([Image(Pillow.new("RGB", (9, 9)))], ["red"]).shape == (
+        1,
+        1,
+    )
+    with pytest.raises(RecipeError, match="triptych match"):
+        load(tmp_path / "run")
 
 
 def test_what_cannot_be_imported_is_said(tmp_path: Path) -> None:

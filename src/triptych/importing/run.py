@@ -13,11 +13,13 @@ from typing import Any
 import torch
 import yaml
 from safetensors.torch import save_file
+from torch import Tensor
 
 from triptych.environment import describe
 from triptych.export.run import written_folder
+from triptych.importing import dual
 from triptych.importing.parts import ImportFailed, Parts, fit_of, preprocessing, template_of
-from triptych.language.quiet import quiet
+from triptych.language.quiet import quiet, silent
 from triptych.recipe import load_recipe
 from triptych.weights import fetch
 
@@ -29,6 +31,9 @@ SYSTEMS: dict[str, tuple[str, str]] = {
     "idefics": ("IdeficsForVisionText2Text", "triptych.importing.idefics"),
 }
 """Model type → transformers' class, and the module whose `parts` takes it apart."""
+
+TOKENIZERS = ("tokenizer.json", "vocab.json", "tokenizer.model", "spiece.model")
+"""Files that a tokenizer is made of."""
 
 LONGEST = 2048
 """Tokens of a sequence where the language model could read more; a recipe may say another number."""
@@ -47,6 +52,11 @@ class Imported:
     run: Path
     system: str
     notes: tuple[str, ...]
+
+    @property
+    def dual(self) -> bool:
+        """Whether it compares pictures with texts, and answers nothing."""
+        return self.system in dual.SYSTEMS.values()
 
 
 def import_model(source: str, output: Path, precision: str | None = None, overwrite: bool = False) -> Imported:
@@ -67,7 +77,10 @@ def import_model(source: str, output: Path, precision: str | None = None, overwr
     if precision not in {None, "float32", "bfloat16"}:
         raise ImportFailed(f"--precision {precision}: expected float32 or bfloat16")
     folder = fetch(source if ":" in source and not Path(source).exists() else f"file:{source}")
-    name, module = SYSTEMS[_model_type(folder)]
+    kind = _model_type(folder)
+    if kind in dual.SYSTEMS:
+        return _dual(folder, output, dual.SYSTEMS[kind])
+    name, module = SYSTEMS[kind]
     import transformers
     from transformers import AutoTokenizer
 
@@ -87,18 +100,43 @@ def import_model(source: str, output: Path, precision: str | None = None, overwr
         except ImportFailed as error:
             raise ImportFailed(f"{folder}: {error}") from None
         with written_folder(output) as work:
-            notes = _write(work, found, folder, tokenizer, chosen, output.name)
+            notes = _write(work, found, folder, tokenizer, chosen, _name(output))
     return Imported(output, found.system, (*found.notes, *notes))
+
+
+def _dual(folder: Path, output: Path, system: str) -> Imported:
+    """Both towers of a dual encoder as a run, in float32."""
+    from transformers import AutoTokenizer
+
+    with silent(), written_folder(output) as work:
+        if not any((folder / name).is_file() for name in TOKENIZERS):  # transformers would make up an empty one
+            raise ImportFailed(f"{folder}: no tokenizer there; expected one of {', '.join(TOKENIZERS)}")
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+        except (OSError, ValueError, ImportError) as error:
+            raise ImportFailed(f"{folder}: its tokenizer cannot be read: {error}") from error
+        try:
+            model, state = dual.dual_parts(folder, tokenizer, work)
+        except ImportFailed as error:
+            raise ImportFailed(f"{folder}: {error}") from None
+        _finish(work, {"name": _name(output), "model": model}, state, f"{system} ({folder.name})")
+    return Imported(output, system, ())
 
 
 def _model_type(folder: Path) -> str:
     config = folder / "config.json"
+    if (folder / "params.json").is_file() and not config.is_file():
+        raise ImportFailed(
+            f"{folder}: LLaMA in Meta's layout needs no import: name the folder in a recipe (`model.language.weights: "
+            "file:FOLDER`)"
+        )
     if not config.is_file():
         raise ImportFailed(f"{folder}: no config.json; expected a model's folder in the hub's format")
     found = str(json.loads(config.read_text(encoding="utf-8")).get("model_type"))
-    if found not in SYSTEMS:
+    if found not in SYSTEMS and found not in dual.SYSTEMS:
+        known = ", ".join([*SYSTEMS, *dual.SYSTEMS])
         raise ImportFailed(
-            f"{folder}: a model of type {found!r}; whole systems that can be imported are {', '.join(SYSTEMS)}. A language "
+            f"{folder}: a model of type {found!r}; whole systems that can be imported are {known}. A language "
             "model or a tower needs no import: name the folder in a recipe (`weights: file:FOLDER`)"
         )
     return found
@@ -118,7 +156,7 @@ def _write(work: Path, found: Parts, folder: Path, tokenizer: Any, precision: st
         shutil.copytree(path, work / "parts" / other)
     limit = getattr(found.language.config, "max_position_embeddings", None) or LONGEST
     recipe = {
-        "name": "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name),
+        "name": name,
         "model": {
             "language": {
                 "weights": "file:parts/language",
@@ -140,15 +178,25 @@ def _write(work: Path, found: Parts, folder: Path, tokenizer: Any, precision: st
         },
         "sequence": {"max_tokens": min(int(limit), LONGEST)},
     }
+    _finish(work, recipe, found.state, f"{found.system} ({folder.name})")
+    return notes
+
+
+def _name(output: Path) -> str:
+    """A recipe's name, made of the folder's."""
+    return "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in output.name)
+
+
+def _finish(work: Path, recipe: dict[str, Any], state: dict[str, Tensor], origin: str) -> None:
+    """Recipe, weights and `run.json`: what makes a folder a finished run."""
     text = yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True, width=110)
     (work / "recipe.yaml").write_text(text, encoding="utf-8")
     load_recipe(work / "recipe.yaml")  # its mistakes would be ours
     (work / "weights").mkdir()
     save_file(
-        {key: tensor.detach().contiguous().clone() for key, tensor in found.state.items()},
+        {key: tensor.detach().contiguous().clone() for key, tensor in state.items()},
         work / "weights" / "model.safetensors",
     )
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    facts = {"name": recipe["name"], **describe(), "imported": f"{found.system} ({folder.name})", "started": now}
+    facts = {"name": recipe["name"], **describe(), "imported": origin, "started": now}
     (work / "run.json").write_text(json.dumps({**facts, "finished": now, "stages": []}, indent=2) + "\n")
-    return notes

@@ -22,6 +22,9 @@ from triptych.report.write import page
 MOST = 40
 """Disagreements of one task that are shown."""
 
+EDGE = 280
+"""The longest edge of their pictures in pixels: ten pages of a hundred pictures each are to stay small."""
+
 
 @dataclass(frozen=True)
 class Disagreement:
@@ -112,7 +115,7 @@ def _pictures(record: Record, open_picture: PictureOpener) -> Iterator[str]:
     for values in [{"facts": {"images": [file]}} for file in files] or [record.to_json()]:
         found = open_picture(values)
         if found is not None:
-            yield data_uri(found)
+            yield data_uri(found, EDGE)
 
 
 def _said(record: Record) -> Any:

@@ -141,7 +141,8 @@ def markdown(heads: Sequence[Column], lines: Sequence[Line], costs: Sequence[str
     names = ["model", *(f"{head.task} ({head.name})" for head in heads), *costs]
     rows = ["| " + " | ".join(names) + " |", "| --- " + "| ---: " * (len(names) - 1) + "|"]
     for line in lines:
-        cells = [f"**{cell.text}**" if cell.best else cell.text + ("\\*" if cell.blind else "") for cell in line.cells]
+        texts = [f"**{cell.text}**" if cell.best else cell.text for cell in line.cells]
+        cells = [text + ("\\*" if cell.blind else "") for text, cell in zip(texts, line.cells, strict=True)]
         rows.append(
             "| " + " | ".join([line.name, *cells, *(line.cost.get(cost, ("–", None))[0] for cost in costs)]) + " |"
         )

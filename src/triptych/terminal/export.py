@@ -49,9 +49,14 @@ def import_folder(folder: str, output: Path, precision: str | None, overwrite: b
     shown.print(f"written: [bold]{done.run}[/], a {done.system} as a run")
     for note in done.notes:
         shown.print(f"  {note}", markup=False, highlight=False)
+    match = f'triptych match {done.run} --image picture.png "a cat" "a dog"'
+    ask = f'triptych ask {done.run} "What is this?" --image picture.png'
+    further = f"extends: {done.run}/recipe.yaml  and  model: {{start: run:{done.run}}}"
+    if done.dual:
+        further = f"model: {{kind: dual, vision: {{kind: vit, weights: run:{done.run}}}, …}}"
+        further += f"\na recipe that looks with it:  encoders: {{image: {{kind: vit, weights: run:{done.run}}}}}"
     shown.print(
-        f'\ntriptych ask {done.run} "What is this?" --image picture.png\n'
-        f"a recipe that trains it further:  extends: {done.run}/recipe.yaml  and  model: {{start: run:{done.run}}}",
+        f"\n{match if done.dual else ask}\na recipe that trains it further:  {further}",
         markup=False,
         highlight=False,
         soft_wrap=True,

@@ -1,4 +1,4 @@
-"""Running benchmarks: resuming, malformed files, endpoints, judges, contamination, leaderboards, other programs' answers."""
+"""Running benchmarks: resuming, malformed files, judges, contamination, other programs' answers."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ import random
 import shutil
 import subprocess
 import sys
-import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
 
 import pytest
 
-from triptych.conversation import Conversation, Image, user
+from triptych.conversation import Conversation, Image
 from triptych.errors import DataError, EvaluationError, GenerationError, RecipeError
 from triptych.evaluate.benchmarks import catalogue
 from triptych.evaluate.benchmarks.readers import read
@@ -26,14 +24,9 @@ from triptych.evaluate.benchmarks.readers.coco import SPLITS, pope_questions
 from triptych.evaluate.benchmarks.run import Options, run_benchmark
 from triptych.evaluate.benchmarks.task import BenchmarkTask
 from triptych.evaluate.records import read_records
-from triptych.evaluate.responders import responder_of
 from triptych.evaluate.responders.degenerate import Degenerate
-from triptych.evaluate.responders.endpoint import EndpointResponder
 from triptych.evaluate.responders.predictions import Predictions
-from triptych.evaluate.results import record_results
 from triptych.generate.config import GenerationSettings, Reply
-
-SETTINGS = GenerationSettings()
 
 
 class Killed(Exception):
@@ -294,123 +287,6 @@ class TestPope:
         assert asked == ["fork"]
 
 
-class Stub(BaseHTTPRequestHandler):
-    """An endpoint that says "yes", after failing as often as it is told to."""
-
-    failures: ClassVar[list[int]] = []
-    torn: ClassVar[int] = 0
-    bodies: ClassVar[list[dict[str, Any]]] = []
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if self.failures:
-            self.send_error(self.failures.pop())
-            return
-        self.bodies.append(body)
-        text = json.dumps(
-            {"choices": [{"message": {"content": " yes "}, "finish_reason": "stop"}], "usage": {"completion_tokens": 1}}
-        )
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(text) + Stub.torn))
-        Stub.torn = 0
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
-@pytest.fixture
-def endpoint() -> Iterator[str]:
-    Stub.failures, Stub.bodies, Stub.torn = [], [], 0
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Stub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/v1"
-    server.shutdown()
-    server.server_close()
-
-
-class TestEndpoint:
-    def test_pictures_and_settings_reach_it(self, endpoint: str, data: Path) -> None:
-        who = EndpointResponder.of(f"{endpoint}#small")
-        picture = data / "pope" / "val2014" / "p0.jpg"
-        replies = who.respond([Conversation((user(Image(picture), "Is it?"),))], GenerationSettings(max_new_tokens=7))
-        assert replies == [Reply("yes", 1, "stop")]
-        body = Stub.bodies[0]
-        assert body["model"] == "small" and body["max_tokens"] == 7 and body["temperature"] == 0
-        kinds = [part["type"] for part in body["messages"][0]["content"]]
-        assert kinds == ["image_url", "text"]
-        assert body["messages"][0]["content"][0]["image_url"]["url"].startswith("data:image/png;base64,")
-
-    def test_it_is_tried_again_when_busy(self, endpoint: str) -> None:
-        Stub.failures = [503, 429]
-        who = EndpointResponder(endpoint, "m", pause=0.01)
-        assert who.respond([Conversation((user("?"),))], SETTINGS)[0].text == "yes"
-
-    def test_the_key_follows_no_redirect_and_is_in_no_message(
-        self, endpoint: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
-        seen: list[str | None] = []
-
-        def moved(self: Stub) -> None:
-            seen.append(self.headers["Authorization"])
-            self.send_response(302, f"you gave {seen[-1]}")
-            self.send_header("Location", f"{endpoint}/elsewhere?{seen[-1]}")
-            self.end_headers()
-
-        monkeypatch.setattr(Stub, "do_POST", moved)
-        monkeypatch.setattr(Stub, "do_GET", moved, raising=False)
-        with pytest.raises(EvaluationError, match=r"answered 302.*name the address.*elsewhere") as caught:
-            EndpointResponder(endpoint, "m").respond([Conversation((user("?"),))], SETTINGS)
-        assert seen == ["Bearer sk-secret"] and "sk-secret" not in str(caught.value)
-
-    def test_a_reply_cut_short_is_asked_for_again(self, endpoint: str) -> None:
-        Stub.torn = 9
-        who = EndpointResponder(endpoint, "m", pause=0.01)
-        assert who.respond([Conversation((user("?"),))], SETTINGS)[0].text == "yes" and len(Stub.bodies) == 2
-        Stub.torn = 9
-        with pytest.raises(EvaluationError, match=r"breaks off.*IncompleteRead"):
-            EndpointResponder(endpoint, "m", attempts=1).respond([Conversation((user("?"),))], SETTINGS)
-
-    def test_a_refusal_is_told(self, endpoint: str) -> None:
-        Stub.failures = [401]
-        with pytest.raises(EvaluationError, match=r"answered 401.*OPENAI_API_KEY"):
-            EndpointResponder(endpoint, "m", pause=0.01).respond([Conversation((user("?"),))], SETTINGS)
-
-    def test_nobody_there_is_told(self) -> None:
-        with pytest.raises(EvaluationError, match="cannot be reached"):
-            EndpointResponder("http://127.0.0.1:9", "m", attempts=1).respond([Conversation((user("?"),))], SETTINGS)
-
-    def test_a_dead_endpoint_stops_the_evaluation_at_once(self, data: Path, tmp_path: Path) -> None:
-        who = EndpointResponder("http://127.0.0.1:9", "m", attempts=1)
-        with pytest.raises(EvaluationError, match=r"[Tt]he same command goes on"):
-            run_benchmark(catalogue.load("gqa"), who, tmp_path, "x", Options(data=data, progress=False))
-
-    def test_a_refusal_costs_one_request(self, endpoint: str, data: Path, tmp_path: Path) -> None:
-        """Of sixteen asked at once one is refused: nothing is asked again, and fifteen answers are on the disk."""
-        Stub.failures = [400]
-        file = catalogue.load("vqav2").model_copy(update={"generation": GenerationSettings(batch_size=16)})
-        options = Options(data=data, progress=False, limit=16, failed_share=0.1)
-        run_benchmark(file, EndpointResponder(endpoint, "m", pause=0.01), tmp_path, "x", options)
-        errors = [record.error for record in read_records(tmp_path / "evaluation" / "vqav2.jsonl").values()]
-        assert len(Stub.bodies) == 15 and errors.count(None) == 15 and len(errors) == 16
-
-    def test_what_is_answered_before_it_lets_nobody_in_is_kept(self, endpoint: str, data: Path, tmp_path: Path) -> None:
-        Stub.failures = [401]
-        file = catalogue.load("vqav2").model_copy(update={"generation": GenerationSettings(batch_size=8)})
-        with pytest.raises(EvaluationError, match="answered 401"):
-            run_benchmark(file, EndpointResponder(endpoint, "m"), tmp_path, "x", Options(data=data, progress=False))
-        assert len(read_records(tmp_path / "evaluation" / "vqav2.jsonl")) == len(Stub.bodies) == 7
-
-    def test_a_whole_benchmark(self, endpoint: str, data: Path, tmp_path: Path) -> None:
-        who, fingerprint, _ = responder_of(f"openai:{endpoint}#m")
-        done = run_benchmark(
-            catalogue.load("pope-official"), who, tmp_path, fingerprint, Options(data=data, progress=False)
-        )
-        assert done.metrics["yes_ratio"].value == 1.0
-
-
 class TestJudge:
     def test_verdicts_are_kept_and_not_asked_for_twice(self, people: ModuleType, data: Path, tmp_path: Path) -> None:
         file = catalogue.load("mmhal")
@@ -535,46 +411,3 @@ class TestTrust:
         shown = {str(m) for q in task.reading.questions for turn in q.before for m in turn.media}
         assert len(shown) == 2 and all(len(q.before) == 4 for q in task.reading.questions)
         assert not shown & {str(m) for q in task.reading.questions for m in q.media}
-
-
-class TestLeaderboard:
-    def test_models_side_by_side(self, people: ModuleType, data: Path, tmp_path: Path) -> None:
-        from triptych.report.leaderboard import write_leaderboard
-
-        for name in ("pope-official", "gqa"):
-            file = catalogue.load(name)
-            oracle = people.Oracle(BenchmarkTask(file, read(file, data)))
-            for run, who in (("knows", oracle), ("always-yes", Degenerate("always-yes"))):
-                done = run_benchmark(file, who, tmp_path / run, run, Options(data=data, progress=False))
-                record_results(tmp_path / run, {name: done}, {"fingerprint": run})
-        page = write_leaderboard([tmp_path / "always-yes", tmp_path / "knows"], tmp_path / "board")
-        table = (tmp_path / "board" / "leaderboard.md").read_text()
-        rows = [line.split(" | ")[0] for line in table.splitlines()[2:4]]
-        assert rows == ["| knows", "| always-yes"]
-        assert "**1.000 (1.000–1.000)**" in table and "0.667 (0.667–0.667)\\*" in table
-        html = page.read_text()
-        assert 'href="disagreements-1.html"' in html and "sha256-" in html
-        pair = (tmp_path / "board" / "disagreements-1.html").read_text()
-        assert "data:image/" in pair and "Is there a" in pair
-        assert "always-yes scores −0.333" in pair
-
-    def test_who_was_asked_other_questions_stands_in_another_column(self, data: Path, tmp_path: Path) -> None:
-        from triptych.report.leaderboard import write_leaderboard
-
-        file = catalogue.load("pope-official")
-        for run, limit in (("all", None), ("also-all", None), ("some", 24)):
-            options = Options(data=data, progress=False, limit=limit)
-            done = run_benchmark(file, Degenerate("always-yes"), tmp_path / run, run, options)
-            record_results(tmp_path / run, {file.name: done}, {"fingerprint": run})
-        write_leaderboard([tmp_path / run for run in ("all", "also-all", "some")], tmp_path / "board")
-        table = (tmp_path / "board" / "leaderboard.md").read_text().splitlines()
-        assert table[0].count("pope-official (F1)") == 2
-        cells = {line.split(" | ")[0].strip("| "): line.split(" | ")[1:3] for line in table[2:5]}
-        assert cells["some"][0] == "–" and cells["all"][1] == cells["also-all"][1] == "–"
-        assert len(list((tmp_path / "board").glob("disagreements-*.html"))) == 1  # nobody is paired with `some`
-
-    def test_a_folder_without_results_is_told(self, tmp_path: Path) -> None:
-        from triptych.report.leaderboard import write_leaderboard
-
-        with pytest.raises(EvaluationError, match=r"there are no results"):
-            write_leaderboard([tmp_path], tmp_path / "board")

@@ -13,11 +13,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from triptych.conversation import Image
 from triptych.export import export
+from triptych.importing import import_model
 from triptych.language.build import build as build_language
 from triptych.language.config import LanguageConfig
 from triptych.language.quiet import silent
 from triptych.model.build import load_dual_run, load_run
+from triptych.model.dual import DualEncoder
 from triptych.verify.check import Check, largest_difference
 from triptych.verify.clip import randomise
 from triptych.verify.formats.asked import asked, picture, their_logits, write_run
@@ -160,14 +163,22 @@ def _dual(name: str, folder: Path) -> Iterator[Check]:
     )
     inputs.pop("attention_mask", None)
     found = theirs(**inputs)
+    reference = f"transformers.{LOADED[format]}"
+    yield Check(f"out: {name}, by its own processor: features and logits", reference, _apart(ours, shown, found))
+    import_model(str(folder / f"{name} out"), folder / f"{name} back")
+    back = load_dual_run(folder / f"{name} back")[0]
+    yield Check(f"in: {name}, by `triptych import`: features and logits", reference, _apart(back, shown, found))
+
+
+def _apart(ours: DualEncoder, shown: Image, found: Any) -> float:
+    """How far a dual encoder is from what transformers found, with a picture and `TEXTS`."""
     images, words = ours.embed_images([shown]), ours.embed_texts(list(TEXTS))
     scores = images @ words.T * ours.logit_scale.exp() + (0 if ours.logit_bias is None else ours.logit_bias)
-    apart = max(
+    return max(
         largest_difference(images, found.image_embeds),
         largest_difference(words, found.text_embeds),
         largest_difference(scores, found.logits_per_image),
     )
-    yield Check(f"out: {name}, by its own processor: features and logits", f"transformers.{LOADED[format]}", apart)
 
 
 @torch.no_grad()
