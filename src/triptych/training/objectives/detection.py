@@ -16,7 +16,7 @@ from torch.nn import functional
 from triptych.errors import DataError
 from triptych.model.detector import OpenVocabularyDetector
 from triptych.sequence.detection import DetectionBatch
-from triptych.training.config import Detection
+from triptych.training.config import DetectionLoss
 from triptych.training.objectives.objective import Loss
 
 
@@ -40,7 +40,7 @@ class DetectionObjective:
     splittable: ClassVar[bool] = False
     gathers: ClassVar[bool] = False
 
-    def __init__(self, config: Detection) -> None:
+    def __init__(self, config: DetectionLoss) -> None:
         self.config = config
 
     def count(self, batch: DetectionBatch) -> int:
@@ -112,7 +112,7 @@ def assign(boxes: Tensor, rows: int, columns: int) -> Assignment:
     return Assignment(box, weight, peace)
 
 
-def focal(logits: Tensor, truth: Tensor, config: Detection) -> Tensor:
+def focal(logits: Tensor, truth: Tensor, config: DetectionLoss) -> Tensor:
     """Focal loss of each logit."""
     loss = functional.binary_cross_entropy_with_logits(logits.float(), truth, reduction="none")
     chance = logits.float().sigmoid()
