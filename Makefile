@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN ?= runs/quickstart
 
-.PHONY: setup demo test lint prove bench docs clean
+.PHONY: setup demo test lint prove bench clean
 
 setup: .venv/.installed
 

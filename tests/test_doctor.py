@@ -123,3 +123,15 @@ def test_versions_compare_by_number(text: str, expected: tuple[int, ...]) -> Non
 
 def test_what_was_found_is_not_taken_for_markup() -> None:
     assert "[bold]" in printed([Check("[bold]", "warn", "[red]x", "[link]y")])
+
+
+def test_the_oldest_versions_are_those_of_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = ["pydantic>=2.12", "numpy", "peft>=0.15; extra == 'lora'"]
+    monkeypatch.setattr(doctor.importlib.metadata, "requires", lambda _: lines)
+    assert doctor.required() == {"pydantic": "2.12", "numpy": ""}
+
+    def absent(_: str) -> None:
+        raise doctor.importlib.metadata.PackageNotFoundError
+
+    monkeypatch.setattr(doctor.importlib.metadata, "requires", absent)
+    assert doctor.required()["pydantic"] == "2.12" and "filelock" in doctor.required()

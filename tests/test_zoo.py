@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -28,6 +29,11 @@ def test_every_preset_belongs_to_one_system_and_every_system_can_be_verified() -
     presets = [preset for system in SYSTEMS for preset in (*system.presets, system.mini)]
     assert sorted(presets) == preset_names()
     assert [system.name for system in SYSTEMS] == [name for name in VERIFIED if name not in COMPONENTS]
+
+
+def test_every_preset_has_a_place_in_the_docs() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "systems.md").read_text(encoding="utf-8")
+    assert [preset for preset in preset_names() if f"`{preset}`" not in page] == []
 
 
 def test_the_table_comes_in_seconds_and_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:

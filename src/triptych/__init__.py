@@ -1,6 +1,6 @@
 """Triptych: compose, train, question and measure multimodal large language models.
 
-from triptych import Image, Recipe, load, load_recipe, train, user
+from triptych import Image, load, load_recipe, train
 
 run = train(load_recipe("recipes/quickstart.yaml"))
 model = load(run)

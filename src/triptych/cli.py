@@ -121,10 +121,11 @@ def evaluate(
         return
     if run is None:
         raise typer.BadParameter("name a run, hf:… or openai:…", param_hint="RUN")
-    from triptych.terminal.benchmarks import Asked, evaluate_any
+    from triptych.terminal.benchmarks import EvaluateOptions, evaluate_any
 
     names = [name.strip() for name in tasks.split(",")] if tasks else None
-    evaluate_any(run, names, Asked(limit, restart, data, output, control, shots, likelihood, judge, java, features))
+    options = EvaluateOptions(limit, restart, data, output, control, shots, likelihood, judge, java, features)
+    evaluate_any(run, names, options)
 
 
 @app.command()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import os
 import re
 import shutil
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,27 +25,13 @@ if TYPE_CHECKING:
 
 Status = Literal["ok", "info", "warn", "fail"]
 
-REQUIRED = {
-    "torch": "2.10",
-    "transformers": "5.10",
-    "tokenizers": "",
-    "safetensors": "",
-    "huggingface_hub": "",
-    "gguf": "",
-    "pydantic": "2.8",
-    "typer": "0.12",
-    "rich": "13",
-    "PyYAML": "",
-    "Pillow": "10",
-    "numpy": "",
-    "Jinja2": "",
-}
-"""Packages and the oldest version that will do."""
-
 OPTIONAL = {
     "peft": ("lora", "low-rank adaptation (`model.language.lora`)"),
     "matplotlib": ("plots", "`triptych compare --plot`"),
     "tensorboard": ("tensorboard", "curves in TensorBoard beside metrics.jsonl"),
+    "pycocoevalcap": ("captions", "`triptych evaluate --java`"),
+    "pyarrow": ("parquet", "rows of Parquet files"),
+    "datasets": ("hub", "benchmarks from hub datasets where their files are absent"),
 }
 """Packages, the extra that brings each, and what it is for."""
 
@@ -98,6 +86,17 @@ def render(checks: list[Check]) -> Table:
     return table
 
 
+def required() -> dict[str, str]:
+    """The packages that Triptych needs, and the oldest version of each that will do; empty where any will."""
+    try:
+        lines = importlib.metadata.requires("triptych") or []
+    except importlib.metadata.PackageNotFoundError:  # run from source
+        project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
+        lines = project["project"]["dependencies"]
+    found = [re.match(r"([\w.-]+)\s*(?:>=\s*([\w.]+))?", line) for line in lines if "extra ==" not in line]
+    return {match[1]: match[2] or "" for match in found if match}
+
+
 def _software() -> Iterator[Check]:
     python = ".".join(map(str, sys.version_info[:3]))
     new_enough = sys.version_info >= (3, 11)
@@ -108,21 +107,22 @@ def _software() -> Iterator[Check]:
     yield Check(
         "Triptych", "ok", f"{package_version('triptych') or 'from source'}{f', commit {revision}' if revision else ''}"
     )
-    missing = [name for name in REQUIRED if package_version(name) is None]
+    needed = required()
+    missing = [name for name in needed if package_version(name) is None]
     old = [
         f"{name} {package_version(name)} (at least {least})"
-        for name, least in REQUIRED.items()
+        for name, least in needed.items()
         if name not in missing and least and _version(package_version(name) or "") < _version(least)
     ]
     if missing or old:
-        wanted = " ".join(f"'{name}>={REQUIRED[name]}'" if REQUIRED[name] else name for name in missing)
+        wanted = " ".join(f"'{name}>={needed[name]}'" if needed[name] else name for name in missing)
         detail = "; ".join(
             [*([f"missing: {', '.join(missing)}"] if missing else []), *([f"too old: {', '.join(old)}"] if old else [])]
         )
         yield Check("packages", "fail", detail, f"pip install --upgrade {wanted or 'triptych'}")
     else:
         shown = ", ".join(f"{name} {package_version(name)}" for name in ("torch", "transformers", "tokenizers"))
-        yield Check("packages", "ok", f"{shown} and {len(REQUIRED) - 3} more")
+        yield Check("packages", "ok", f"{shown} and {len(needed) - 3} more")
     if importlib.util.find_spec("torchvision") is not None:
         yield _torchvision()
     for name, (extra, purpose) in OPTIONAL.items():

@@ -6,6 +6,9 @@ it without a traceback. Anything that is not a `TriptychError` is a defect of ou
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+
 
 class TriptychError(Exception):
     """Base of every error meant for the person at the keyboard."""
@@ -33,3 +36,8 @@ class GenerationError(TriptychError):
 
 class EvaluationError(TriptychError):
     """An evaluation cannot run, or its records do not belong together."""
+
+
+def resume_command(run: Path) -> str:
+    """What continues a run that was stopped, for messages: its recipe names no folder, or another one, so it is told."""
+    return shlex.join(["triptych", "train", str(run / "recipe.yaml"), "--output", str(run), "--resume"])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from encoders.tiny_towers import text_shape, text_tower
-from triptych.encoders.text_transformer import TextTower, lengths_of
+from triptych.encoders.text_transformer import TextTower
 from triptych.errors import RecipeError
 
 IDS = torch.tensor([[3, 29, 4, 5, 6, 7, 8], [9, 28, 10, 11, 0, 0, 0], [12, 13, 0, 0, 0, 0, 0]])
@@ -67,13 +67,6 @@ def test_everything_learns() -> None:
         tower = text_tower(name, max_tokens=7).train()
         tower(IDS, LENGTHS).square().sum().backward()
         assert [n for n, p in tower.named_parameters() if p.grad is None or not p.grad.any()] == []
-
-
-def test_lengths_are_those_up_to_the_first_end_token() -> None:
-    ids = torch.tensor([[5, 2, 2, 2], [5, 6, 7, 2]])
-    assert lengths_of(ids, 2).tolist() == [2, 4]
-    with pytest.raises(ValueError, match="text 1 has no end token 6"):
-        lengths_of(torch.tensor([[6, 1], [1, 1]]), 6)
 
 
 def test_texts_that_do_not_fit() -> None:

@@ -27,7 +27,7 @@ from triptych.model.phrases import bare
 from triptych.recipe import Recipe, parse_recipe
 from triptych.sequence.plan import Refusal
 from triptych.terminal.evaluate import evaluate_run
-from triptych.training.config import Detection
+from triptych.training.config import DetectionLoss
 from triptych.training.loop import train
 from triptych.training.objectives.detection import assign, focal
 
@@ -107,7 +107,7 @@ def test_losses_are_those_of_transformers() -> None:
     ours = generalised_iou(corners(centre_size(guess)), truth, centre_size(guess)[:, 2:].prod(dim=1))
     assert torch.allclose(ours, generalized_box_iou(guess, truth).diagonal(), atol=1e-5)
     logits, wanted = torch.randn(5, 7, generator=generator), (torch.rand(5, 7, generator=generator) > 0.5).float()
-    config = Detection(alpha=0.3, gamma=1.5)
+    config = DetectionLoss(alpha=0.3, gamma=1.5)
     theirs = sigmoid_focal_loss(logits, wanted, 1, alpha=0.3, gamma=1.5)
     assert torch.allclose(focal(logits, wanted, config).mean(1).sum(), theirs, atol=1e-5)
 

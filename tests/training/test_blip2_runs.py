@@ -195,7 +195,8 @@ def test_weights_that_do_not_fit_are_answered(run: Path, tmp_path: Path) -> None
     ("changes", "message"),
     [
         ({"stages.0.objective": {"kind": "contrastive"}}, "learns by `objective: {kind: blip2}`"),
-        ({"stages.0.train": ["vision"]}, "known: encoder, heads, logit_scale, qformer"),
+        ({"stages.0.train": ["vision"]}, "known: heads, logit_scale, qformer"),
+        ({"stages.0.train": ["encoder"]}, "the encoder of a model of `kind: blip2` stays frozen"),
         ({"model.max_tokens": 21}, "more than the places"),
         ({"model.qformer.instruction": True}, "leave them out"),
         ({"model.qformer.pool": 4, "model.qformer.reduction": "average"}, "leaves one position"),

@@ -88,7 +88,9 @@ def test_towers_start_from_a_run(run: Path, world: World, tiny_cache: Path) -> N
     assert again.saved == ("logit_scale", "logit_bias", "masked_head.")
 
 
-def test_the_run_is_measured_by_its_tasks(run: Path, tiny_cache: Path) -> None:
+def test_the_run_is_measured_by_its_tasks(run: Path, tiny_cache: Path, tmp_path: Path) -> None:
+    evaluate_run(run, output=tmp_path / "elsewhere")
+    assert (tmp_path / "elsewhere" / "results.json").exists() and not (run / "results.json").exists()
     results = evaluate_run(run)
     scores = results.tasks["retrieval"]
     assert set(scores.metrics) == {f"{way}_r{k}" for way in ("image_to_text", "text_to_image") for k in (1, 5)}

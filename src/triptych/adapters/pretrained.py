@@ -15,7 +15,7 @@ import yaml
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from triptych.errors import WeightsError
+from triptych.errors import WeightsError, resume_command
 from triptych.weights import fetch
 from triptych.weights.formats.systems import qformer_names
 from triptych.weights.names import NameMap
@@ -136,7 +136,7 @@ def _of_run(path: Path, where: str) -> dict[str, Tensor]:
         raise WeightsError(f"{where}: its model is of kind {kind!r}, without a Q-Former")
     file, starts = path / "weights" / "model.safetensors", (STAGE, "heads.", "adapters.image.")
     if not file.is_file():
-        raise WeightsError(f"{where}: training has not finished; continue it with `triptych train … --resume`")
+        raise WeightsError(f"{where}: training has not finished; continue it with `{resume_command(path)}`")
     own = _tensors(file, where, lambda name: name.startswith(starts))
     return {name.removeprefix(STAGE).removeprefix("adapters.image."): tensor for name, tensor in own}
 

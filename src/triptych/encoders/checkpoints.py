@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from triptych.encoders.architecture import Pixels, TextArchitecture, VisionArchitecture
 from triptych.encoders.config import TextTransformerConfig, VisionTransformerConfig
 from triptych.encoders.preparation import CLIP_MEAN, HALF, IMAGENET_MEAN
-from triptych.errors import WeightsError
+from triptych.errors import WeightsError, resume_command
 from triptych.weights import fetch
 from triptych.weights.formats import recognise
 
@@ -162,7 +162,7 @@ def _state_of_run(path: Path, where: str) -> dict[str, Tensor]:
     vision, text, _, base = _recipe(path, where)
     file = path / "weights" / "model.safetensors"
     if not file.is_file():
-        raise WeightsError(f"{where}: training has not finished; continue it with `triptych train … --resume`")
+        raise WeightsError(f"{where}: training has not finished; continue it with `{resume_command(path)}`")
     state: dict[str, Tensor] = {}
     for side, config in (("vision", vision), ("text", text)):
         if config is not None and config.weights is not None:

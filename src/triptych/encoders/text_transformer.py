@@ -110,15 +110,3 @@ class TextTower(nn.Module):
                 return torch.full_like(lengths, ids.shape[1] - 1)
             case "highest":
                 return ids.argmax(dim=1)
-
-
-def lengths_of(ids: Tensor, end: int) -> Tensor:
-    """`[N]`: tokens of each text `[N, L]` up to its first end token, for callers that have only ids.
-
-    Raises:
-        ValueError: A text has no end token.
-    """
-    found = ids == end
-    if not bool(found.any(dim=1).all()):
-        raise ValueError(f"text {int((~found.any(dim=1)).nonzero()[0])} has no end token {end}")
-    return found.int().argmax(dim=1) + 1

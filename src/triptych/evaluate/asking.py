@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from triptych.conversation import Image
-from triptych.errors import DataError, EvaluationError, GenerationError
+from triptych.errors import EvaluationError
 from triptych.evaluate import shares
+from triptych.evaluate.attempt import Said, attempt, put_to
 from triptych.evaluate.records import RecordFile, check_belonging
 from triptych.evaluate.tasks.question import Question, Record
 
@@ -44,11 +45,13 @@ class Asking:
         Raises:
             EvaluationError: The records on the disk are about other questions, or too many cannot be asked.
         """
-        several = shares.world_size() > 1
+        share = shares.Share.begin(path) if shares.world_size() > 1 else None
+        if share is None:
+            shares.absorb(path)
         done = shares.answered(path)
         check_belonging(done, questions, path)
-        file = RecordFile(shares.part(path, shares.rank()) if several else path)
-        everything, questions = questions, shares.own(questions) if several else questions
+        file = RecordFile(path) if share is None else share.file
+        everything, questions = questions, questions if share is None else shares.own(questions)
         failed = 0
         with progress_bar(title, len(questions), self.progress) as advance:
             size = self.settings.batch_size
@@ -57,8 +60,10 @@ class Asking:
                 batch = questions[start : start + size]
                 waiting = [question for question in batch if question.id not in done]
                 if waiting:
-                    new = self._ask_batch(waiting)
+                    new, stopped = self._ask_batch(waiting)
                     file.append(new)
+                    if stopped is not None:
+                        raise stopped
                     done |= {record.id: record for record in new}
                     failed += sum(record.error is not None for record in new)
                     if failed > self.failed_share * len(questions):
@@ -68,35 +73,25 @@ class Asking:
                             f"share of {self.failed_share:g}; the last reason: {reason}"
                         )
                 advance(len(batch))
-        if several:
-            done = shares.gather(path, everything, done)
-        records = [done[question.id] for question in everything]
-        if not several:
-            shares.absorb(path, records)
-        return records
+        if share is not None:
+            done = share.gather(everything, done)
+        return [done[question.id] for question in everything]
 
-    def _ask_batch(self, questions: Sequence[Question]) -> list[Record]:
+    def _ask_batch(self, questions: Sequence[Question]) -> tuple[list[Record], EvaluationError | None]:
+        """Records of what was answered or failed, and what stops the evaluation, if something does."""
         started = time.perf_counter()
-        replies = self._replies(questions)
+        said = attempt(self._put, questions)
         share = (time.perf_counter() - started) / len(questions)
-        return [self._record(question, reply, share) for question, reply in zip(questions, replies, strict=True)]
+        new = [
+            self._record(question, each, share)
+            for question, each in zip(questions, said, strict=True)
+            if not isinstance(each, EvaluationError)
+        ]
+        return new, next((each for each in said if isinstance(each, EvaluationError)), None)
 
-    def _replies(self, questions: Sequence[Question]) -> list[Reply | str]:
-        """A reply to each question, or the reason why there is none; a question that fails takes no other along."""
-        try:
-            replies = self._put(questions)
-        except (DataError, GenerationError) as error:
-            if len(questions) == 1:
-                return [str(error)]
-            half = len(questions) // 2
-            return self._replies(questions[:half]) + self._replies(questions[half:])
-        if len(replies) != len(questions):
-            raise EvaluationError(f"the responder gave {len(replies)} replies to {len(questions)} conversations")
-        return list(replies)
-
-    def _put(self, questions: Sequence[Question]) -> Sequence[Reply]:
+    def _put(self, questions: Sequence[Question]) -> Sequence[Said]:
         """What the responder says to each."""
-        return self.responder.respond([question.conversation for question in questions], self.settings)
+        return put_to(self.responder, [question.conversation for question in questions], self.settings)
 
     def _record(self, question: Question, reply: Reply | str, seconds: float) -> Record:
         return Record(

@@ -38,10 +38,18 @@ def read_records(path: Path) -> dict[str, Record]:
 
 
 class RecordFile:
-    """Appends records to a file, each batch whole and on the disk before `append` returns."""
+    """Appends records to a file, each batch whole and on the disk before `append` returns.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: The file.
+        kept: What it holds at first; by default what is in it.
+    """
+
+    def __init__(self, path: Path, kept: Iterable[Record] | None = None) -> None:
         self._path = path
+        if kept is not None:
+            write_atomically(path, encode(kept))
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab+") as file:  # cut a torn last line, so that the next record starts on a line of its own
             file.seek(0)

@@ -21,6 +21,7 @@ from triptych.evaluate.config import CaptionsTaskConfig, EpisodesTaskConfig, Sce
 from triptych.evaluate.metrics.bootstrap import differences, intervals
 from triptych.evaluate.records import check_settings, write_records
 from triptych.evaluate.results import Baseline, TaskResult, Unparsed
+from triptych.evaluate.shares import forget
 from triptych.evaluate.tasks.captions import Captioned, CaptionsTask, read_captions
 from triptych.evaluate.tasks.episodes import EpisodesTask
 from triptych.evaluate.tasks.question import Question, Record, Task
@@ -76,8 +77,7 @@ def evaluate(
     questions = built.reading.questions
     _check_questions(questions, built.reading.faults, task, source)
     if fresh:
-        for path in paths.values():
-            path.unlink(missing_ok=True)
+        forget(paths.values())
     settings = task.model_dump(mode="json", exclude=set(_WITHOUT_EFFECT))
     del settings["generation"]["batch_size"]
     check_settings(paths[".settings.json"], {**settings, "fingerprint": fingerprint})

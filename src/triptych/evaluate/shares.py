@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from triptych.evaluate.records import read_records, write_records
+from triptych.errors import EvaluationError
+from triptych.evaluate.records import RecordFile, read_records, write_records
 from triptych.evaluate.tasks.question import Question, Record
 
 PAUSE = 0.2
@@ -56,31 +58,85 @@ def answered(path: Path) -> dict[str, Record]:
     return found
 
 
-def gather(path: Path, questions: Sequence[Question], mine: Mapping[str, Record]) -> dict[str, Record]:
-    """Wait until every question is answered by somebody, or has failed; rank 0 then merges the files.
+@dataclass(frozen=True)
+class Share:
+    """What one of several processes writes, and how it meets the others.
+
+    Failures count only in files of this start: every process makes its file anew, without earlier failures, before it asks,
+    and touches it while it waits; so rank 0 knows files that are newer than its own beginning for those of this start.
 
     Args:
         path: The file of all.
-        questions: All of them.
-        mine: What this process knows, its failures among it.
+        file: That of this process.
+        begun: When rank 0's file was made (mtime, nanoseconds, by the clock of the file system that all share).
     """
-    while True:
-        found = dict(mine)
-        for file in (path, *parts(path)):
-            found = {**read_records(file), **found}
-        if all(question.id in found for question in questions):
-            break
-        time.sleep(PAUSE)
-    if rank() == 0:
-        write_records(path, [found[question.id] for question in questions])
-        for file in parts(path):
+
+    path: Path
+    file: RecordFile
+    begun: int
+
+    @classmethod
+    def begin(cls, path: Path) -> Share:
+        """Make this process's file: what it answered at an earlier start, without what failed."""
+        mine = part(path, rank())
+        file = RecordFile(mine, [record for record in read_records(mine).values() if record.error is None])
+        return cls(path, file, mine.stat().st_mtime_ns)
+
+    def gather(self, questions: Sequence[Question], mine: Mapping[str, Record]) -> dict[str, Record]:
+        """Wait until every question is answered by somebody, or has failed; rank 0 then merges the files.
+
+        Args:
+            questions: All of them.
+            mine: What this process knows, its failures among it.
+        """
+        if rank() > 0:
+            while self._waits():
+                time.sleep(PAUSE)
+            return read_records(self.path)
+        while (found := self._found(mine)) is None or any(question.id not in found for question in questions):
+            time.sleep(PAUSE)
+        write_records(self.path, [found[question.id] for question in questions])
+        for file in parts(self.path):
             file.unlink(missing_ok=True)
-    return found
+        return found
+
+    def _waits(self) -> bool:
+        """Whether this process's file is there still: rank 0 removes it once it has merged all of them."""
+        try:
+            os.utime(part(self.path, rank()))
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _found(self, mine: Mapping[str, Record]) -> dict[str, Record] | None:
+        """Everything known to rank 0, or None while another process has not begun."""
+        failed: dict[str, Record] = {}
+        for number in range(1, world_size()):
+            file = part(self.path, number)
+            if not file.exists() or file.stat().st_mtime_ns <= self.begun:
+                return None
+            failed |= read_records(file)
+        return {**failed, **mine, **answered(self.path)}
 
 
-def absorb(path: Path, records: Sequence[Record]) -> None:
-    """One process has finished what several began: their files go into the file of all."""
+def absorb(path: Path) -> None:
+    """One process goes on where several were: what is in their files goes into the file of all."""
     if left := parts(path):
-        write_records(path, records)
+        write_records(path, list(answered(path).values()))
         for file in left:
+            file.unlink(missing_ok=True)
+
+
+def forget(paths: Iterable[Path]) -> None:
+    """Remove files of earlier answers, those of processes among them.
+
+    Raises:
+        EvaluationError: There are several processes, and one could remove what another has just written.
+    """
+    if world_size() > 1:
+        raise EvaluationError(
+            "answers are forgotten by one process alone: start once without torchrun, or choose another folder"
+        )
+    for path in paths:
+        for file in (path, *parts(path)):
             file.unlink(missing_ok=True)

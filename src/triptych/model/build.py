@@ -18,7 +18,7 @@ from triptych.decoders.build import load_weights as load_decoder_weights
 from triptych.decoders.config import EmbeddingRegionsConfig
 from triptych.encoders.build import build as build_encoder
 from triptych.encoders.encoder import Encoder
-from triptych.errors import RecipeError, TriptychError, WeightsError
+from triptych.errors import RecipeError, TriptychError, WeightsError, resume_command
 from triptych.fusion.build import build as build_fusion
 from triptych.grounding.introduce import introduce_regions
 from triptych.language.backbone import LanguageModel
@@ -254,9 +254,7 @@ def recipe_of(run: Path) -> Recipe:
     if not (run / "recipe.yaml").exists():
         raise WeightsError(f"{run}: not a run's folder (no recipe.yaml); train one with `triptych train RECIPE`")
     if not weights.exists():
-        raise WeightsError(
-            f"{run}: training has not finished; continue it with `triptych train {run}/recipe.yaml --resume`"
-        )
+        raise WeightsError(f"{run}: training has not finished; continue it with `{resume_command(run)}`")
     return load_recipe(run / "recipe.yaml")
 
 

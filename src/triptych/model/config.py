@@ -183,10 +183,12 @@ class Blip2Config(Config):
     @property
     def parts(self) -> list[str]:
         """Every name that a stage may train."""
-        return ["qformer", "heads", "logit_scale", "encoder"]
+        return ["qformer", "heads", "logit_scale"]
 
     def lacking(self, part: str) -> str:
         """What a model needs to have a part that this one has not; nothing where no model has it."""
+        if part == "encoder":
+            return "; the encoder of a model of `kind: blip2` stays frozen"
         return "; a model of `kind: blip2` has no language model" if part.split(".")[0] == "language" else ""
 
 

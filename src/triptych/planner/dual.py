@@ -65,7 +65,6 @@ def plan_dual(recipe: Recipe, device: DeviceSpec, count: int = 1) -> CostPlan:
         datasets=sizes,
         stages=stages,
         generation=None,
-        flops_per_token=0.0,
         note=f"a picture takes {picture:.2e} FLOPs, a text {text:.2e}, and both sides {weights / 2**20:,.0f} MiB for weights",
         suggestions=_suggestions(recipe, stages, device),
     )

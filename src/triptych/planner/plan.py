@@ -10,7 +10,7 @@ from triptych.encoders.encoder import Encoder
 from triptych.encoders.precision import resolve
 from triptych.errors import RecipeError
 from triptych.model.composed import MultimodalModel
-from triptych.model.config import DualConfig
+from triptych.model.config import Blip2Config, DetectorModelConfig, DualConfig
 from triptych.planner import activations, parts
 from triptych.planner.datasets import DatasetSize, dataset_sizes
 from triptych.planner.devices import DeviceSpec
@@ -113,8 +113,6 @@ class CostPlan:
     stages: list[StageCost]
     generation: GenerationCost | None
     """None where nothing answers."""
-    flops_per_token: float
-    """Forward, of the language model, without attention."""
     note: str = ""
     """What using a dual encoder costs."""
     suggestions: list[str] = field(default_factory=list)
@@ -145,6 +143,8 @@ def plan(recipe: Recipe, device: DeviceSpec | str = "cpu", count: int = 1) -> Co
         from triptych.planner.dual import plan_dual
 
         return plan_dual(recipe, spec, count)
+    if isinstance(recipe.model, Blip2Config | DetectorModelConfig):
+        raise RecipeError(f"{recipe.name}: `triptych plan` does not yet reckon models of `kind: {recipe.model.kind}`")
     tokenizer = tokenizer_at_hand(recipe)
     model = parts.build(recipe, not spec.is_cpu or str(resolve("auto")) == "torch.bfloat16", tokenizer)
     shape = language_shape(model.language)
@@ -165,7 +165,6 @@ def plan(recipe: Recipe, device: DeviceSpec | str = "cpu", count: int = 1) -> Co
         generation=GenerationCost(
             weights, shape.kv_bytes, requests, weights + requests * recipe.sequence.max_tokens * shape.kv_bytes
         ),
-        flops_per_token=2 * (shape.trunk + shape.lora + shape.head),
     )
     found.suggestions.extend(suggest(recipe, found))
     return found

@@ -23,7 +23,7 @@ from triptych.recipe.schema import ModelConfig, Recipe
 from triptych.training.config import (
     Blip2Losses,
     Contrastive,
-    Detection,
+    DetectionLoss,
     MaskedImage,
     PhraseAlignment,
     Regions,
@@ -54,7 +54,7 @@ def mistakes(recipe: Recipe) -> list[str]:
         return [
             f"stages.{i}.objective: a model of `kind: detector` learns by `detection` alone, not by `{stage.objective.kind}`"
             for i, stage in enumerate(recipe.stages)
-            if not isinstance(stage.objective, Detection)
+            if not isinstance(stage.objective, DetectionLoss)
         ]
     base = Path(recipe.base)
     language = language_values(recipe.model.language, base)
@@ -139,7 +139,7 @@ def _stages(recipe: Recipe) -> Iterator[str]:
                 f"stages.{i}.objective: `{stage.objective.kind}` is for a model of `kind: {kind}`; a composed model learns by "
                 "`next_token` or `phrase_alignment`"
             )
-        if isinstance(stage.objective, Detection):
+        if isinstance(stage.objective, DetectionLoss):
             yield f"stages.{i}.objective: `detection` is for a model of `kind: detector`"
         yield from _pointing(i, stage, recipe)
         if not isinstance(stage.objective, PhraseAlignment):

@@ -14,7 +14,7 @@ from triptych.evaluate.records import read_records
 from triptych.evaluate.results import Interval, TaskResult
 from triptych.evaluate.tasks.question import Record
 from triptych.files import write_atomically
-from triptych.report.folder import RunFolder, read_run
+from triptych.report.folder import RunRecord, read_run
 from triptych.report.gallery import data_uri
 from triptych.report.redraw import PictureOpener
 from triptych.report.write import page
@@ -69,12 +69,12 @@ def write_pair(
     return {task: section.change for task, section in sections.items()}
 
 
-def _folder(path: Path) -> RunFolder:
+def _folder(path: Path) -> RunRecord:
     """A run, or a folder that holds nothing but an evaluation."""
     try:
         return read_run(path)
     except DataError:
-        return RunFolder(path)
+        return RunRecord(path)
 
 
 def _section(first: ComparedRun, second: ComparedRun, task: str, score: str, open_picture: PictureOpener) -> Section:

@@ -16,7 +16,7 @@ Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class RunFolder:
+class RunRecord:
     """What a run folder holds. A part that does not exist (no evaluation yet, say) is empty.
 
     Args:
@@ -53,7 +53,7 @@ class RunFolder:
         return [stage for stage in self.info.get("stages") or [] if isinstance(stage, Mapping)]
 
 
-def read_run(path: Path) -> RunFolder:
+def read_run(path: Path) -> RunRecord:
     """Read a run folder.
 
     Raises:
@@ -68,7 +68,7 @@ def read_run(path: Path) -> RunFolder:
     metrics = _lines(path / "metrics.jsonl", notes)
     if not (recipe_text or info or results or metrics):
         raise DataError(f"{path}: not a run folder: no recipe.yaml, run.json, metrics.jsonl or results.json")
-    return RunFolder(
+    return RunRecord(
         path=path,
         recipe_text=recipe_text,
         recipe=_recipe(recipe_text, notes),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from triptych.errors import TriptychError
-from triptych.report.folder import RunFolder, read_object
+from triptych.report.folder import RunRecord, read_object
 from triptych.report.gallery import OpenPicture, data_uri
 from triptych.report.numbers import number
 
@@ -36,7 +36,7 @@ class Matches:
         return sum(cell.own and cell.best for row in self.rows for cell in row)
 
 
-def matches(run: RunFolder, open_picture: OpenPicture) -> dict[str, Matches]:
+def matches(run: RunRecord, open_picture: OpenPicture) -> dict[str, Matches]:
     """The matrix of every retrieval task that left one."""
     found = {}
     for file in sorted((run.path / "evaluation").glob("*.matrix.json")):

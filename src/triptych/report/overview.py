@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from triptych.report.folder import RunFolder
+from triptych.report.folder import RunRecord
 from triptych.report.numbers import count, duration, gibibytes, number
 
 
@@ -22,7 +22,7 @@ class Panel:
     trained: str
 
 
-def panels(run: RunFolder) -> list[Panel]:
+def panels(run: RunRecord) -> list[Panel]:
     """Encoder and adapter of each modality, fusion and language model, out of the recipe and the table of parts."""
     model = run.recipe.get("model")
     if not isinstance(model, Mapping):
@@ -46,7 +46,7 @@ def panels(run: RunFolder) -> list[Panel]:
     return [*found, _panel(run, "language model", name, "language")]
 
 
-def tiles(run: RunFolder) -> list[tuple[str, str]]:
+def tiles(run: RunRecord) -> list[tuple[str, str]]:
     """The figures of the whole run as (label, value)."""
     stages = run.stages
 
@@ -70,7 +70,7 @@ def tiles(run: RunFolder) -> list[tuple[str, str]]:
     return [(label, value) for label, value in figures if value]
 
 
-def subtitle(run: RunFolder) -> str:
+def subtitle(run: RunRecord) -> str:
     """Date, device and commit in a line."""
     hardware = run.info.get("hardware") or run.results.get("hardware") or {}
     finished = run.info.get("finished") or run.info.get("started") or run.results.get("date")
@@ -92,7 +92,7 @@ def day(value: Any) -> str:
         return "" if value is None else str(value)
 
 
-def environment(run: RunFolder) -> list[tuple[str, list[tuple[str, str]]]]:
+def environment(run: RunRecord) -> list[tuple[str, list[tuple[str, str]]]]:
     """Where training and evaluation ran, each as rows of (name, value)."""
     training = {key: value for key, value in run.info.items() if key not in ("stages", "name")}
     evaluation = {key: value for key, value in run.results.items() if key not in ("tasks", "run")}
@@ -110,7 +110,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     return rows
 
 
-def _panel(run: RunFolder, role: str, name: str, part: str) -> Panel:
+def _panel(run: RunRecord, role: str, name: str, part: str) -> Panel:
     size, trained = 0.0, []
     for stage in run.stages:
         parts = [row for row in stage.get("parts") or [] if str(row.get("part", "")).startswith(part)]
@@ -122,7 +122,7 @@ def _panel(run: RunFolder, role: str, name: str, part: str) -> Panel:
     return Panel(role, name or "–", detail, state)
 
 
-def _tower(run: RunFolder, model: Mapping[str, Any], part: str, role: str) -> Panel:
+def _tower(run: RunRecord, model: Mapping[str, Any], part: str, role: str) -> Panel:
     """One side of a dual encoder."""
     tower = model.get(part) or {}
     shape = tower.get("architecture") or {}

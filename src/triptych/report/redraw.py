@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triptych.errors import TriptychError
-from triptych.report.folder import Record, RunFolder
+from triptych.report.folder import Record, RunRecord
 from triptych.report.gallery import reference
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class PictureOpener:
         run: The run, whose recipe names the datasets.
     """
 
-    def __init__(self, run: RunFolder) -> None:
+    def __init__(self, run: RunRecord) -> None:
         self._datasets: Mapping[str, Any] = run.recipe.get("data") or {}
         self._base = Path(str(run.recipe.get("base") or "."))
         self._sources: dict[str, Any] = {}

@@ -10,7 +10,7 @@ from typing import Any
 from markupsafe import Markup
 
 from triptych.report.charts import Point, Series, line_chart, smooth
-from triptych.report.folder import Record, RunFolder
+from triptych.report.folder import Record, RunRecord
 from triptych.report.numbers import count, duration, gibibytes, number, significant
 
 
@@ -34,7 +34,7 @@ class PartRow:
     stages: list[tuple[bool, str] | None]
 
 
-def stage_views(run: RunFolder) -> list[StageView]:
+def stage_views(run: RunRecord) -> list[StageView]:
     """Every stage that run.json or the metrics know of, in order."""
     described = {str(stage.get("name")): stage for stage in run.stages}
     names = list(described) + [str(line.get("stage")) for line in run.metrics]
@@ -44,7 +44,7 @@ def stage_views(run: RunFolder) -> list[StageView]:
     ]
 
 
-def part_rows(run: RunFolder) -> tuple[list[str], list[PartRow]]:
+def part_rows(run: RunRecord) -> tuple[list[str], list[PartRow]]:
     """The names of the stages, and a row per part of the model."""
     stages = [stage for stage in run.stages if stage.get("parts")]
     tables = [{str(part.get("part")): part for part in stage["parts"]} for stage in stages]

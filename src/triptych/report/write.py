@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from triptych.files import write_atomically
 from triptych.report.accounts import accounts, outcomes
-from triptych.report.folder import RunFolder, read_run
+from triptych.report.folder import RunRecord, read_run
 from triptych.report.gallery import Card, OpenPicture, gallery
 from triptych.report.matches import matches
 from triptych.report.mistakes import mistakes_by_kind
@@ -44,7 +44,7 @@ def write_report(run: Path, open_picture: OpenPicture | None = None) -> Path:
     return path
 
 
-def render(run: RunFolder, open_picture: OpenPicture) -> str:
+def render(run: RunRecord, open_picture: OpenPicture) -> str:
     """The page as text. Everything that comes from data is escaped by the template."""
     stage_names, parts = part_rows(run)
     return page(
@@ -89,7 +89,7 @@ def page_environment(package: str | None = None) -> Environment:
     return environment
 
 
-def _galleries(run: RunFolder, open_picture: OpenPicture) -> dict[str, list[Card]]:
+def _galleries(run: RunRecord, open_picture: OpenPicture) -> dict[str, list[Card]]:
     order = [*(run.results.get("tasks") or {}), *run.records]
     tasks = {task: run.records[task] for task in order if run.records.get(task)}
     each = max(6, PICTURES // max(1, len(tasks)))

@@ -20,7 +20,7 @@ PICTURES = "pictures:"
 
 
 @dataclass(frozen=True)
-class Asked:
+class EvaluateOptions:
     """What the command line says beside the model and the tasks; see `triptych evaluate --help`."""
 
     limit: int | None = None
@@ -33,6 +33,21 @@ class Asked:
     judge: str | None = None
     java: bool = False
     features: Path | None = None
+
+
+ANSWERS = ("control", "shots", "likelihood", "judge", "java")
+"""Options of benchmarks that a model answers in words."""
+
+
+def _refuse(asked: EvaluateOptions, options: Sequence[str], why: str) -> None:
+    """No option is passed over in silence.
+
+    Raises:
+        RecipeError: One of these options was given.
+    """
+    for option in options:
+        if getattr(asked, option) != getattr(EvaluateOptions(), option):
+            raise RecipeError(f"`--{option}` {why}")
 
 
 def show_benchmarks(data: Path | None = None) -> None:
@@ -59,27 +74,33 @@ def _data(task: TaskFile, data: Path | None) -> str:
         return "absent" if " is not there. Get: " in str(error) else "malformed"
 
 
-def evaluate_any(model: str, names: Sequence[str] | None, asked: Asked) -> None:
+def evaluate_any(model: str, names: Sequence[str] | None, asked: EvaluateOptions) -> None:
     """Evaluate a run, `hf:…` or `openai:…`; tasks are those of a run's recipe, benchmarks by name, or task files.
 
     Raises:
-        RecipeError: There is no such task, or none is named for a model that has no recipe.
+        RecipeError: There is no such task, none is named for a model that has no recipe, or an option does not apply.
     """
     if model.startswith(PICTURES):
+        _refuse(asked, (*ANSWERS, "restart"), "is for models that answer; pictures are scored as they are")
         _score_pictures(Path(model.removeprefix(PICTURES)), names or ["coco-images"], asked)
         return
+    _refuse(asked, ("features",), f"is for {PICTURES}FOLDER: it names who looks at the pictures")
     if not model.startswith(KINDS):
         run = Path(model)
         own, benchmarks = _split(run, names)
         if own or not benchmarks:
             from triptych.terminal.evaluate import evaluate_run
 
-            evaluate_run(run, own if names is not None else None, asked.limit, asked.restart)
+            which = f"`{own[0]}` is a task" if own else "the tasks are those"
+            unused = ANSWERS if benchmarks else (*ANSWERS, "data")
+            _refuse(asked, unused, f"is for benchmarks, and {which} of the recipe, which says how it asks")
+            evaluate_run(run, own if names is not None else None, asked.limit, asked.restart, asked.output)
         if not benchmarks:
             return
         from triptych.evaluate.responders.run import RunResponder
 
         if _is_dual(run):
+            _refuse(asked, ANSWERS, "is for models that answer; a dual encoder compares pictures and texts")
             _compare_directions(run, benchmarks, asked)
             return
         responder = RunResponder(run)
@@ -118,7 +139,7 @@ def _is_dual(run: Path) -> bool:
     return (run / "recipe.yaml").exists() and isinstance(load_recipe(run / "recipe.yaml").model, DualConfig)
 
 
-def _compare_directions(run: Path, names: Sequence[str], asked: Asked) -> None:
+def _compare_directions(run: Path, names: Sequence[str], asked: EvaluateOptions) -> None:
     from triptych.api import load_dual
     from triptych.evaluate.benchmarks.retrieval import run_retrieval
     from triptych.evaluate.benchmarks.run import Options
@@ -134,7 +155,7 @@ def _compare_directions(run: Path, names: Sequence[str], asked: Asked) -> None:
         Console(stderr=True).print(score_table(name, done))
 
 
-def _score_pictures(folder: Path, names: Sequence[str], asked: Asked) -> None:
+def _score_pictures(folder: Path, names: Sequence[str], asked: EvaluateOptions) -> None:
     import hashlib
 
     from triptych.evaluate.benchmarks.drawn import run_drawn
@@ -164,7 +185,12 @@ def _score_pictures(folder: Path, names: Sequence[str], asked: Asked) -> None:
 
 
 def _ask(
-    responder: object, tasks: Sequence[TaskFile], output: Path, asked: Asked, fingerprint: str, run: Path | None
+    responder: object,
+    tasks: Sequence[TaskFile],
+    output: Path,
+    asked: EvaluateOptions,
+    fingerprint: str,
+    run: Path | None,
 ) -> None:
     from triptych.evaluate.benchmarks.run import Options, run_benchmark
     from triptych.evaluate.contamination import training_pictures
@@ -172,13 +198,20 @@ def _ask(
     from triptych.evaluate.shares import rank
     from triptych.terminal.evaluate import score_table
 
+    if all(task.judge is None for task in tasks):
+        _refuse(asked, ("judge",), f"is for free answers; no judge reads those to {_listed(tasks)}")
+    if all(task.metric != "caption" for task in tasks):
+        _refuse(asked, ("java",), f"is for captions, and {_listed(tasks)} asks for none")
     console = Console(stderr=True)
-    judge = responder_of(asked.judge)[0] if asked.judge and rank() == 0 else None
+    judge, judge_name = None, ""
+    if asked.judge and rank() == 0:
+        judge, fingerprint_of_judge, short = responder_of(asked.judge)
+        judge_name = f"{short} ({fingerprint_of_judge})"
     seen = training_pictures(run) if run is not None else None
     for task in tasks:
         options = Options(
             data=asked.data, limit=asked.limit, control=asked.control, shots=asked.shots, likelihood=asked.likelihood,
-            java=asked.java, judge=judge, fresh=asked.restart, seen=seen, progress=rank() == 0,
+            java=asked.java, judge=judge, judge_name=judge_name, fresh=asked.restart, seen=seen, progress=rank() == 0,
         )  # fmt: skip
         output.mkdir(parents=True, exist_ok=True)
         done = run_benchmark(task, responder, output, fingerprint, options)  # type: ignore[arg-type]
@@ -204,3 +237,7 @@ def _ask(
 
         told += f"; report: {write_report(output)}"
     console.print(told, highlight=False)
+
+
+def _listed(tasks: Sequence[TaskFile]) -> str:
+    return ", ".join(task.name for task in tasks)

@@ -30,7 +30,11 @@ from triptych.report import write_report
 
 
 def evaluate_run(
-    run: Path, tasks: Sequence[str] | None = None, limit: int | None = None, restart: bool = False
+    run: Path,
+    tasks: Sequence[str] | None = None,
+    limit: int | None = None,
+    restart: bool = False,
+    output: Path | None = None,
 ) -> Results:
     """Ask a run the questions of its recipe's tasks, write `results.json` and the report, print the scores.
 
@@ -39,10 +43,12 @@ def evaluate_run(
         tasks: Names of tasks; all of the recipe's by default.
         limit: At most this many questions per task.
         restart: Forget the answers of an evaluation that was stopped.
+        output: Where answers and results go; the run's folder by default.
 
     Raises:
         RecipeError: The recipe has no such task.
     """
+    output = output or run
     console = Console(stderr=True)
     with console.status(f"loading {run}"):
         model = load_any(run)
@@ -56,10 +62,13 @@ def evaluate_run(
         task = recipe.evaluation[name]
         if limit is not None:
             task = task.model_copy(update={"limit": limit})
-        done = _evaluated(model, task, run, name, restart)
-        results = record_results(run, {name: done}, {"fingerprint": model.fingerprint, "name": recipe.name})
+        done = _evaluated(model, task, output, name, restart)
+        results = record_results(output, {name: done}, {"fingerprint": model.fingerprint, "name": recipe.name})
         console.print(score_table(name, done))
-    console.print(f"results: {run / 'results.json'}; report: {write_report(run)}", highlight=False)
+    told = f"results: {output / 'results.json'}"
+    if (output / "run.json").exists():
+        told += f"; report: {write_report(output)}"
+    console.print(told, highlight=False)
     return results
 
 
@@ -76,7 +85,7 @@ def load_any(run: Path) -> Model | Dual | Matcher | Finder:
 
 
 def _evaluated(
-    model: Model | Dual | Matcher | Finder, task: TaskConfig, run: Path, name: str, restart: bool
+    model: Model | Dual | Matcher | Finder, task: TaskConfig, output: Path, name: str, restart: bool
 ) -> TaskResult:
     recipe = model.recipe
     base = Path(recipe.base)
@@ -89,7 +98,7 @@ def _evaluated(
         assert not isinstance(model, Finder)
         embedder = model if isinstance(model, Dual | Matcher) else _FeaturesAlone(model, name)
         return evaluate_embeddings(
-            embedder, source, task, run, name=name, train_source=train_source, fingerprint=model.fingerprint
+            embedder, source, task, output, name=name, train_source=train_source, fingerprint=model.fingerprint
         )
     if isinstance(model, Dual | Matcher):
         raise RecipeError(
@@ -106,7 +115,7 @@ def _evaluated(
             grounder,
             source,
             task,
-            run,
+            output,
             name=name,
             train_source=train_source,
             fingerprint=fingerprint,
@@ -117,7 +126,7 @@ def _evaluated(
         model,
         source,
         task,
-        run,
+        output,
         name=name,
         train_source=train_source,
         features=lambda pictures: pooled_features(model, pictures),

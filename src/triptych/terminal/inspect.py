@@ -12,7 +12,7 @@ from rich.text import Text
 from triptych.custom import CustomConfig
 from triptych.data.sources import build as build_source
 from triptych.errors import DataError, RecipeError
-from triptych.model.config import DualConfig
+from triptych.model.config import Blip2Config, DetectorModelConfig, DualConfig
 from triptych.recipe import Recipe
 from triptych.recipe.messages import unknown_name
 from triptych.sequence.plan import IGNORE, Layout, Refusal, plan
@@ -51,6 +51,8 @@ def inspect(recipe: Recipe, sample: int, data: str | None, save: Path | None) ->
 
         inspect_pair(recipe, conversation, name, save)
         return
+    if isinstance(recipe.model, Blip2Config | DetectorModelConfig):
+        raise RecipeError(f"{recipe.name}: `triptych inspect` does not yet show records of `kind: {recipe.model.kind}`")
     console = Console()
     language = recipe.composed.language
     tokenizer = load_tokenizer(language, base)

@@ -83,7 +83,7 @@ class Blip2Losses(Config):
     )
 
 
-class Detection(Config):
+class DetectionLoss(Config):
     """What a detector learns by: focal losses of phrases and of objectness over all cells, L1 and GIoU of boxes. Per box."""
 
     kind: Literal["detection"] = "detection"
@@ -117,7 +117,7 @@ class Regions(Config):
 
 
 ObjectiveConfig = Annotated[
-    NextToken | Regions | PhraseAlignment | Contrastive | Sigmoid | MaskedImage | Blip2Losses | Detection,
+    NextToken | Regions | PhraseAlignment | Contrastive | Sigmoid | MaskedImage | Blip2Losses | DetectionLoss,
     Field(discriminator="kind"),
 ]
 

@@ -23,7 +23,7 @@ import torch
 
 from triptych.data.ledger import Ledger
 from triptych.data.loader import load_steps
-from triptych.errors import DataError, TrainingError
+from triptych.errors import DataError, TrainingError, resume_command
 from triptych.model.build import load_weights, new_weights, save_weights
 from triptych.model.trainable import Trainable
 from triptych.recipe import Recipe
@@ -151,7 +151,7 @@ class Trainer:
                 if stop:
                     raise Interrupted(
                         f"stopped after step {progress.step} of stage {stage.name}, everything is saved; go on with "
-                        f"`triptych train {self.run.path / 'recipe.yaml'} --output {self.run.path} --resume`"
+                        f"`{resume_command(self.run.path)}`"
                     )
         if progress.samples == 0:
             raise DataError(

@@ -12,9 +12,10 @@ from typing import Any, ClassVar
 import pytest
 
 from triptych.conversation import Conversation, Image, user
-from triptych.errors import EvaluationError, GenerationError
+from triptych.errors import EvaluationError
 from triptych.evaluate.benchmarks import catalogue
 from triptych.evaluate.benchmarks.run import Options, run_benchmark
+from triptych.evaluate.records import read_records
 from triptych.evaluate.responders import responder_of
 from triptych.evaluate.responders.endpoint import EndpointResponder
 from triptych.generate.config import GenerationSettings, Reply
@@ -26,6 +27,7 @@ class Stub(BaseHTTPRequestHandler):
     """An endpoint that says "yes", after failing as often as it is told to."""
 
     failures: ClassVar[list[int]] = []
+    torn: ClassVar[int] = 0
     bodies: ClassVar[list[dict[str, Any]]] = []
 
     def do_POST(self) -> None:
@@ -38,7 +40,8 @@ class Stub(BaseHTTPRequestHandler):
             {"choices": [{"message": {"content": " yes "}, "finish_reason": "stop"}], "usage": {"completion_tokens": 1}}
         )
         self.send_response(200)
-        self.send_header("Content-Length", str(len(text)))
+        self.send_header("Content-Length", str(len(text) + Stub.torn))
+        Stub.torn = 0
         self.end_headers()
         self.wfile.write(text.encode())
 
@@ -48,7 +51,7 @@ class Stub(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def endpoint() -> Iterator[str]:
-    Stub.failures, Stub.bodies = [], []
+    Stub.failures, Stub.bodies, Stub.torn = [], [], 0
     server = ThreadingHTTPServer(("127.0.0.1", 0), Stub)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/v1"
@@ -73,6 +76,32 @@ class TestEndpoint:
         who = EndpointResponder(endpoint, "m", pause=0.01)
         assert who.respond([Conversation((user("?"),))], SETTINGS)[0].text == "yes"
 
+    def test_the_key_follows_no_redirect_and_is_in_no_message(
+        self, endpoint: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+        seen: list[str | None] = []
+
+        def moved(self: Stub) -> None:
+            seen.append(self.headers["Authorization"])
+            self.send_response(302, f"you gave {seen[-1]}")
+            self.send_header("Location", f"{endpoint}/elsewhere?{seen[-1]}")
+            self.end_headers()
+
+        monkeypatch.setattr(Stub, "do_POST", moved)
+        monkeypatch.setattr(Stub, "do_GET", moved, raising=False)
+        with pytest.raises(EvaluationError, match=r"answered 302.*name the address.*elsewhere") as caught:
+            EndpointResponder(endpoint, "m").respond([Conversation((user("?"),))], SETTINGS)
+        assert seen == ["Bearer sk-secret"] and "sk-secret" not in str(caught.value)
+
+    def test_a_reply_cut_short_is_asked_for_again(self, endpoint: str) -> None:
+        Stub.torn = 9
+        who = EndpointResponder(endpoint, "m", pause=0.01)
+        assert who.respond([Conversation((user("?"),))], SETTINGS)[0].text == "yes" and len(Stub.bodies) == 2
+        Stub.torn = 9
+        with pytest.raises(EvaluationError, match=r"breaks off.*IncompleteRead"):
+            EndpointResponder(endpoint, "m", attempts=1).respond([Conversation((user("?"),))], SETTINGS)
+
     def test_a_refusal_is_told(self, endpoint: str) -> None:
         Stub.failures = [401]
         with pytest.raises(EvaluationError, match=r"answered 401.*OPENAI_API_KEY"):
@@ -87,20 +116,21 @@ class TestEndpoint:
         with pytest.raises(EvaluationError, match=r"[Tt]he same command goes on"):
             run_benchmark(catalogue.load("gqa"), who, tmp_path, "x", Options(data=data, progress=False))
 
-    def test_what_was_answered_beside_a_refusal_is_not_asked_again(self, endpoint: str) -> None:
+    def test_a_refusal_costs_one_request(self, endpoint: str, data: Path, tmp_path: Path) -> None:
+        """Of sixteen asked at once one is refused: nothing is asked again, and fifteen answers are on the disk."""
         Stub.failures = [400]
-        who = EndpointResponder(endpoint, "m", pause=0.01, requests=1)
-        asked = [Conversation((user(f"{n}?"),)) for n in range(4)]
-        with pytest.raises(GenerationError, match="answered 400"):
-            who.respond(asked, SETTINGS)
-        assert len(who.respond(asked, SETTINGS)) == 4
-        texts = [body["messages"][0]["content"] for body in Stub.bodies]
-        assert sorted(texts) == [
-            "0?",
-            "1?",
-            "2?",
-            "3?",
-        ]  # the one that was refused leaves no body, and is asked again alone
+        file = catalogue.load("vqav2").model_copy(update={"generation": GenerationSettings(batch_size=16)})
+        options = Options(data=data, progress=False, limit=16, failed_share=0.1)
+        run_benchmark(file, EndpointResponder(endpoint, "m", pause=0.01), tmp_path, "x", options)
+        errors = [record.error for record in read_records(tmp_path / "evaluation" / "vqav2.jsonl").values()]
+        assert len(Stub.bodies) == 15 and errors.count(None) == 15 and len(errors) == 16
+
+    def test_what_is_answered_before_it_lets_nobody_in_is_kept(self, endpoint: str, data: Path, tmp_path: Path) -> None:
+        Stub.failures = [401]
+        file = catalogue.load("vqav2").model_copy(update={"generation": GenerationSettings(batch_size=8)})
+        with pytest.raises(EvaluationError, match="answered 401"):
+            run_benchmark(file, EndpointResponder(endpoint, "m"), tmp_path, "x", Options(data=data, progress=False))
+        assert len(read_records(tmp_path / "evaluation" / "vqav2.jsonl")) == len(Stub.bodies) == 7
 
     def test_a_whole_benchmark(self, endpoint: str, data: Path, tmp_path: Path) -> None:
         who, fingerprint, _ = responder_of(f"openai:{endpoint}#m")

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import pytest
 
 from triptych.conversation import Conversation, Image
-from triptych.errors import DataError, EvaluationError, RecipeError
+from triptych.errors import DataError, EvaluationError, GenerationError, RecipeError
 from triptych.evaluate.benchmarks import catalogue
 from triptych.evaluate.benchmarks.readers import read
 from triptych.evaluate.benchmarks.readers.coco import SPLITS, pope_questions
@@ -119,6 +119,13 @@ class TestResuming:
         run_benchmark(file, second, tmp_path, "x", Options(data=data, progress=False, limit=16))
         assert len(first.asked) == 8 and len(second.asked) == 8 and not set(first.asked) & set(second.asked)
 
+    def test_a_limit_leaves_captions_a_control_of_as_many(self, data: Path, tmp_path: Path) -> None:
+        path = tmp_path / "evaluation" / "flickr30k.control.jsonl"
+        for limit in (2, 3, 5):
+            options = Options(data=data, progress=False, limit=limit)
+            done = run_benchmark(catalogue.load("flickr30k"), Degenerate("empty"), tmp_path, "x", options)
+            assert len(read_records(path)) == limit and done.control.keys() == done.metrics.keys()
+
     def test_circular_questions_stay_whole_within_a_limit(self, data: Path) -> None:
         file = catalogue.load("mmbench")
         task = BenchmarkTask(file, read(file, data), limit=10)
@@ -189,6 +196,24 @@ class TestMalformed:
             ("scienceqa", "scienceqa/problems.json",
              '{"1": {"question": "?", "hint": "", "choices": ["a"], "answer": 3, "split": "test", "image": "image.png", "subject": "s"}}',
              "record 1: the true answer '3' is none of its 1 options"),
+            ("scienceqa", "scienceqa/problems.json",
+             '{"1": {"question": "?", "hint": "", "choices": ["a"], "answer": 30, "split": "test", "image": "image.png", "subject": "s"}}',
+             "record 1: the true answer '30' is none of its 1 options"),
+            ("scienceqa", "scienceqa/problems.json",
+             '{"1": {"question": "?", "hint": "", "choices": ["a"], "answer": -26, "split": "test", "image": "image.png", "subject": "s"}}',
+             "record 1: the true answer '-26' is none of its 1 options"),
+            ("scienceqa", "scienceqa/problems.json",
+             '{"1": {"question": "?", "hint": "", "choices": "[\'a\', \'b", "answer": 0, "split": "test", "image": "image.png", "subject": "s"}}',
+             "record 1: the options \"['a', 'b\" are no list"),
+            ("amber-generative", "amber/annotations.json", '[{"type": "generative"}]', "record 1: has no 'id'"),
+            ("amber-generative", "amber/annotations.json", '[{"id": 0}]', "record 1: has no 'type'"),
+            ("chair", "coco/annotations/instances_val2017.json", '{"images": [1], "categories": [], "annotations": []}',
+             "images, record 1: "),
+            ("chair", "coco/annotations/instances_val2017.json", '{"images": [], "annotations": []}',
+             "expected a list of records under 'categories'"),
+            ("chair", "coco/annotations/instances_val2017.json",
+             '{"images": [], "categories": [], "annotations": [{"image_id": 1, "category_id": 7}]}',
+             "annotations, record 1: no category has the id 7"),
             ("mme", "mme/count/p0.txt", "Is it?\tMaybe\n", "p0.txt:1: expected a question, a tab and Yes or No"),
             ("vqav2", "vqav2/v2_mscoco_val2014_annotations.json", '{"annotations": []}', "has no record with question_id = 0"),
         ],
@@ -281,6 +306,38 @@ class TestJudge:
         assert verdicts == ["Some words.\nRating: 0"] * 12
         assert "### Image Contents\n" in judge.asked[0] and "{" not in judge.asked[0]
 
+    def test_another_judge_or_prompt_is_asked_again(self, people: ModuleType, data: Path, tmp_path: Path) -> None:
+        file = catalogue.load("mmhal")
+        assert file.judge is not None
+        other = file.model_copy(update={"judge": file.judge.model_copy(update={"prompt": file.judge.prompt + " Go."})})
+        told = []
+        for task, name in ((file, "one"), (file, "two"), (other, "two"), (other, "two")):
+            judge = people.StrictJudge("rating", 6)
+            options = Options(data=data, progress=False, judge=judge, judge_name=name)
+            done = run_benchmark(task, Degenerate("copy-the-question"), tmp_path, "x", options)
+            told.append((len(judge.asked), done.facts["judge"]))
+        assert told == [(12, "one"), (12, "two"), (12, "two"), (0, "two")]
+
+    def test_a_refused_answer_stays_without_verdict(self, people: ModuleType, data: Path, tmp_path: Path) -> None:
+        class Prude(people.StrictJudge):  # type: ignore[misc, name-defined]
+            """Will not look at the third answer."""
+
+            def respond(self, conversations: Sequence[Conversation], settings: GenerationSettings) -> list[Reply]:
+                if any(conversation.id == names[2] for conversation in conversations):
+                    raise GenerationError("against the rules")
+                return super().respond(conversations, settings)  # type: ignore[no-any-return]
+
+        file = catalogue.load("mmhal")
+        names = [question.id for question in BenchmarkTask(file, read(file, data)).reading.questions]
+        options = Options(data=data, progress=False, judge=Prude("rating", 6), failed_share=0.1)
+        for _ in range(2):
+            done = run_benchmark(file, Degenerate("copy-the-question"), tmp_path, "x", options)
+            assert done.facts["judged"] == 11
+        assert len(options.judge.asked) == 11  # type: ignore[union-attr]
+        strict = Options(data=data, progress=False, judge=Prude("rating", 6), failed_share=0.05)
+        with pytest.raises(EvaluationError, match=r"refuses 1 of 12.*against the rules"):
+            run_benchmark(file, Degenerate("copy-the-question"), tmp_path, "x", strict)
+
 
 class Prefers:
     """A model that finds the second option likeliest."""
@@ -316,6 +373,19 @@ class TestByLikelihood:
         who = Degenerate("empty") if told == "does not tell" else Prefers()
         with pytest.raises(EvaluationError, match=told):
             run_benchmark(catalogue.load(task), who, tmp_path, "x", Options(data=data, progress=False, likelihood=by))
+
+
+class TestJava:
+    def test_where_it_is_missing_it_says_so_before_it_asks(
+        self, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("triptych.evaluate.metrics.java.available", lambda: False)
+        mortal = Mortal(99)
+        with pytest.raises(EvaluationError, match=r"triptych\[captions\]"):
+            run_benchmark(
+                catalogue.load("flickr30k"), mortal, tmp_path, "x", Options(data=data, progress=False, java=True)
+            )
+        assert not mortal.asked
 
 
 class TestTrust:

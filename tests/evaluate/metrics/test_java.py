@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 
 from triptych.errors import EvaluationError
 from triptych.evaluate.metrics import java
 from triptych.evaluate.metrics.cider import Cider
 from triptych.evaluate.metrics.tokenizer import tokenize
+from triptych.evaluate.tasks.question import Record
 
 ANSWERS = ["A dog runs.", "Two men on a bench", "", "a red bus in the street!"]
 REFERENCES = [
@@ -33,3 +37,19 @@ def test_without_java_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(java.shutil, "which", lambda _: None)
     with pytest.raises(EvaluationError, match="triptych\\[captions\\]"):
         java.caption_scores(ANSWERS, REFERENCES)
+
+
+def test_spice_is_asked_for_where_it_is_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The programs are replaced: what they are asked for is what counts here."""
+    asked = []
+
+    def scores(answers: list[str], references: list[list[str]], spice: bool = False) -> dict[str, Any]:
+        asked.append(spice)
+        return {"meteor": np.ones(1), "tokens": ([["a"]], [[["a"]]])} | ({"spice": np.ones(1)} if spice else {})
+
+    record = Record("1", "caption", "", ["a"], "a", "stop", 1, 0.0, 0)
+    monkeypatch.setattr(java, "caption_scores", scores)
+    for ready in (False, True):
+        monkeypatch.setattr(java, "spice_ready", lambda ready=ready: ready)
+        assert ("spice" in java.java_tally([record]).counts) is ready
+    assert asked == [False, True]

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from triptych.conversation import Conversation, user
-from triptych.errors import DataError, GenerationError
+from triptych.errors import EvaluationError
 from triptych.evaluate.asking import progress_bar
+from triptych.evaluate.attempt import attempt, put_to
 from triptych.evaluate.benchmarks.config import Judge, TaskFile
 from triptych.evaluate.tasks.question import Record
-from triptych.generate.config import GenerationSettings
+from triptych.generate.config import GenerationSettings, Reply
 
 if TYPE_CHECKING:
     from triptych.generate.config import Responder
@@ -39,26 +41,66 @@ def ask_judge(
     records: Sequence[Record],
     judge: Responder,
     save: Callable[[Sequence[Record]], None],
+    *,
+    name: str = "",
+    failed_share: float = 0.05,
     progress: bool = True,
 ) -> list[Record]:
-    """The records with the judge's verdicts; those that have one are not asked about again, and each batch is saved."""
+    """The records with the judge's verdicts, saved after each batch.
+
+    A verdict of the same judge to the same prompt is not asked for again; one of another, or to other words, is. An answer
+    that the judge refuses to look at stays without a verdict, and is asked about again with the next start.
+
+    Args:
+        file: The task, with its `judge`.
+        records: Answers.
+        judge: Who judges.
+        save: Keeps the records.
+        name: The judge's, which its verdicts carry.
+        failed_share: Of the records; if it refuses more, the evaluation stops.
+        progress: Show a bar.
+
+    Raises:
+        EvaluationError: The judge refuses too many, or cannot be reached.
+    """
     assert file.judge is not None
     done = list(records)
-    waiting = [i for i, record in enumerate(done) if record.verdict is None and record.error is None]
+    prompts = {i: judge_prompt(file.judge, record) for i, record in enumerate(done) if record.error is None}
+    signs = {i: {"judge": name, "prompt": _hash(prompt)} for i, prompt in prompts.items()}
+    waiting = [i for i in prompts if done[i].verdict is None or done[i].judged != signs[i]]
+    refused = 0
     with progress_bar(f"{file.name}, judge", len(waiting), progress) as advance:
         for start in range(0, len(waiting), SETTINGS.batch_size):
             places = waiting[start : start + SETTINGS.batch_size]
-            asked = [Conversation((user(judge_prompt(file.judge, done[i])),), id=done[i].id) for i in places]
-            try:
-                replies = [reply.text for reply in judge.respond(asked, SETTINGS)]
-            except (GenerationError, DataError):
-                save(done)
-                raise
-            for i, verdict in zip(places, replies, strict=True):
-                done[i] = replace(done[i], verdict=verdict)
+            asked = [Conversation((user(prompts[i]),), id=done[i].id) for i in places]
+            said = attempt(lambda some: put_to(judge, some, SETTINGS), asked)
+            for i, each in zip(places, said, strict=True):
+                if isinstance(each, Reply):
+                    done[i] = replace(done[i], verdict=each.text, judged=signs[i])
+                else:
+                    done[i] = replace(done[i], verdict=None, judged=None)
             save(done)
+            for each in said:
+                if isinstance(each, EvaluationError):
+                    raise each
+            reasons = [each for each in said if isinstance(each, str)]
+            refused += len(reasons)
+            if reasons and refused > failed_share * len(done):
+                raise EvaluationError(
+                    f"{file.name}: the judge refuses {refused} of {len(done)} answers, more than the allowed share of "
+                    f"{failed_share:g}; the last reason: {reasons[-1]}"
+                )
             advance(len(places))
     return done
+
+
+def judges_of(records: Sequence[Record]) -> str:
+    """The names of those whose verdicts the records hold."""
+    return ", ".join(sorted({record.judged["judge"] for record in records if record.judged}))
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:16]
 
 
 def _text(value: object) -> str:

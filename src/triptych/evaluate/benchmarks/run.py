@@ -13,15 +13,15 @@ from triptych.errors import EvaluationError
 from triptych.evaluate.asking import Asking, control_questions
 from triptych.evaluate.benchmarks import catalogue
 from triptych.evaluate.benchmarks.config import TaskFile
-from triptych.evaluate.benchmarks.judge import ask_judge
+from triptych.evaluate.benchmarks.judge import ask_judge, judges_of
 from triptych.evaluate.benchmarks.readers import read
 from triptych.evaluate.benchmarks.rules import OURS, rules_of
 from triptych.evaluate.benchmarks.task import BenchmarkTask, facts_of
 from triptych.evaluate.metrics.bootstrap import Tally, intervals
-from triptych.evaluate.metrics.java import available
+from triptych.evaluate.metrics.java import check_available
 from triptych.evaluate.records import check_settings, write_records
 from triptych.evaluate.results import Interval, RuleResult, TaskResult, Unparsed
-from triptych.evaluate.shares import rank, world_size
+from triptych.evaluate.shares import forget, rank
 from triptych.evaluate.tasks.question import Record
 
 if TYPE_CHECKING:
@@ -41,8 +41,9 @@ class Options:
         control: Ask everything again with another picture.
         shots: Solved examples before each question, from pictures that are then not asked about.
         likelihood: Choice questions by how likely their options are, instead of by what is written: `letter` or `text`.
-        java: Caption scores by pycocoevalcap's Java programs, too, where they are at hand.
+        java: Caption scores by pycocoevalcap's Java programs, too.
         judge: Answers of judge models come from here.
+        judge_name: The judge's, which verdicts carry: those of another are asked for again.
         fresh: Forget earlier answers.
         progress: Show a bar.
         seen: Hashes of the pictures that the model was trained with, and where each was seen.
@@ -55,6 +56,7 @@ class Options:
     likelihood: str = ""
     java: bool = False
     judge: Responder | None = None
+    judge_name: str = ""
     fresh: bool = False
     progress: bool = True
     seen: Mapping[str, str] | None = None
@@ -76,13 +78,16 @@ def run_benchmark(
 
     Raises:
         DataError: The data is not there or malformed.
-        EvaluationError: There are records made with other settings, or too many questions cannot be asked.
+        EvaluationError: There are records made with other settings, too many questions cannot be asked, or `java` is
+            asked for where it is missing.
     """
     options = options or Options()
     if file.metric == "retrieval":
         raise EvaluationError(f"{file.name}: compares directions of pictures and texts, which only a dual encoder has")
     if file.metric == "images":
         raise EvaluationError(f"{file.name}: scores pictures; name a folder of them: triptych evaluate pictures:FOLDER")
+    if file.metric == "caption" and options.java:
+        check_available()  # before anything is asked
     task = BenchmarkTask(file, read(file, options.data), options.limit, options.shots)
     generation = file.generation
     if options.likelihood:
@@ -93,19 +98,18 @@ def run_benchmark(
         responder = by_likelihood(responder, options.likelihood)
     folder = output / "evaluation"
     path, control_path = folder / f"{file.name}.jsonl", folder / f"{file.name}.control.jsonl"
-    if options.fresh and world_size() > 1:
-        raise EvaluationError(
-            "answers are forgotten by one process alone: start once without torchrun, or choose another folder"
-        )
+    settings_path = folder / f"{file.name}.settings.json"
     if options.fresh:
-        for old in (path, control_path, folder / f"{file.name}.settings.json"):
-            old.unlink(missing_ok=True)
-    check_settings(folder / f"{file.name}.settings.json", _settings(file, task, options, fingerprint))
+        forget((path, control_path, settings_path))
+    check_settings(settings_path, _settings(file, task, options, fingerprint))
 
     asking = Asking(responder, generation, file.name, options.failed_share, options.progress)
     records = task.judge(asking.ask(task.reading.questions, path, file.name))
     if file.judge is not None and options.judge is not None:
-        judged = ask_judge(file, records, options.judge, lambda done: _save(path, done), options.progress)
+        judged = ask_judge(
+            file, records, options.judge, lambda done: _save(path, done),
+            name=options.judge_name, failed_share=options.failed_share, progress=options.progress,
+        )  # fmt: skip
         records = task.judge(judged)
     _save(path, records)
     control = _control(task, asking, records, control_path, options)
@@ -122,6 +126,7 @@ def run_benchmark(
     }
     if file.judge is not None:
         facts["judged"] = sum(record.verdict is not None for record in records)
+        facts["judge"] = judges_of(records)
     if options.seen is not None:
         facts["contamination"] = contamination(task, options.seen)
     return TaskResult(
@@ -190,10 +195,12 @@ def _control(
         or task.file.metric == "judged"
     ):
         return {}
-    shuffled = control_questions(shown, task.reading.media, options.seed)
+    media = task.reading.media
+    if same:  # of pictures that a limit left out, nothing has been said
+        media = {question.sample: media[question.sample] for question in shown}
+    shuffled = control_questions(shown, media, options.seed)
     if same:
         said = {record.sample: record for record in records}
-        shuffled = [question for question in shuffled if question.shown in said]
         truths = {record.id: record for record in records}
         control = [
             replace(truths[question.id], answer=said[question.shown].answer, error=said[question.shown].error)
@@ -210,7 +217,7 @@ def _ruled(task: BenchmarkTask, records: Sequence[Record], options: Options) -> 
     names = list(task.rules)
     found = {}
     rules = dict(task.rules)
-    if task.file.metric == "caption" and options.java and available():
+    if task.file.metric == "caption" and options.java:
         from triptych.evaluate.benchmarks.rules import java_rule
 
         rules["pycocoevalcap"] = java_rule()

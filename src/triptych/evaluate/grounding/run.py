@@ -24,6 +24,7 @@ from triptych.evaluate.grounding.scores import CAPTION, caption_tally, is_right,
 from triptych.evaluate.metrics.bootstrap import differences, intervals
 from triptych.evaluate.records import check_settings, write_records
 from triptych.evaluate.results import Baseline, Interval, TaskResult, Unparsed
+from triptych.evaluate.shares import forget
 from triptych.evaluate.tasks.question import Question, Record
 from triptych.generate.config import GenerationSettings, Reply
 from triptych.grounding.grounding import Describer, Grounder, Grounding
@@ -100,8 +101,7 @@ def evaluate_grounding(
     paths = {kind: folder / f"{name}{kind}" for kind in (".jsonl", ".control.jsonl", ".settings.json")}
     reading = read(source, task, isinstance(grounder, Describer))
     if fresh:
-        for path in paths.values():
-            path.unlink(missing_ok=True)
+        forget(paths.values())
     settings = task.model_dump(mode="json", exclude=set(_WITHOUT_EFFECT))
     generation = task.generation or GenerationSettings()
     settings["generation"] = generation.model_dump(mode="json", exclude={"batch_size"})

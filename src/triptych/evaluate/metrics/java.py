@@ -32,6 +32,14 @@ def available() -> bool:
     return importlib.util.find_spec("pycocoevalcap") is not None and shutil.which("java") is not None
 
 
+def check_available() -> None:
+    """Raise EvaluationError, which says what to install, if `pycocoevalcap` or a `java` is missing."""
+    if not available():
+        raise EvaluationError(
+            "METEOR, SPICE and the Stanford tokenizer need `pip install 'triptych[captions]'` and a Java runtime (`java`)"
+        )
+
+
 def spice_ready() -> bool:
     """Whether SPICE has the Stanford models that pycocoevalcap fetches on first use."""
     found = importlib.util.find_spec("pycocoevalcap")
@@ -45,10 +53,7 @@ def caption_scores(answers: Sequence[str], references: Sequence[Sequence[str]], 
     Raises:
         EvaluationError: The package or Java is missing, or a Java program fails.
     """
-    if not available():
-        raise EvaluationError(
-            "METEOR, SPICE and the Stanford tokenizer need `pip install 'triptych[captions]'` and a Java runtime (`java`)"
-        )
+    check_available()
     from pycocoevalcap.cider.cider import Cider
     from pycocoevalcap.meteor.meteor import Meteor
     from pycocoevalcap.rouge.rouge import Rouge
@@ -77,7 +82,9 @@ def caption_scores(answers: Sequence[str], references: Sequence[Sequence[str]], 
 def java_tally(records: Sequence[Record]) -> Tally:
     """Captions as sums per picture: `cider_d`, `bleu_4`, `rouge_l`, `meteor`, and `spice` where it is ready, of Stanford's tokens."""
     found = caption_scores(
-        [r.answer for r in records], [r.truth if isinstance(r.truth, list) else [r.truth] for r in records]
+        [r.answer for r in records],
+        [r.truth if isinstance(r.truth, list) else [r.truth] for r in records],
+        spice=spice_ready(),
     )
     said, truth = found.pop("tokens")
     names = list(found)

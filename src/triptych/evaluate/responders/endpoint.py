@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import http.client
 import io
 import json
 import os
@@ -20,8 +21,16 @@ from triptych.generate.config import GenerationSettings, Reply
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 _RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504})
-_NOBODY = frozenset({401, 403, 404})
+_MOVED = frozenset({301, 302, 303, 307, 308})
+_NOBODY = frozenset({401, 403, 404}) | _MOVED
 """Answers that every request would get."""
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """The key is for the address that was named: it follows to no other, so a redirect is an answer like any."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
 
 
 class EndpointResponder:
@@ -41,7 +50,7 @@ class EndpointResponder:
     ) -> None:
         self.url, self.model = url.rstrip("/"), model
         self.requests, self.attempts, self.timeout, self.pause = requests, attempts, timeout, pause
-        self._kept: dict[str, Reply] = {}
+        self._opener = urllib.request.build_opener(_NoRedirects)
 
     @classmethod
     def of(cls, address: str) -> EndpointResponder:
@@ -57,28 +66,31 @@ class EndpointResponder:
     def respond(self, conversations: Sequence[Conversation], settings: GenerationSettings) -> list[Reply]:
         """One reply per conversation, several requests at once.
 
-        What was answered beside a request that fails is kept, and not asked for again with the next call.
-
         Raises:
             GenerationError: The endpoint refuses a request, or answers something else than a completion.
             EvaluationError: It cannot be reached, or lets nobody in: no question will be answered.
             DataError: A picture cannot be read.
         """
-        bodies = [json.dumps(self._body(conversation, settings)).encode() for conversation in conversations]
-        keys = [hashlib.sha256(body).hexdigest() for body in bodies]
-        new = {key: body for key, body in zip(keys, bodies, strict=True) if key not in self._kept}
-        failed: dict[str, TriptychError] = {}
-        with ThreadPoolExecutor(self.requests) as pool:
-            for key, answer in {key: pool.submit(self._ask, body) for key, body in new.items()}.items():
-                try:
-                    self._kept[key] = answer.result()
-                except TriptychError as error:
-                    failed[key] = error
-        for told in sorted(failed.values(), key=lambda told: isinstance(told, GenerationError)):
-            raise told
-        replies = [self._kept[key] for key in keys]
-        self._kept.clear()
+        replies = []
+        for said in self.respond_each(conversations, settings):
+            if isinstance(said, TriptychError):
+                raise said
+            replies.append(said)
         return replies
+
+    def respond_each(
+        self, conversations: Sequence[Conversation], settings: GenerationSettings
+    ) -> list[Reply | TriptychError]:
+        """A reply to each conversation or what `respond` would raise, so that no answer is paid for twice."""
+        with ThreadPoolExecutor(self.requests) as pool:
+            waiting = [pool.submit(self._answer, conversation, settings) for conversation in conversations]
+        return [answer.result() for answer in waiting]
+
+    def _answer(self, conversation: Conversation, settings: GenerationSettings) -> Reply | TriptychError:
+        try:
+            return self._ask(json.dumps(self._body(conversation, settings)).encode())
+        except TriptychError as error:
+            return error
 
     def _body(self, conversation: Conversation, settings: GenerationSettings) -> dict[str, Any]:
         body = {
@@ -92,27 +104,31 @@ class EndpointResponder:
 
     def _ask(self, body: bytes) -> Reply:
         headers = {"Content-Type": "application/json"}
-        if key := os.environ.get(KEY_VARIABLE):
+        key = os.environ.get(KEY_VARIABLE)
+        if key:
             headers["Authorization"] = f"Bearer {key}"
         request = urllib.request.Request(f"{self.url}/chat/completions", body, headers)
         for attempt in range(self.attempts):
             last = attempt + 1 == self.attempts
             try:
-                with urllib.request.urlopen(request, timeout=self.timeout) as response:
+                with self._opener.open(request, timeout=self.timeout) as response:
                     return self._reply(response.read())
             except urllib.error.HTTPError as error:
                 if last or error.code not in _RETRIED:
                     said = " ".join(error.read(300).decode("utf-8", errors="replace").split())
+                    if error.code in _MOVED:
+                        said = f"name the address that it points to, {error.headers.get('Location')}"
                     told = f"{self.url}: answered {error.code} {error.reason}: {said}"
+                    told = told.replace(key, "[the key]") if key else told  # some servers repeat what they were given
                     if last or error.code in _NOBODY:
                         hint = f"; the key is read from {KEY_VARIABLE}" if error.code in (401, 403) else ""
                         raise EvaluationError(f"{told}{hint}; the same command goes on from here") from error
                     raise GenerationError(told) from error
-            except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+            except (OSError, http.client.HTTPException) as error:  # URLError among the first, a torn reply the second
                 if last:
-                    reason = getattr(error, "reason", error)
+                    reason = getattr(error, "reason", repr(error))
                     raise EvaluationError(
-                        f"{self.url}: cannot be reached ({reason}); is the server up? The same command goes on from here"
+                        f"{self.url}: cannot be reached, or breaks off ({reason}); is the server up? The same command goes on from here"
                     ) from error
             time.sleep(self.pause * 2**attempt)
         raise AssertionError("unreachable")
@@ -123,7 +139,7 @@ class EndpointResponder:
             choice = answer["choices"][0]
             text = choice["message"]["content"] or ""
             tokens = int((answer.get("usage") or {}).get("completion_tokens") or len(text.split()))
-        except (ValueError, KeyError, IndexError, TypeError) as error:
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
             raise GenerationError(f"{self.url}: answered something else than a chat completion ({error!r})") from error
         return Reply(str(text).strip(), tokens, "length" if choice.get("finish_reason") == "length" else "stop")
 

@@ -69,6 +69,7 @@ class Record:
         seconds: This answer's share of the time its batch took.
         facts: Those of the question.
         verdict: What a judge said of the answer, word for word.
+        judged: Whose verdict it is and on what: `{judge: name, prompt: hash}`.
         regions: Of grounding, `{truth, found}`: the true regions, and those of the answer (see `grounding.serial`).
     """
 
@@ -88,11 +89,12 @@ class Record:
     facts: dict[str, Any] = field(default_factory=dict)
     verdict: str | None = None
     regions: dict[str, Any] | None = None
+    judged: dict[str, str] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; `error`, `facts`, `verdict` and `regions` only where there are some."""
+        """Plain values; `error`, `facts`, `verdict`, `judged` and `regions` only where there are some."""
         values = asdict(self)
-        return {k: v for k, v in values.items() if k not in ("error", "facts", "verdict", "regions") or v}
+        return {k: v for k, v in values.items() if k not in ("error", "facts", "verdict", "judged", "regions") or v}
 
 
 @dataclass(frozen=True)

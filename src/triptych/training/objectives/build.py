@@ -8,7 +8,7 @@ from typing import assert_never
 from triptych.training.config import (
     Blip2Losses,
     Contrastive,
-    Detection,
+    DetectionLoss,
     MaskedImage,
     NextToken,
     ObjectiveConfig,
@@ -50,7 +50,7 @@ def build(config: ObjectiveConfig, base: Path | None = None) -> Objective:
             from triptych.training.objectives.blip2 import Blip2Objective
 
             return Blip2Objective(config)
-        case Detection():
+        case DetectionLoss():
             from triptych.training.objectives.detection import DetectionObjective
 
             return DetectionObjective(config)

@@ -17,7 +17,7 @@ from triptych.decoders.geometry import centre_size, corners, generalised_iou
 from triptych.errors import DataError
 from triptych.model.detector import OpenVocabularyDetector
 from triptych.sequence.detection import DetectionBatch
-from triptych.training.config import Detection
+from triptych.training.config import DetectionLoss
 from triptych.training.objectives.objective import Loss
 
 
@@ -41,7 +41,7 @@ class DetectionObjective:
     splittable: ClassVar[bool] = False
     gathers: ClassVar[bool] = False
 
-    def __init__(self, config: Detection) -> None:
+    def __init__(self, config: DetectionLoss) -> None:
         self.config = config
 
     def count(self, batch: DetectionBatch) -> int:
@@ -114,7 +114,7 @@ def assign(boxes: Tensor, rows: int, columns: int) -> Assignment:
     return Assignment(box, weight, peace)
 
 
-def focal(logits: Tensor, truth: Tensor, config: Detection) -> Tensor:
+def focal(logits: Tensor, truth: Tensor, config: DetectionLoss) -> Tensor:
     """Focal loss of each logit."""
     loss = functional.binary_cross_entropy_with_logits(logits.float(), truth, reduction="none")
     chance = logits.float().sigmoid()

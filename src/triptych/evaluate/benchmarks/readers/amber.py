@@ -10,7 +10,7 @@ from triptych.data.files import inside, parse_json, read_text
 from triptych.errors import DataError
 from triptych.evaluate.benchmarks.config import AmberSource, TaskFile
 from triptych.evaluate.benchmarks.items import Item
-from triptych.evaluate.benchmarks.readers.tables import records
+from triptych.evaluate.benchmarks.readers.tables import located, records
 
 TYPES = {
     "discriminative-attribute-state": "attribute", "discriminative-attribute-number": "attribute",
@@ -30,7 +30,10 @@ def read_amber(task: TaskFile, source: AmberSource, folder: Path) -> list[Item]:
     for name in (source.queries, source.annotations):
         if not (folder / name).is_file():
             raise absent(task, folder, name)
-    annotated = {str(record["id"]): record for _, record in records(folder / source.annotations)}
+    annotated = {}
+    for where, record in records(folder / source.annotations):
+        with located(where):
+            annotated[str(record["id"])] = where, record
     facts: dict[str, Any] = {}
     if source.part == "generative":
         facts = {"things": parse_json(read_text(folder / source.relations), folder / source.relations)}
@@ -40,16 +43,20 @@ def read_amber(task: TaskFile, source: AmberSource, folder: Path) -> list[Item]:
         id_ = str(query.get("id"))
         if id_ not in annotated:
             raise DataError(f"{where}: {folder / source.annotations} has no annotation with id {id_}")
-        truth = annotated[id_]
-        if (truth["type"] == "generative") != (source.part == "generative"):
-            continue
-        image = Image(inside(folder / source.images, str(query["image"])))
+        place, truth = annotated[id_]
+        with located(place):
+            kind, true = str(truth["type"]), truth["truth"]
+            if (kind == "generative") != (source.part == "generative"):
+                continue
+            own = {}
+            if source.part == "generative":
+                own = {"likely": truth["hallu"], **_of(facts, [*true, *truth["hallu"]])}
+        with located(where):
+            image, asked = Image(inside(folder / source.images, str(query["image"]))), str(query["query"])
         if source.part == "generative":
-            own = {"likely": truth["hallu"], **_of(facts, [*truth["truth"], *truth["hallu"]])}
-            items.append(Item(id_, str(query["query"]), list(truth["truth"]), (image,), facts=own, picture=str(image)))
+            items.append(Item(id_, asked, list(true), (image,), facts=own, picture=str(image)))
         else:
-            kind = TYPES.get(str(truth["type"]), str(truth["type"]))
-            items.append(Item(id_, str(query["query"]), str(truth["truth"]), (image,), kind, picture=str(image)))
+            items.append(Item(id_, asked, str(true), (image,), TYPES.get(kind, kind), picture=str(image)))
     return items
 
 

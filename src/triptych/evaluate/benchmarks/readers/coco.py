@@ -8,7 +8,7 @@ them (popular), or by how often they are seen together with what was just asked 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from triptych.data.files import inside, parse_json, read_text
 from triptych.errors import DataError
 from triptych.evaluate.benchmarks.config import CocoSource, TaskFile
 from triptych.evaluate.benchmarks.items import Item
+from triptych.evaluate.benchmarks.readers.tables import located
 from triptych.evaluate.metrics.chair import chair_words, synonyms
 
 SPLITS = ("random", "popular", "adversarial")
@@ -33,14 +34,16 @@ def read_coco(task: TaskFile, source: CocoSource, folder: Path) -> list[Item]:
     files = {kind: _first(task, folder, getattr(source, kind)) for kind in ("instances", "captions", "images")}
     if files["captions"] is not None and source.split is not None:
         return _captioned(*_karpathy(source, files["captions"]), files["images"])
-    content = {kind: _json(path) for kind, path in files.items() if path is not None and kind != "images"}
+    content = {kind: (path, _json(path)) for kind, path in files.items() if path is not None and kind != "images"}
     pictures = _pictures(source, content.values(), folder)
     captions: dict[int, list[str]] = defaultdict(list)
-    for annotation in content.get("captions", {}).get("annotations", ()):
-        captions[annotation["image_id"]].append(str(annotation["caption"]).strip())
+    if "captions" in content:
+        for where, annotation in _each(*content["captions"], "annotations"):
+            with located(where):
+                captions[annotation["image_id"]].append(str(annotation["caption"]).strip())
     if source.kind == "coco_captions":
         return _captioned(pictures, captions, files["images"])
-    things = _things(content["instances"])
+    things = _things(*content["instances"])
     if source.kind == "coco_pope":
         return _pope(source, pictures, things, files["images"])
     items = []
@@ -117,33 +120,53 @@ def _captioned(pictures: dict[int, str], captions: dict[int, list[str]], images:
     ]
 
 
-def _things(instances: Any) -> dict[int, list[str]]:
+def _things(path: Path, instances: Any) -> dict[int, list[str]]:
     """The names of the categories annotated in each picture, each once, in order; synonyms as CHAIR names them."""
-    names = {category["id"]: str(category["name"]) for category in instances["categories"]}
+    names: dict[int, str] = {}
+    for where, category in _each(path, instances, "categories"):
+        with located(where):
+            names[category["id"]] = str(category["name"])
     found: dict[int, dict[str, None]] = defaultdict(dict)
-    for annotation in instances["annotations"]:
-        name = names[annotation["category_id"]]
-        found[annotation["image_id"]][synonyms().get(name, name)] = None
+    for where, annotation in _each(path, instances, "annotations"):
+        with located(where):
+            if annotation["category_id"] not in names:
+                raise ValueError(f"no category has the id {annotation['category_id']!r}")
+            name = names[annotation["category_id"]]
+            found[annotation["image_id"]][synonyms().get(name, name)] = None
     return {id_: list(things) for id_, things in found.items()}
 
 
-def _pictures(source: CocoSource, contents: Iterable[Any], folder: Path) -> dict[int, str]:
+def _pictures(source: CocoSource, contents: Iterable[tuple[Path, Any]], folder: Path) -> dict[int, str]:
     wanted = None
     if source.ids is not None and (folder / source.ids).is_file():
-        wanted = {int(line) for line in read_text(folder / source.ids).split()}
-    pictures = {image["id"]: str(image["file_name"]) for content in contents for image in content["images"]}
+        with located(str(folder / source.ids)):
+            wanted = {int(line) for line in read_text(folder / source.ids).split()}
+    pictures: dict[int, str] = {}
+    for path, content in contents:
+        for where, image in _each(path, content, "images"):
+            with located(where):
+                pictures[image["id"]] = str(image["file_name"])
     return {id_: name for id_, name in pictures.items() if wanted is None or id_ in wanted}
 
 
 def _karpathy(source: CocoSource, path: Path) -> tuple[dict[int, str], dict[int, list[str]]]:
     """Pictures and captions of a split of `dataset_coco.json` or `dataset_flickr30k.json`."""
     pictures, captions = {}, {}
-    for image in _json(path)["images"]:
-        if image["split"] == source.split:
-            id_ = int(image.get("cocoid", image["imgid"]))
-            pictures[id_] = "/".join(filter(None, (image.get("filepath"), image["filename"])))
-            captions[id_] = [str(sentence["raw"]).strip() for sentence in image["sentences"]]
+    for where, image in _each(path, _json(path), "images"):
+        with located(where):
+            if image["split"] == source.split:
+                id_ = int(image["cocoid"] if "cocoid" in image else image["imgid"])
+                pictures[id_] = "/".join(filter(None, (image.get("filepath"), image["filename"])))
+                captions[id_] = [str(sentence["raw"]).strip() for sentence in image["sentences"]]
     return pictures, captions
+
+
+def _each(path: Path, content: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """The records under a name of an annotation file, each with its place."""
+    if not isinstance(content.get(name), list):
+        raise DataError(f"{path}: expected a list of records under {name!r}, as in COCO's annotation files")
+    for number, record in enumerate(content[name], start=1):
+        yield f"{path}, {name}, record {number}", record
 
 
 def _json(path: Path) -> Any:

@@ -14,7 +14,7 @@ from triptych.data.files import inside
 from triptych.errors import DataError
 from triptych.evaluate.benchmarks.config import Hub, RecordsSource, TaskFile
 from triptych.evaluate.benchmarks.items import LETTERS, Item, fill, take
-from triptych.evaluate.benchmarks.readers.tables import Located, records
+from triptych.evaluate.benchmarks.readers.tables import MISTAKES, Located, records
 from triptych.evaluate.tasks.question import Truth
 
 _NOTHING = frozenset({"", "nan", "none", "null"})
@@ -35,7 +35,7 @@ def read_records(task: TaskFile, source: RecordsSource, folder: Path) -> list[It
                 items += [_item(source, part, folder, where) for part in _each(source, values)]
         except KeyError as error:
             raise DataError(f"{where}: has no {error.args[0]!r}; its keys are {', '.join(map(str, record))}") from error
-        except (ValueError, TypeError) as error:
+        except MISTAKES as error:
             raise DataError(f"{where}: {error}") from error
     if source.unique:
         items = list({item.id: item for item in reversed(items)}.values())[::-1]
@@ -137,7 +137,10 @@ def _options(source: RecordsSource, values: Mapping[str, Any]) -> tuple[str, ...
         if isinstance(found, str):  # a list that was written as text, as MMMU's are
             import ast
 
-            found = ast.literal_eval(found)
+            try:
+                found = ast.literal_eval(found)
+            except (SyntaxError, ValueError) as error:
+                raise ValueError(f"the options {found!r} are no list ({error})") from error
         if not isinstance(found, list | tuple):
             raise ValueError(f"the options at {source.options!r} are no list")
         return tuple(str(option) for option in found)
@@ -160,7 +163,7 @@ def _truth(source: RecordsSource, values: Mapping[str, Any], options: tuple[str,
     if source.truth_as == "letter":
         letter = truth.upper()
     elif source.truth_as == "index":
-        letter = LETTERS[int(truth)]
+        letter = LETTERS[int(truth)] if 0 <= int(truth) < min(len(options), len(LETTERS)) else ""
     else:
         letter = LETTERS[options.index(truth)] if truth in options else ""
     if letter not in LETTERS[: len(options)] or not letter:

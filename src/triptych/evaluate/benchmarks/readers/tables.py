@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,24 @@ from triptych.evaluate.benchmarks.items import take
 
 Located = tuple[str, dict[str, Any]]
 """Where a record is, for messages, and its values."""
+
+MISTAKES = (ValueError, TypeError, SyntaxError, IndexError, AttributeError, RecursionError)
+"""What a value of another form than expected leads to; a key that is not there is a KeyError."""
+
+
+@contextmanager
+def located(where: str) -> Iterator[None]:
+    """What is wrong with a record is told with the place it was found at.
+
+    Raises:
+        DataError: The block misses a key or stumbles over a value.
+    """
+    try:
+        yield
+    except KeyError as error:
+        raise DataError(f"{where}: has no {error.args[0]!r}") from error
+    except MISTAKES as error:
+        raise DataError(f"{where}: {error}") from error
 
 
 def records(path: Path, at: str = "") -> Iterator[Located]:
