@@ -118,6 +118,11 @@ class Matcher:
         found: NDArray[np.floating[Any]] = (self.images(pictures) @ self.texts(texts).T).max(axis=1)
         return found
 
+    @property
+    def sharpness(self) -> float:
+        """What cosines are multiplied with before they are compared: the learned inverse temperature."""
+        return float(self.model.logit_scale.detach().exp())
+
     def matches(
         self, pictures: Sequence[Image], texts: Sequence[str], pairs: NDArray[np.integer[Any]], batch_size: int = 256
     ) -> NDArray[np.floating[Any]]:

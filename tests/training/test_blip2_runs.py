@@ -94,6 +94,8 @@ def test_retrieval_is_scored_before_and_after_ranking_anew(run: Path, tiny_cache
 
 def test_only_the_first_candidates_change_places_and_by_what_is_judged() -> None:
     class Judge:
+        sharpness = 1.0
+
         def matches(self, pictures: Any, texts: Any, pairs: Any) -> Any:
             self.asked = {tuple(pair) for pair in pairs.tolist()}
             return np.array([-1.0 if picture == text else 5.0 for picture, text in pairs.tolist()], dtype=np.float32)
@@ -104,6 +106,23 @@ def test_only_the_first_candidates_change_places_and_by_what_is_judged() -> None
     assert np.argsort(-forward, axis=1).tolist() == [[1, 0, 2], [2, 1, 0], [0, 2, 1]]
     assert np.argsort(-backward, axis=1)[:, 2].tolist() == [1, 2, 0]  # the last by cosine stays the last
     assert (0, 2) not in judge.asked and (2, 1) not in judge.asked
+
+
+def test_odds_are_added_to_the_logits_of_the_contrast() -> None:
+    """Where wrong pairs were drawn by the contrast, matching knows how far it is off: together they are the truth."""
+    random = np.random.default_rng(0)
+    truth, cosine = random.normal(size=(40, 40)), random.uniform(-1, 1, size=(40, 40))
+
+    class Judge:
+        sharpness = 7.0
+
+        def matches(self, pictures: Any, texts: Any, pairs: Any) -> Any:  # noqa: ARG002
+            return truth[tuple(pairs.T)] - self.sharpness * cosine[tuple(pairs.T)]
+
+    forward, backward = reranked(Judge(), [None] * 40, ["x"] * 40, cosine, 40)  # type: ignore[list-item]
+    assert (forward.argmax(axis=1) == truth.argmax(axis=1)).all() and (
+        backward.T.argmax(axis=0) == truth.argmax(axis=0)
+    ).all()
 
 
 def test_pairs_are_judged_alike_in_any_company(run: Path, world: World, tiny_cache: Path) -> None:

@@ -37,6 +37,11 @@ class Embedder(Protocol):
 class PairJudge(Protocol):
     """A model that also reads a picture and a text together, which takes more time and sees more."""
 
+    @property
+    def sharpness(self) -> float:
+        """What cosines are multiplied with before they are compared as logits: the learned inverse temperature."""
+        ...
+
     def matches(self, pictures: Sequence[Image], texts: Sequence[str], pairs: NDArray[np.integer[Any]]) -> Floats:
         """The log-odds `[P]` that they belong together, of pairs `[P, 2]` of numbers of pictures and texts."""
         ...

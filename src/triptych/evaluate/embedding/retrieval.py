@@ -82,7 +82,10 @@ def reranked(
 ) -> tuple[Floats, Floats]:
     """Scores `[N, M]` of pictures and `[M, N]` of texts whose first candidates stand in the order of judged pairs.
 
-    Cosine and log-odds are added, as BLIP-2's evaluation does; candidates behind the first keep their order.
+    The log-odds are added to the logits of the contrast, `sharpness · cosine`. Wrong pairs were drawn in training by the softmax of
+    these logits, so that matching learned how much likelier a pair is than its cosine says, and the sum is the logarithm of its
+    probability (Z. Ma, M. Collins, EMNLP 2018, on noise-contrastive estimation). BLIP-2's own evaluation adds the bare cosine,
+    which is next to nothing. Candidates behind the first keep their order.
     """
     near = [np.zeros(scores.shape, dtype=bool) for _ in range(2)]
     for axis, shortlist in ((1, near[0]), (0, near[1])):
@@ -92,8 +95,9 @@ def reranked(
     pairs = np.argwhere(near[0] | near[1])
     odds = np.zeros(scores.shape)
     odds[tuple(pairs.T)] = model.matches(pictures, texts, pairs)
-    ahead = 10 + 2 * np.abs(odds).max()  # more than any difference of odds and cosines
-    forward, backward = (np.where(shortlist, scores + odds + ahead, scores) for shortlist in near)
+    logits = model.sharpness * scores
+    ahead = 10 + 2 * np.abs(odds).max() + 2 * np.abs(logits).max()  # more than any difference of the two
+    forward, backward = (np.where(shortlist, logits + odds + ahead, logits) for shortlist in near)
     return forward, backward.T
 
 
