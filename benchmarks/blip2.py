@@ -137,9 +137,9 @@ def _plot(values: dict[str, Any], run: Path, path: Path) -> None:
         spread = [[scores[way]["value"] - scores[way]["low"] for way in ways],
                   [scores[way]["high"] - scores[way]["value"] for way in ways]]  # fmt: skip
         axes[3].bar([x + 0.38 * i for x in range(2)], heights, 0.36, yerr=spread, color=colour, label=label)
-    axes[3].set(title="R@1 among 200", ylim=(0, 1), xticks=[0.19, 1.19])
+    axes[3].set(title="R@1 among 200", ylim=(0, 1.3), xticks=[0.19, 1.19], yticks=[0, 0.5, 1])
     axes[3].set_xticklabels(["picture → text", "text → picture"], fontsize=8)
-    axes[3].legend(frameon=False, fontsize=8, loc="lower right")
+    axes[3].legend(frameon=False, fontsize=8, loc="upper center", ncols=2)
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
     pictures, _ = _pictures(run)

@@ -10,8 +10,6 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "benchmarks").rglob("*.md"))]
 RECIPES = [*sorted((ROOT / "recipes").rglob("*.yaml")), *sorted((ROOT / "src/triptych/recipe/presets").glob("*.yaml"))]
-PENDING = {"benchmarks/results/blip2.md"}
-"""What pages show that is still to be measured."""
 
 
 def links(page: Path) -> list[Path]:
@@ -23,7 +21,7 @@ def links(page: Path) -> list[Path]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_of(page: Path) -> None:
     absent = [str(target.relative_to(ROOT)) for target in links(page) if not target.exists()]
-    assert [name for name in absent if name not in PENDING] == []
+    assert absent == []
 
 
 def test_pages_that_recipes_name() -> None:

@@ -116,7 +116,7 @@ def test_odds_are_added_to_the_logits_of_the_contrast() -> None:
     class Judge:
         sharpness = 7.0
 
-        def matches(self, pictures: Any, texts: Any, pairs: Any) -> Any:  # noqa: ARG002
+        def matches(self, pictures: Any, texts: Any, pairs: Any) -> Any:
             return truth[tuple(pairs.T)] - self.sharpness * cosine[tuple(pairs.T)]
 
     forward, backward = reranked(Judge(), [None] * 40, ["x"] * 40, cosine, 40)  # type: ignore[list-item]
