@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from triptych.adapters.attention import attend, split
+from triptych.adapters.config import QFormerConfig
 
 KeysValues: TypeAlias = tuple[Tensor, Tensor]
 """Keys and values of one layer's attention, each `[N, H, Q + L, W / H]`, or `[N, H, S, W / H]` of features."""
@@ -92,6 +93,21 @@ class QFormer(nn.Module):
         for embedding in (self.words, self.places):
             if embedding is not None:
                 nn.init.normal_(embedding.weight, std=0.02)
+
+    @classmethod
+    def from_config(cls, config: QFormerConfig, feature_dim: int, vocabulary: int | None) -> QFormer:
+        """As a recipe says, for features of so many channels, with so many words or without a text side."""
+        return cls(
+            width=config.width,
+            layers=config.layers,
+            heads=config.heads,
+            intermediate=config.intermediate,
+            cross_every=config.cross_every,
+            feature_dim=feature_dim,
+            vocabulary=vocabulary,
+            text_positions=config.text_tokens,
+            dropout=config.dropout,
+        )
 
     def forward(
         self,

@@ -52,17 +52,7 @@ class QFormerAdapter(Resampler):
         self.tokenise = tokenise
         # All zero, queries would be equal, and a loss that treats them alike (contrast, matching) would keep them so.
         self.queries = nn.Parameter(torch.randn(config.queries, config.width) * 0.02)
-        self.qformer = QFormer(
-            width=config.width,
-            layers=config.layers,
-            heads=config.heads,
-            intermediate=config.intermediate,
-            cross_every=config.cross_every,
-            feature_dim=self.input_dim,
-            vocabulary=vocabulary if config.instruction else None,
-            text_positions=config.text_tokens,
-            dropout=config.dropout,
-        )
+        self.qformer = QFormer.from_config(config, self.input_dim, vocabulary if config.instruction else None)
         self.projection = nn.Linear(config.width, language_dim)
         self._start()
 

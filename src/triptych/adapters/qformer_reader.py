@@ -29,17 +29,7 @@ class QFormerReader(PooledAdapter):
         super().__init__(config, encoder_dim, grid, config.width, 1.0, positions="input")
         self.vocabulary = vocabulary
         self.queries = nn.Parameter(torch.randn(config.queries, config.width) * 0.02)  # equal ones would stay equal
-        self.qformer = QFormer(
-            width=config.width,
-            layers=config.layers,
-            heads=config.heads,
-            intermediate=config.intermediate,
-            cross_every=config.cross_every,
-            feature_dim=self.input_dim,
-            vocabulary=vocabulary,
-            text_positions=config.text_tokens,
-            dropout=config.dropout,
-        )
+        self.qformer = QFormer.from_config(config, self.input_dim, vocabulary)
 
     def look(self, features: Tensor) -> Seen:
         """What queries look at in features `[N, T, D_enc]`, for the readings below."""

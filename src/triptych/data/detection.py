@@ -10,18 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from triptych.conversation import Conversation, Frame, Image, Region
 from triptych.data.features import FeatureCache
-from triptych.data.loader import Event, StepData
+from triptych.data.loader import Draws, Event, Inputs, StepData
 from triptych.data.mixture import Mixture
 from triptych.data.pairs import picture_of
 from triptych.data.sources import Source
 from triptych.encoders.preparation import ImagePreparation
-from triptych.errors import DataError
 from triptych.sequence.detection import DetectionBatch
 from triptych.sequence.pack import Document
 from triptych.sequence.plan import Refusal
@@ -51,27 +51,13 @@ class DetectionReader:
         """The data of a step, a pure function of its number."""
         rows: list[tuple[Image, Tensor | None, Tensor | None, Tensor, tuple[str, ...], Document]] = []
         events: list[Event] = []
-        for number in range(step * self.batch_size, (step + 1) * self.batch_size):
-            dataset, index = self.mixture.draw(number)
-            record = str(index)
-            try:
-                conversation = self.sources[dataset][index]
-                record = conversation.id or record
-                picture, regions = picture_of(conversation), regions_of(conversation)
-                boxes = self._boxes(picture, regions)
-                features = self.cache.get(picture.content_hash) if self.cache is not None else None
-                pixels = self.prepare(picture) if features is None else None
-            except DataError as error:
-                events.append(Event(dataset, record, "refused", "unreadable", str(error)))
-                continue
-            except Refusal as refusal:
-                events.append(Event(dataset, record, "refused", refusal.reason, refusal.detail))
-                continue
-            document = Document(len(rows), record, conversation.annotations, (len(rows),), dataset)
-            rows.append((picture, features, pixels, boxes, tuple(r.name for r in regions), document))
+        draws = Draws(self.sources, self.mixture, self.batch_size)
+        for dataset, record, (picture, features, pixels, boxes, names, facts) in draws.read(step, events, self._row):
+            document = Document(len(rows), record, facts, (len(rows),), dataset)
+            rows.append((picture, features, pixels, boxes, names, document))
         if not rows:
             return StepData(None, tuple(events))
-        media, features_, pixels_, boxes_, names, documents = zip(*rows, strict=True)
+        media, features_, pixels_, boxes_, names_, documents = zip(*rows, strict=True)
         encoded = all(f is not None for f in features_)
         if not encoded:  # one picture that could not be encoded ahead: all of the step's run live
             pixels_ = tuple(self.prepare(m) if p is None else p for m, p in zip(media, pixels_, strict=True))
@@ -79,11 +65,20 @@ class DetectionReader:
             torch.stack(features_) if encoded else None,
             None if encoded else torch.stack(pixels_),
             boxes_,
-            names,
+            names_,
             media,
             documents,
         )
         return StepData(batch, tuple(events))
+
+    def _row(
+        self, _: int, conversation: Conversation
+    ) -> tuple[Image, Tensor | None, Tensor | None, Tensor, tuple[str, ...], Mapping[str, Any]]:
+        """The picture, features or pixels of it, boxes with names, and what is known about it."""
+        picture, regions = picture_of(conversation), regions_of(conversation)
+        boxes = self._boxes(picture, regions)
+        features, pixels = Inputs(self.prepare, self.cache)(picture)
+        return picture, features, pixels, boxes, tuple(region.name for region in regions), conversation.annotations
 
     def _boxes(self, picture: Image, regions: list[Region]) -> Tensor:
         """`[K, 4]` as shares of the square that the encoder sees."""

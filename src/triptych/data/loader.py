@@ -11,6 +11,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -26,6 +27,8 @@ from triptych.sequence.detection import DetectionBatch
 from triptych.sequence.pack import Batch, pack
 from triptych.sequence.pairs import PairBatch
 from triptych.sequence.plan import Layout, Refusal
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,46 @@ class StepData:
 
     batch: Batch | PairBatch | DetectionBatch | None
     events: tuple[Event, ...]
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The records of a step, each read, with those that refuse noted for the ledger.
+
+    Args:
+        sources: Datasets by name.
+        mixture: Which record comes when.
+        batch_size: Records per step.
+    """
+
+    sources: Mapping[str, Source]
+    mixture: Mixture
+    batch_size: int
+
+    def read(
+        self, step: int, events: list[Event], reader: Callable[[int, Conversation], T]
+    ) -> Iterator[tuple[str, str, T]]:
+        """Dataset, record and what the reader makes of draw number and conversation, of those that do not refuse.
+
+        Args:
+            step: A pure function of its number.
+            events: Refusals are added here, in the order of the draws.
+            reader: Raises `DataError` or `Refusal` where a record is of no use.
+        """
+        for number in range(step * self.batch_size, (step + 1) * self.batch_size):
+            dataset, index = self.mixture.draw(number)
+            record = str(index)
+            try:
+                conversation = self.sources[dataset][index]
+                record = conversation.id or record
+                found = reader(number, conversation)
+            except DataError as error:
+                events.append(Event(dataset, record, "refused", "unreadable", str(error)))
+                continue
+            except Refusal as refusal:
+                events.append(Event(dataset, record, "refused", refusal.reason, refusal.detail))
+                continue
+            yield dataset, record, found
 
 
 @dataclass(frozen=True)
@@ -105,25 +148,19 @@ class Reader:
         events: list[Event] = []
         inputs: dict[str, tuple[Tensor | None, Tensor | None]] = {}
         details: dict[str, tuple[Tensor | None, Tensor | None]] = {}
-        draws = [self.mixture.draw(n) for n in range(step * self.batch_size, (step + 1) * self.batch_size)]
-        for dataset, index in draws:
-            record = str(index)
-            try:
-                conversation = self.sources[dataset][index]
-                record = conversation.id or record
-                layout = self.plan(conversation)
-                for span in layout.spans:
-                    key = span.medium.content_hash
-                    if key not in inputs:
-                        inputs[key] = self._input(span.medium)
-                    if self.details is not None and key not in details:
-                        details[key] = self.details(span.medium)
-            except DataError as error:
-                events.append(Event(dataset, record, "refused", "unreadable", str(error)))
-                continue
-            except Refusal as refusal:
-                events.append(Event(dataset, record, "refused", refusal.reason, refusal.detail))
-                continue
+
+        def planned(_: int, conversation: Conversation) -> Layout:
+            layout = self.plan(conversation)
+            for span in layout.spans:
+                key = span.medium.content_hash
+                if key not in inputs:
+                    inputs[key] = self._input(span.medium)
+                if self.details is not None and key not in details:
+                    details[key] = self.details(span.medium)
+            return layout
+
+        draws = Draws(self.sources, self.mixture, self.batch_size)
+        for dataset, record, layout in draws.read(step, events, planned):
             if layout.dropped:
                 events.append(
                     Event(

@@ -11,13 +11,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from triptych.conversation import Conversation, Image
 from triptych.data.features import FeatureCache
-from triptych.data.loader import Event, StepData
+from triptych.data.loader import Draws, Event, StepData
 from triptych.data.mixture import Mixture
 from triptych.data.sources import Source
 from triptych.errors import DataError
@@ -53,28 +54,22 @@ class PairReader:
         """The data of a step, a pure function of its number."""
         found: list[tuple[Image, Tensor, str, Document]] = []
         events: list[Event] = []
-        for number in range(step * self.batch_size, (step + 1) * self.batch_size):
-            dataset, index = self.mixture.draw(number)
-            record = str(index)
-            try:
-                conversation = self.sources[dataset][index]
-                record = conversation.id or record
-                picture = picture_of(conversation)
-                text = drawn(texts_of(conversation), conversation.id, number) if self.texts else ""
-                pixels = self.prepare(picture) if self.cache is None else self._cached(picture)
-            except DataError as error:
-                events.append(Event(dataset, record, "refused", "unreadable", str(error)))
-                continue
-            except Refusal as refusal:
-                events.append(Event(dataset, record, "refused", refusal.reason, refusal.detail))
-                continue
+        draws = Draws(self.sources, self.mixture, self.batch_size)
+        for dataset, record, (picture, pixels, text, facts) in draws.read(step, events, self._pair):
             row = len(found)
-            found.append((picture, pixels, text, Document(row, record, conversation.annotations, (row,), dataset)))
+            found.append((picture, pixels, text, Document(row, record, facts, (row,), dataset)))
         if not found:
             return StepData(None, tuple(events))
         media, pixels_, texts, documents = zip(*found, strict=True)
         ids, lengths = self.words(texts)
         return StepData(PairBatch(torch.stack(pixels_), ids, lengths, media, texts, documents), tuple(events))
+
+    def _pair(self, number: int, conversation: Conversation) -> tuple[Image, Tensor, str, Mapping[str, Any]]:
+        """The picture, its pixels or features, one of its texts, and what is known about it."""
+        picture = picture_of(conversation)
+        text = drawn(texts_of(conversation), conversation.id, number) if self.texts else ""
+        pixels = self.prepare(picture) if self.cache is None else self._cached(picture)
+        return picture, pixels, text, conversation.annotations
 
     def _cached(self, picture: Image) -> Tensor:
         """Features `[T, D]`, as they were written."""

@@ -91,6 +91,18 @@ def architecture(config: LanguageConfig) -> Any:
         raise RecipeError(f"model.language.architecture: {error}") from error
 
 
+def tokenizer_at(uri: str, base: Path | None = None) -> Any:
+    """The tokenizer that `model.tokenizer` names, for models without a language model.
+
+    Raises:
+        WeightsError: There is none.
+    """
+    try:
+        return load_tokenizer(LanguageConfig(weights=uri), base)
+    except WeightsError as error:
+        raise WeightsError(f"model.tokenizer: {error}") from error
+
+
 def load_tokenizer(config: LanguageConfig, base: Path | None = None) -> Any:
     """The tokenizer of a language model, without its weights.
 

@@ -12,9 +12,8 @@ from triptych.adapters.pretrained import load_qformer
 from triptych.adapters.qformer_reader import QFormerReader
 from triptych.encoders.build import build as build_encoder
 from triptych.encoders.encoder import Encoder
-from triptych.errors import RecipeError, WeightsError
-from triptych.language.build import load_tokenizer
-from triptych.language.config import LanguageConfig
+from triptych.errors import RecipeError
+from triptych.language.build import tokenizer_at
 from triptych.model.blip2 import Blip2
 from triptych.model.config import Blip2Config
 from triptych.recipe import Recipe
@@ -37,7 +36,7 @@ def build_blip2(recipe: Recipe, encoder: Encoder | None = None, tokenizer: Any |
     if not isinstance(config, Blip2Config):
         raise RecipeError("model: expected `kind: blip2`")
     torch.manual_seed(recipe.seed)
-    tokenizer = tokenizer if tokenizer is not None else _tokenizer(config, base)
+    tokenizer = tokenizer if tokenizer is not None else tokenizer_at(config.tokenizer, base)
     try:
         words = ReadWords(tokenizer, config.max_tokens)
     except ValueError as error:
@@ -66,10 +65,3 @@ def _positions(encoder: Encoder) -> int:
     from triptych.conversation import Image
 
     return encoder.tokens(Image(b""))
-
-
-def _tokenizer(config: Blip2Config, base: Path) -> Any:
-    try:
-        return load_tokenizer(LanguageConfig(weights=config.tokenizer), base)
-    except WeightsError as error:
-        raise WeightsError(f"model.tokenizer: {error}") from error

@@ -14,11 +14,10 @@ from triptych.encoders.encoder import Encoder
 from triptych.encoders.preparation import ImagePreparation, mean_colour
 from triptych.encoders.text_transformer import TextTower
 from triptych.encoders.vit import PIXELS, VisionTower
-from triptych.errors import RecipeError, WeightsError
+from triptych.errors import RecipeError
 from triptych.language.backbone import LanguageModel
 from triptych.language.build import build as build_language
-from triptych.language.build import load_tokenizer
-from triptych.language.config import LanguageConfig
+from triptych.language.build import tokenizer_at
 from triptych.model.config import DualConfig, FrozenImageConfig, FrozenTextConfig
 from triptych.model.dual import DualEncoder
 from triptych.model.frozen import FrozenImages, FrozenTexts
@@ -116,7 +115,9 @@ def _texts(
     shape = side.architecture or (shapes[side.weights].text if side.weights else None)
     if shape is None:
         raise _untold("text.architecture")
-    words = _words(tokenizer if tokenizer is not None else _tokenizer(config, base), shape.max_tokens, config.tokenizer)
+    words = _words(
+        tokenizer if tokenizer is not None else tokenizer_at(config.tokenizer, base), shape.max_tokens, config.tokenizer
+    )
     if shape.vocabulary is not None and words.vocabulary > shape.vocabulary:
         raise RecipeError(
             f"model.text.architecture.vocabulary: {shape.vocabulary} are fewer than the tokenizer's {words.vocabulary}"
@@ -160,10 +161,3 @@ def _saved(config: DualConfig) -> tuple[str, ...]:
         elif side.weights is None:
             saved.append(f"{name}.")
     return tuple(saved)
-
-
-def _tokenizer(config: DualConfig, base: Path) -> Any:
-    try:
-        return load_tokenizer(LanguageConfig(weights=config.tokenizer), base)
-    except WeightsError as error:
-        raise WeightsError(f"model.tokenizer: {error}") from error

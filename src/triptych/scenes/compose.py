@@ -9,11 +9,13 @@ once is impossible: a count never exceeds the number of objects).
 from __future__ import annotations
 
 import colorsys
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import ceil, floor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triptych.conversation import Frame, Region
@@ -21,6 +23,7 @@ from triptych.scenes.draw import Draw
 from triptych.scenes.glyphs import OPAQUE, Glyphs
 from triptych.scenes.pairs import Cast
 from triptych.scenes.things import Thing
+from triptych.weights.cache import file_sha256
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,6 +56,11 @@ class Settings:
     seed: int = 0
     objects: tuple[int, int] = (1, 6)
     size: int = 260
+
+    def key(self, font: Path) -> str:
+        """A hash of what decides pixels beside split, seed and index, and of nothing else; `font` is the glyphs' file."""
+        pixels = [[thing.name for thing in self.cast.things], self.objects, self.size, file_sha256(font)]
+        return hashlib.sha256(repr(pixels).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

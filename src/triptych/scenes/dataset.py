@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,7 +16,6 @@ from triptych.scenes.draw import Draw
 from triptych.scenes.glyphs import Glyphs
 from triptych.scenes.questions import ask
 from triptych.weights import fetch
-from triptych.weights.cache import file_sha256
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -57,8 +55,7 @@ class Scenes:
         self.settings = Settings(self.cast, Glyphs(font), config.split, config.seed, config.objects, config.size)
         # The key names pixels, so it depends on what decides pixels and on nothing else: features cached for one
         # style of questions serve every other.
-        pixels = [[thing.name for thing in self.cast.things], config.objects, config.size, file_sha256(font)]
-        self._pixels = hashlib.sha256(repr(pixels).encode()).hexdigest()[:16]
+        self._pixels = self.settings.key(font)
 
     def __len__(self) -> int:
         return self.config.count

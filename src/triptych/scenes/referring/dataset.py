@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -18,7 +17,6 @@ from triptych.scenes.glyphs import Glyphs
 from triptych.scenes.referring.config import ReferringConfig, ReferringKind
 from triptych.scenes.referring.expressions import Referred, nothing, refer
 from triptych.weights import fetch
-from triptych.weights.cache import file_sha256
 
 WHAT = ("What is in ", "?")
 """The question about a region, which stands between the two."""
@@ -59,8 +57,7 @@ class Referring:
         self.cast = config.cast()
         self.settings = Settings(self.cast, Glyphs(font), config.split, config.seed, config.objects, config.size)
         # As in `Scenes`: the same settings and index are the same pixels there and here, and share cached features.
-        pixels = [[thing.name for thing in self.cast.things], config.objects, config.size, file_sha256(font)]
-        self._pixels = hashlib.sha256(repr(pixels).encode()).hexdigest()[:16]
+        self._pixels = self.settings.key(font)
         self._shares = {kind: share for kind, share in config.kinds.items() if share > 0}
 
     def __len__(self) -> int:
