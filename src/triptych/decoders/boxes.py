@@ -3,9 +3,8 @@
     prompt [K, C] ─► attend to the picture [N, C, h, w], as often as wanted ─► state, and where it looked (mean, spread)
                                                                               └─► small network ─► centre and size [K, 4]
 
-Where attention looks on average is the first guess of the centre, or where the decoded mask is the first guess of centre and
-size; the network says how far the box is from it, in logits, as decoders with reference points do (Zhu et al., 2021, Deformable
-DETR; Meng et al., 2021, Conditional DETR).
+Where attention looks on average is the first guess of the centre; the network says how far the box is from it, in logits, as
+decoders with reference points do (Zhu et al., 2021, Deformable DETR; Meng et al., 2021, Conditional DETR).
 """
 
 from __future__ import annotations
@@ -61,68 +60,37 @@ class BoxHead(nn.Module):
     Args:
         config: Its shape.
         width: Channels of picture features and prompts, C.
-        follows: Whether it is given a first guess.
     """
 
-    def __init__(self, config: BoxHeadConfig, width: int, follows: bool = False) -> None:
+    def __init__(self, config: BoxHeadConfig, width: int) -> None:
         super().__init__()
-        self.follows = follows
         self.positions = FourierPositions(width)
         self.looks = nn.ModuleList(Look(width, config.heads, 2 * width) for _ in range(config.looks))
-        where = (4 * config.heads if config.looks else 0) + 5 * follows
+        where = 4 * config.heads if config.looks else 0
         self.network = MLP(width + where, *[config.hidden] * (config.depth - 1), 4)
         for parameter in self.network.layers[-1].parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, features: Tensor, prompts: Tensor, owner: Tensor, guess: Tensor | None = None) -> Tensor:
+    def forward(self, features: Tensor, prompts: Tensor, owner: Tensor) -> Tensor:
         """Boxes `[K, 4]`: centre x, centre y, width, height as shares of the picture's sides.
 
         Args:
             features: Of the pictures `[N, C, h, w]`.
             prompts: `[K, C]`.
             owner: `[K]`, which of the pictures each prompt is about.
-            guess: Boxes `[K, 4]` to start from, for a head that follows some; not numbers where there is none.
         """
-        if (guess is not None) != self.follows:
-            raise ValueError("a head that follows a guess needs one, and no other does")
         first = prompts.new_tensor([0.5, 0.5, FIRST_SIZE, FIRST_SIZE]).expand(len(prompts), 4)
-        if not self.looks:
-            return self._answer([prompts], first, guess)
-        rows, columns = features.shape[-2:]
-        cells, picture = self.positions.grid(rows, columns), features.flatten(2).transpose(1, 2)
-        centres = cell_centres(rows, columns, features.device).to(features.dtype)
-        state, place = prompts, torch.zeros_like(prompts)
-        for look in self.looks:
-            state, weights = look(state, place, picture, cells, owner)
-            means = weights @ centres
-            place = self.positions(means.mean(dim=1))
-        spreads = (weights @ centres**2 - means**2).clamp(min=1e-6).sqrt()
-        first = torch.cat([means.mean(dim=1), first[:, 2:]], dim=1)
-        return self._answer([state, means.flatten(1), spreads.flatten(1)], first, guess)
-
-    def _answer(self, known: list[Tensor], first: Tensor, guess: Tensor | None) -> Tensor:
-        """The box from everything that is known, beside the first guess."""
-        if guess is not None:
-            told = guess.isfinite().all(dim=1, keepdim=True)
-            first = torch.where(told, guess, first)
-            known = [*known, torch.where(told, guess, 0.0), told.to(guess.dtype)]
+        known = [prompts]
+        if self.looks:
+            rows, columns = features.shape[-2:]
+            cells, picture = self.positions.grid(rows, columns), features.flatten(2).transpose(1, 2)
+            centres = cell_centres(rows, columns, features.device).to(features.dtype)
+            state, place = prompts, torch.zeros_like(prompts)
+            for look in self.looks:
+                state, weights = look(state, place, picture, cells, owner)
+                means = weights @ centres
+                place = self.positions(means.mean(dim=1))
+            spreads = (weights @ centres**2 - means**2).clamp(min=1e-6).sqrt()
+            first = torch.cat([means.mean(dim=1), first[:, 2:]], dim=1)
+            known = [state, means.flatten(1), spreads.flatten(1)]
         return functional.sigmoid(self.network(torch.cat(known, dim=-1)) + first.clamp(1e-3, 1 - 1e-3).logit())
-
-
-@torch.no_grad()
-def around(logits_KHW: Tensor) -> Tensor:
-    """Where masks are, `[K, 4]`: the mean of what is inside, and the width and height of a rectangle with its spread.
-
-    Not numbers where nothing is inside. A hint without gradient: masks learn from masks.
-    """
-    chances = logits_KHW.float().sigmoid()
-    weights = chances * (chances > 0.5)
-    weights = weights / weights.sum(dim=(1, 2), keepdim=True)
-    sides = []
-    for cells, share in ((weights.shape[2], weights.sum(dim=1)), (weights.shape[1], weights.sum(dim=2))):
-        places = (torch.arange(cells, device=weights.device) + 0.5) / cells
-        mean = share @ places
-        variance = (share @ places**2 - mean**2).clamp(min=0) + 1 / (12 * cells**2)
-        sides.append((mean, (12 * variance).sqrt()))
-    (x, width), (y, height) = sides
-    return torch.stack([x, y, width, height], dim=1)

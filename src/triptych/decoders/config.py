@@ -41,10 +41,6 @@ class BoxHeadConfig(Config):
         2, ge=0, description="how often it attends to the picture's features; with 0, the hidden state has to say all"
     )
     heads: int = Field(8, ge=1, description="of that attention")
-    follows_mask: bool = Field(
-        True,
-        description="whether the first guess is where the mask is, where there is a mask decoder; else where it looks",
-    )
 
 
 class EmbeddingRegionsConfig(Config):
@@ -61,6 +57,11 @@ class EmbeddingRegionsConfig(Config):
     neck: bool = Field(
         True,
         description="whether features are projected and mixed first; SAM's own are what its mask decoder takes",
+    )
+    standardise: bool = Field(
+        True,
+        description="whether hidden states are brought to mean 0 and deviation 1 first, channel by channel; LISA takes them as "
+        "they are, which needs many more steps",
     )
     fineness: int = Field(1, ge=1, le=8, description="how much finer than the features' grid the neck's output is")
     box: BoxHeadConfig | None = Field(BoxHeadConfig(), description="how boxes are told; null tells them by the mask")

@@ -1,7 +1,7 @@
 """Embedding-as-region: a hidden state becomes a box and a mask (LISA: Lai et al., 2024; NExT-Chat: Zhang et al., 2023).
 
-hidden [K, D] ─► Linear-ReLU-Linear ─► prompt [K, C] ─┬─► box head ───► centre and size [K, 4]
-features [N, T, D_enc] ─► neck ─► picture [N, C, h, w] ┴─► mask decoder ─► logits [K, 4h, 4w], expected IoU [K]
+hidden [K, D] ─► standardised ─► Linear-ReLU-Linear ─► prompt [K, C] ─┬─► box head ───► centre and size [K, 4]
+features [N, T, D_enc] ─► neck ─► picture [N, C, h, w] ───────────────┴─► mask decoder ─► logits [K, 4h, 4w], expected IoU [K]
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from triptych.decoders.boxes import BoxHead, around
+from triptych.decoders.boxes import BoxHead
 from triptych.decoders.config import EmbeddingRegionsConfig
 from triptych.decoders.masks import MLP, UPSCALING, MaskDecoder
 from triptych.decoders.neck import Neck
+from triptych.decoders.standardise import Standardise
 from triptych.encoders.encoder import Level
 from triptych.errors import RecipeError
 
@@ -70,9 +71,9 @@ class RegionDecoder(nn.Module):
             self.neck = None
         fineness = config.fineness if config.neck else 1
         self.grid = (grid[0] * fineness, grid[1] * fineness)
+        self.standardise = Standardise(hidden) if config.standardise else None
         self.box_prompt = MLP(hidden, hidden, width) if config.box is not None else None
-        follows = config.box is not None and config.box.follows_mask and config.mask is not None
-        self.box = BoxHead(config.box, width, follows) if config.box is not None else None
+        self.box = BoxHead(config.box, width) if config.box is not None else None
         self.mask_prompt = MLP(hidden, hidden, width) if config.mask is not None else None
         self.mask = MaskDecoder(config.mask, width) if config.mask is not None else None
 
@@ -98,10 +99,16 @@ class RegionDecoder(nn.Module):
             owner: `[K]`, which of the N pictures each is about.
         """
         hidden = hidden.to(next(self.parameters()).dtype)
+        if self.standardise is not None:
+            hidden = self.standardise(hidden)
         boxes = masks = quality = None
         if self.mask is not None and self.mask_prompt is not None:
             masks, quality = self.mask(picture, self.mask_prompt(hidden), owner)
         if self.box is not None and self.box_prompt is not None:
-            guess = around(masks) if self.box.follows and masks is not None else None
-            boxes = self.box(picture, self.box_prompt(hidden), owner, guess)
+            boxes = self.box(picture, self.box_prompt(hidden), owner)
         return Decoded(boxes, masks, quality)
+
+    def after_step(self) -> None:
+        """What follows each step of training."""
+        if self.standardise is not None:
+            self.standardise.after_step()

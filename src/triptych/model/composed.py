@@ -86,7 +86,9 @@ class MultimodalModel(nn.Module):
         return ("adapters.", "fusion.", "language.regions.", "regions.")
 
     def after_step(self) -> dict[str, float]:
-        """Nothing here is bounded."""
+        """Decoders of regions learn how hidden states are spread."""
+        if self.regions is not None and self.regions.training:
+            self.regions.decoder.after_step()
         return {}
 
     def describe(self, batch: Batch) -> list[dict[str, Any]]:
