@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from triptych.planner.cost import CostPlan, StageCost
 from triptych.planner.devices import DEVICES
-from triptych.planner.plan import CostPlan, StageCost
 from triptych.recipe import Recipe
 from triptych.report.numbers import duration, gibibytes, significant
 

@@ -17,7 +17,7 @@ from triptych.errors import TriptychError
 from triptych.language.build import load_tokenizer
 from triptych.language.config import LanguageConfig
 from triptych.model.config import DualConfig, FrozenTextConfig
-from triptych.planner.parts import build_dual_shape
+from triptych.planner.shapes import build_dual_shape
 from triptych.recipe import Recipe
 from triptych.sequence.pairs import Words
 from triptych.sequence.plan import Refusal
