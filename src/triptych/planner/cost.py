@@ -43,6 +43,22 @@ PAIRS = Wording(
 )
 """Of dual encoders."""
 
+BLIP2_PAIRS = Wording(
+    counts=PAIRS.counts,
+    row="tokens in a text, padded",
+    flops="those of the matrix products of a whole step, counted by PyTorch; texts are as long as the longest of the batch",
+    data=PAIRS.data,
+)
+"""Of BLIP-2's first stage."""
+
+PICTURES = Wording(
+    counts=(("pictures", "samples"), ("boxes", "supervised"), ("pictures encoded", "encoded")),
+    row="phrases in a batch",
+    flops="those of the matrix products and convolutions of a whole step, counted by PyTorch",
+    data="a picture each, {0.supervised:,.1f} boxes in it",
+)
+"""Of detectors."""
+
 
 @dataclass(frozen=True)
 class StageCost:

@@ -109,22 +109,23 @@ def dataset_sizes(recipe: Recipe, tokenizer: Any | None = None) -> dict[str, Dat
     return sizes
 
 
-def pair_sizes(recipe: Recipe, words: Words | None = None) -> dict[str, DatasetSize]:
+def pair_sizes(recipe: Recipe, words: Words | None = None, beside: int = 1) -> dict[str, DatasetSize]:
     """The same for pairs of a picture and a text: `text_tokens` are those of one text, its end token among them; nothing is supervised.
 
     Args:
         recipe: Whose datasets.
         words: Texts → ids, where the tokenizer is at hand.
+        beside: Tokens that stand around a text's own, where it is not.
 
     Raises:
         RecipeError: As `dataset_sizes`.
     """
-    sizes = {name: _pairs(name, recipe, words) for name in used(recipe)}
+    sizes = {name: _pairs(name, recipe, words, beside) for name in used(recipe)}
     check_lengths(recipe, sizes)
     return sizes
 
 
-def _pairs(name: str, recipe: Recipe, words: Words | None) -> DatasetSize:
+def _pairs(name: str, recipe: Recipe, words: Words | None, beside: int) -> DatasetSize:
     config: DataConfig = recipe.data[name]
     base = Path(recipe.base)
     drawn = isinstance(config, ScenesConfig | EpisodesConfig)
@@ -136,10 +137,10 @@ def _pairs(name: str, recipe: Recipe, words: Words | None) -> DatasetSize:
     except (DataError, Refusal) as error:
         found = expected_size(name, config, str(error))
         given = getattr(getattr(config, "expected", None), "text_tokens", None)
-        tokens = (given or SCENE_CAPTION[1]) + 1
+        tokens = (given or SCENE_CAPTION[1]) + beside
         return replace(found, media=1.0, text_tokens=tokens, supervised=0.0)
     texts = [text for own in read for text in own]
-    lengths = [len(words.ids(text)) if words else 1 + len(text) / CHARACTERS_PER_TOKEN for text in texts]
+    lengths = [len(words.ids(text)) if words else beside + len(text) / CHARACTERS_PER_TOKEN for text in texts]
     how = "the model's tokenizer" if words else f"{CHARACTERS_PER_TOKEN} characters a token"
     origin = f"by {len(texts)} of its texts and {how}"
     each = len(texts) / max(1, len(read))
