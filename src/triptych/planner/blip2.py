@@ -68,7 +68,7 @@ def plan_blip2(recipe: Recipe, device: DeviceSpec, count: int = 1) -> CostPlan:
         device=device,
         count=count,
         parts=described,
-        media_tokens={"queries": model.reader.queries.shape[0]},
+        media_tokens={},
         datasets=sizes,
         stages=stages,
         generation=None,
@@ -194,7 +194,7 @@ def _note(model: Blip2, sizes: Mapping[str, DatasetSize]) -> str:
     text = counted_flops(lambda: model.read_texts(ids, lengths))
     pair = counted_flops(lambda: model.match(seen, ids, lengths))
     return (
-        f"a picture takes {picture:.2e} FLOPs ({encoder_flops(model.encoder) / picture:.0%} of them the encoder's), "
+        f"a picture becomes {len(model.reader.queries)} queries and takes {picture:.2e} FLOPs ({encoder_flops(model.encoder) / picture:.0%} of them the encoder's), "
         f"a text {text:.2e}, reading a pair of them together to rank anew {pair:.2e}"
     )
 
