@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from triptych.encoders.precision import resolve
 from triptych.model.blip2 import Blip2
@@ -103,7 +103,7 @@ def step_flops(model: Blip2, objective: Blip2Losses, size: StepSize) -> dict[str
 
 def step_bytes(model: Blip2, objective: Blip2Losses, size: StepSize, device: DeviceSpec) -> dict[str, int]:
     """Bytes that one process keeps for the gradient of a step, features left out."""
-    dropout = any(layer.attention.dropout.p > 0 for layer in model.reader.qformer.layers)  # type: ignore[union-attr]
+    dropout = any(isinstance(module, nn.Dropout) and module.p > 0 for module in model.reader.modules())
     features = _features(model, size)
     parts = KeptParts([*model.parameters(), features])
     low = model.reader.queries.dtype.itemsize == 2

@@ -6,7 +6,6 @@ of records, then what the recipe expects, then typical lengths. Nothing is downl
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -82,9 +81,11 @@ class DatasetSize:
         """
         if not self.lengths:
             return float(limit)
-        below = [((i + 1) / len(self.lengths)) ** texts for i in range(len(self.lengths))]
-        chances = [high - low for low, high in zip([0.0, *below], below, strict=False)]
-        return min(float(limit), sum(map(operator.mul, self.lengths, chances)))
+        below: list[float] = [((i + 1) / len(self.lengths)) ** texts for i in range(len(self.lengths))]
+        expected = sum(
+            length * (high - low) for length, low, high in zip(self.lengths, [0.0, *below], below, strict=False)
+        )
+        return min(float(limit), expected)
 
 
 def dataset_sizes(recipe: Recipe, tokenizer: Any | None = None) -> dict[str, DatasetSize]:

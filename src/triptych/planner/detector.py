@@ -113,7 +113,7 @@ def run_step(
     answers = parts("heads", lambda: model.heads(encoded, directions))
 
     def losses() -> Tensor:
-        total = answers.boxes.sum() * 0
+        total: Tensor = answers.boxes.sum() * 0
         for logits, objectness in zip(answers.logits, answers.objectness, strict=True):
             cells, phrases = logits.shape
             says = torch.empty(size.boxes, phrases, device="meta")
@@ -236,10 +236,11 @@ def _note(model: OpenVocabularyDetector) -> str:
     """What using the model costs."""
     phrase = counted_flops(lambda: model.text(["a thing"]))
     directions = torch.empty(1, model.heads.embedding.out_features, device="meta")
-    one, two = (
-        counted_flops(lambda n=n: model.heads(empty_features(model.vision, 1), directions.expand(n, -1)))
-        for n in (1, 2)
-    )
+
+    def asked(phrases: int) -> int:
+        return counted_flops(lambda: model.heads(empty_features(model.vision, 1), directions.expand(phrases, -1)))
+
+    one, two = asked(1), asked(2)
     picture = encoder_flops(model.vision) + one
     return (
         f"a picture is {len(model.heads.get_buffer('places')):,} cells and takes {picture:.2e} FLOPs ({encoder_flops(model.vision) / picture:.0%} of them the encoder's), each more "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -57,7 +58,7 @@ class CountedParts:
             reached = [(own, new.grad) for own, new in tensors if new.grad is not None]
             if reached:
                 owns, gradients = zip(*reached, strict=True)
-                self._counted(name, lambda owns=owns, gradients=gradients: torch.autograd.backward(owns, gradients))
+                self._counted(name, partial(torch.autograd.backward, owns, gradients))
         return self.flops
 
     def _counted(self, name: str, run: Callable[[], T]) -> T:
