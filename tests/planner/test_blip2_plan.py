@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -106,13 +107,15 @@ def test_features_are_made_once_and_kept(world: World) -> None:
 
 
 def test_what_does_not_fit_is_told_what_would(world: World) -> None:
-    small = DeviceSpec("small", "a small device", 1e12, 1e12, 3e6, 0.4, 0.0, "made up")
-    found = plan(tiny_blip2.recipe(world, {"stages.0.batch_size": 512}), small)
-    fits = next(line for line in found.suggestions if "batch_size=" in line)
-    batch = int(fits.split("batch_size=")[1].split()[0])
-    for size, fit in ((batch, True), (2 * batch, False)):
-        again = plan(tiny_blip2.recipe(world, {"stages.0.batch_size": size}), small).stages[0]
-        assert (again.whole_bytes <= small.memory) is fit
+    def recipe(batch: int) -> Any:
+        return tiny_blip2.recipe(world, {"stages.0.batch_size": batch})
+
+    small = DeviceSpec("small", "a small device", 1e12, 1e12, 2**30, 0.4, 0.0, "made up")
+    small = replace(small, memory=plan(recipe(16), small).stages[0].whole_bytes)
+    found = plan(recipe(64), small).suggestions
+    assert "stages.0.batch_size=16 does" in found[0] and "such devices hold the whole batch" in found[1]
+    devices = int(found[1].split(": ")[1].split()[0])
+    assert devices >= 4 and plan(recipe(64), small, devices).stages[0].whole_bytes <= small.memory
 
 
 def test_the_published_scale_is_planned_without_weights_or_tokenizer() -> None:
