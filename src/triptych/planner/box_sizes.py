@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -52,12 +53,11 @@ def phrases_of(sizes: Mapping[str, BoxSize], draws: Mapping[str, float]) -> list
         sizes: Of the datasets.
         draws: Dataset → how many of the batch's pictures it gives.
     """
-    missing: Counter[str] = Counter()  # the chance that no picture of the batch shows it
     names = {name for dataset in draws for name in sizes[dataset].named}
-    for name in names:
-        missing[name] = 1.0  # type: ignore[assignment]
-        for dataset, count in draws.items():
-            missing[name] *= (1 - sizes[dataset].named.get(name, 0.0)) ** count  # type: ignore[assignment]
+    missing = {  # the chance that no picture of the batch shows it
+        name: math.prod((1 - sizes[dataset].named.get(name, 0.0)) ** count for dataset, count in draws.items())
+        for name in names
+    }
     expected = round(sum(1 - chance for chance in missing.values()))
     return sorted(names, key=lambda name: (missing[name], name))[: max(1, expected)]
 
