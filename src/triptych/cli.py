@@ -222,7 +222,7 @@ def inspect(
     ] = None,
     save: Annotated[Optional[Path], typer.Option("--save", help="Write the picture to this file.")] = None,
 ) -> None:
-    """Show what a recipe makes of one record: its tokens, media spans and labels, and its picture."""
+    """Show what a recipe makes of one record: tokens, media spans and labels, or pairs, or boxes, and its picture."""
     from triptych.recipe import load_recipe
     from triptych.terminal.inspect import inspect as show
 

@@ -8,7 +8,8 @@ from triptych.model.blip2 import Blip2
 from triptych.model.composed import MultimodalModel
 from triptych.model.config import Blip2Config, DualConfig
 from triptych.model.dual import DualEncoder
-from triptych.planner.parts import Part, build, build_blip2_shape, build_dual_shape, parts_of
+from triptych.planner.parts import Part, build, parts_of
+from triptych.planner.shapes import build_blip2_shape, build_dual_shape
 from triptych.recipe import Recipe, load_recipe
 
 

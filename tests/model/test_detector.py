@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from typer.testing import CliRunner
 
-from tiny_boxes import HEIGHT, WIDTH, Squares
+from tiny_boxes import HEIGHT, WIDTH, Squares, recipe
 from tiny_world import World
 from triptych.cli import app
 from triptych.conversation import Conversation, Frame, Region, assistant, user
@@ -24,36 +23,12 @@ from triptych.grounding.detectors.score import score_detector
 from triptych.model.build import build_any, load_detector_run, load_run
 from triptych.model.detector import Cells, OpenVocabularyDetector
 from triptych.model.phrases import bare
-from triptych.recipe import Recipe, parse_recipe
+from triptych.recipe import parse_recipe
 from triptych.sequence.plan import Refusal
 from triptych.terminal.evaluate import evaluate_run
 from triptych.training.config import DetectionLoss
 from triptych.training.loop import train
 from triptych.training.objectives.detection import assign, focal
-
-
-def recipe(world: World, steps: int = 4, **model: Any) -> Recipe:
-    vision = {"kind": "huggingface", "weights": "file:vision", "precision": "float32", "layer": 1}
-    return parse_recipe(
-        {
-            "name": "squares",
-            "base": str(world.folder),
-            "model": {
-                "kind": "detector", "vision": vision, "text": {"kind": "embeddings", "weights": "file:language"},
-                "width": 48, "blocks": 1, "embed_dim": 16, **model,
-            },
-            "data": {
-                "squares": {"kind": "tiny_boxes:Squares", "count": 200},
-                "test": {"kind": "tiny_boxes:Squares", "count": 12, "seed": 7},
-            },
-            "loading": {"workers": 0},
-            "stages": [
-                {"name": "detect", "train": ["heads", "text"], "mixture": {"squares": 1}, "steps": steps,
-                 "objective": {"kind": "detection"}, "batch_size": 16, "learning_rate": 4e-3},
-            ],
-            "evaluation": {"ground": {"kind": "grounding", "data": "test"}},
-        }
-    )  # fmt: skip
 
 
 def test_cells_of_all_levels_stand_where_their_positions_are() -> None:

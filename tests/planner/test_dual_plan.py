@@ -12,8 +12,9 @@ from tiny_world import World
 from triptych.model.build_dual import build_dual
 from triptych.planner import plan, render
 from triptych.planner.activations import kept_bytes
-from triptych.planner.dual import _learned_images, _side_flops
-from triptych.planner.parts import build_dual_shape
+from triptych.planner.dual import _learned_images
+from triptych.planner.measure import learned_flops
+from triptych.planner.shapes import build_dual_shape
 from triptych.recipe import parse_recipe
 from triptych.terminal import console
 
@@ -44,11 +45,11 @@ def test_flops_are_those_of_the_matrix_products() -> None:
     last = 2 * (width**2 + 2 * places * width**2) + 2 * 2 * places * width + 2 * 9 * width**2  # for one position alone
     forward = patches + layer + last + 2 * width * 8
     tower.requires_grad_(False)
-    assert _side_flops(lambda: tower.encode(pixels), False) == forward
+    assert learned_flops(lambda: tower.encode(pixels), False) == forward
     tower.requires_grad_(True)
     # Pixels need no gradient, so that the patches' products come twice, everything else three times.
-    assert _side_flops(lambda: tower.encode(pixels), False) == 3 * forward - patches
-    assert _side_flops(lambda: tower.encode(pixels), True) == 4 * forward - patches
+    assert learned_flops(lambda: tower.encode(pixels), False) == 3 * forward - patches
+    assert learned_flops(lambda: tower.encode(pixels), True) == 4 * forward - patches
 
 
 def test_chunks_save_memory_and_cost_a_forward_pass(world: World) -> None:

@@ -8,7 +8,7 @@ A step's data is a pure function of its number, so resuming needs nothing but th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,18 +76,26 @@ class DetectionReader:
     ) -> tuple[Image, Tensor | None, Tensor | None, Tensor, tuple[str, ...], Mapping[str, Any]]:
         """The picture, features or pixels of it, boxes with names, and what is known about it."""
         picture, regions = picture_of(conversation), regions_of(conversation)
-        boxes = self._boxes(picture, regions)
+        boxes = boxes_of(in_square(picture, regions, self.preparation))
         features, pixels = Inputs(self.prepare, self.cache)(picture)
         return picture, features, pixels, boxes, tuple(region.name for region in regions), conversation.annotations
 
-    def _boxes(self, picture: Image, regions: list[Region]) -> Tensor:
-        """`[K, 4]` as shares of the square that the encoder sees."""
-        if any(region.frame == Frame(1, 1) for region in regions):
-            frame = Frame(*picture.open().size)
-        else:
-            frame = regions[0].frame
-        move = self.preparation.transform(round(frame.width), round(frame.height))
-        return torch.tensor([move(region).clip().normalised for region in regions]).reshape(-1, 4)
+
+def in_square(picture: Image, regions: Sequence[Region], preparation: ImagePreparation) -> list[Region]:
+    """Regions of a picture in the pixels of the square that the encoder sees, cut off where the square ends.
+
+    Raises:
+        DataError: The picture cannot be read; only where regions are shares of it, so that its size is needed.
+    """
+    shares = any(region.frame == Frame(1, 1) for region in regions)
+    frame = Frame(*picture.open().size) if shares else regions[0].frame
+    move = preparation.transform(round(frame.width), round(frame.height))
+    return [move(region).clip() for region in regions]
+
+
+def boxes_of(regions: Sequence[Region]) -> Tensor:
+    """`[K, 4]` as shares of their frame: left, top, right, bottom."""
+    return torch.tensor([region.normalised for region in regions]).reshape(-1, 4)
 
 
 def regions_of(conversation: Conversation) -> list[Region]:

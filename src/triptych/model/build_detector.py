@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from triptych.encoders import checkpoints
 from triptych.encoders.build import build as build_encoder
 from triptych.encoders.config import TextTransformerConfig
+from triptych.encoders.encoder import Encoder
 from triptych.encoders.text_transformer import TextTower
 from triptych.errors import RecipeError
 from triptych.language.build import build as build_language
@@ -23,8 +24,15 @@ from triptych.recipe import Recipe
 from triptych.sequence.pairs import Words
 
 
-def build_detector_model(recipe: Recipe) -> OpenVocabularyDetector:
+def build_detector_model(
+    recipe: Recipe, vision: Encoder | None = None, text: nn.Module | None = None
+) -> OpenVocabularyDetector:
     """The detector of a recipe, pretrained sides loaded, heads drawn from the recipe's seed.
+
+    Args:
+        recipe: Whose `model` is of `kind: detector`.
+        vision: The image side, where it is built already.
+        text: The text side, likewise.
 
     Raises:
         WeightsError: Weights or the tokenizer cannot be found or read.
@@ -34,22 +42,27 @@ def build_detector_model(recipe: Recipe) -> OpenVocabularyDetector:
     if not isinstance(config, DetectorModelConfig):
         raise RecipeError("model: expected `kind: detector`")
     torch.manual_seed(recipe.seed)
-    vision = build_encoder(config.vision, base).requires_grad_(False).eval()
+    vision = vision if vision is not None else build_encoder(config.vision, base)
+    vision.requires_grad_(False).eval()
     finest = max(level.fineness for level in vision.levels)
     if config.fineness > finest:
         raise RecipeError(f"model.fineness: {config.fineness}, but the encoder has {finest} cells a position at most")
-    text: nn.Module
-    match config.text:
-        case WordEmbeddingsConfig():
-            table, tokenizer = word_embeddings(config.text.weights, base)
-            text, learned = EmbeddedPhrases(table, tokenizer, config.embed_dim), True
-        case TextTransformerConfig():
-            text, learned = _tower(config, config.text, base), config.text.weights is None
+    learned = isinstance(config.text, WordEmbeddingsConfig) or config.text.weights is None
+    text = text if text is not None else _phrases(config, base)
     heads = Heads(vision.levels, vision.grid, config.fineness, config.width, config.blocks, config.embed_dim)
     saved = (
         ["heads."] + (["text."] if learned else []) + ([] if getattr(config.vision, "weights", None) else ["vision."])
     )
     return OpenVocabularyDetector(vision, text, heads, tuple(saved)).eval()
+
+
+def _phrases(config: DetectorModelConfig, base: Path) -> nn.Module:
+    """The text side."""
+    match config.text:
+        case WordEmbeddingsConfig():
+            return EmbeddedPhrases(*word_embeddings(config.text.weights, base), config.embed_dim)
+        case TextTransformerConfig():
+            return _tower(config, config.text, base)
 
 
 def word_embeddings(uri: str, base: Path) -> tuple[Tensor, Any]:

@@ -39,13 +39,13 @@ class EmbeddedPhrases(nn.Module):
     def forward(self, phrases: Sequence[str]) -> Tensor:
         """`[P, E]` of P phrases."""
         table = self.get_buffer("table")
-        found = []
-        for phrase in phrases:
-            # As it stands inside a sentence; an empty phrase means nothing, and is read as that word.
-            ids = self.tokenizer(f" {bare(phrase) or 'nothing'}", add_special_tokens=False)["input_ids"]
-            found.append(table[torch.tensor(ids, device=table.device)].float().mean(dim=0))
+        found = [table[torch.tensor(self.ids(phrase), device=table.device)].float().mean(dim=0) for phrase in phrases]
         directions: Tensor = self.projection(self.norm(torch.stack(found)))
         return directions
+
+    def ids(self, phrase: str) -> list[int]:
+        """As it stands inside a sentence; an empty phrase means nothing, and is read as that word."""
+        return list(self.tokenizer(f" {bare(phrase) or 'nothing'}", add_special_tokens=False)["input_ids"])
 
 
 class TowerPhrases(nn.Module):

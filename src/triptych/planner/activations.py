@@ -43,7 +43,7 @@ class _Fused(torch.autograd.Function):
         raise NotImplementedError  # on the meta device nothing is ever differentiated
 
 
-class _FusedAttention(TorchFunctionMode):
+class FusedAttention(TorchFunctionMode):
     """Attention as a GPU computes it; the meta device would spell out the scores that a fused kernel never stores."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -56,22 +56,46 @@ class _FusedAttention(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def kept_bytes(run: Callable[[], Tensor], parameters: Iterable[nn.Parameter]) -> int:
-    """Bytes that autograd keeps during `run` besides the parameters; every storage counts once."""
-    known = {parameter.untyped_storage()._cdata for parameter in parameters}
-    kept: dict[int, tuple[Any, int]] = {}
+class SpelledOutAttention(TorchFunctionMode):
+    """Attention as adapters compute it on the CPU in bfloat16: the weights of all pairs of positions are kept."""
 
-    def pack(tensor: Tensor) -> Tensor:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is functional.scaled_dot_product_attention:
+            query, key, value = args[:3]
+            mask = args[3] if len(args) > 3 else (kwargs or {}).get("attn_mask")
+            scores = (query @ key.transpose(-1, -2)) * query.shape[-1] ** -0.5
+            return (scores if mask is None else scores.masked_fill(~mask, float("-inf"))).softmax(dim=-1) @ value
+        return func(*args, **(kwargs or {}))
+
+
+class KeptBytes(torch.autograd.graph.saved_tensors_hooks):
+    """Bytes that autograd keeps while this is entered, which it may be again; every storage counts once.
+
+    Args:
+        known: Tensors that are there anyway.
+    """
+
+    def __init__(self, known: Iterable[Tensor]) -> None:
+        super().__init__(self._pack, lambda tensor: tensor)
+        self._known = {tensor.untyped_storage()._cdata for tensor in known}
+        self._kept: dict[int, Any] = {}
+        self.total = 0
+
+    def _pack(self, tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
-        if storage._cdata not in known:
-            kept[storage._cdata] = storage, storage.nbytes()  # held, so that its place is not used again
+        if storage._cdata not in self._known and storage._cdata not in self._kept:
+            self._kept[storage._cdata] = storage  # held, so that its place is not used again
+            self.total += storage.nbytes()
         return tensor
 
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+
+def kept_bytes(run: Callable[[], Tensor], parameters: Iterable[nn.Parameter]) -> int:
+    """Bytes that autograd keeps during `run` besides the parameters; every storage counts once."""
+    kept = KeptBytes(parameters)
+    with kept:
         result = run()
-    total = sum(size for _, size in kept.values())
     del result
-    return total
+    return kept.total
 
 
 def language_bytes(
@@ -104,7 +128,7 @@ def language_bytes(
             hidden: Tensor = language(embeddings, numbers, numbers if packs_itself else None, mask)
         return hidden
 
-    with _FusedAttention():
+    with FusedAttention():
         return kept_bytes(run, chain(language.parameters(), fusion.parameters() if fusion is not None else ()))
 
 
@@ -132,7 +156,7 @@ def spelled_out_bytes(language: LanguageModel, rows: int, length: int) -> int:
 def adapter_bytes(adapter: nn.Module, encoder: Encoder, pictures: int) -> int:
     """Activations of an adapter that learns."""
     features = torch.empty(pictures, encoder.tokens(Image(b"")), encoder.dim, device="meta")
-    with _FusedAttention():
+    with FusedAttention():
         return kept_bytes(lambda: _adapted(adapter, features), adapter.parameters())
 
 
@@ -157,7 +181,7 @@ def _adapted(adapter: nn.Module, features: Tensor) -> Tensor:
 
 def encoder_bytes(encoder: Encoder, pictures: int) -> int:
     """Activations of an encoder that learns."""
-    with _FusedAttention():
+    with FusedAttention():
         return kept_bytes(lambda: encoder(_pixels(encoder, pictures)), encoder.parameters())
 
 
@@ -172,7 +196,7 @@ def encoder_working_bytes(encoder: Encoder) -> int:
 
     hooks = [module.register_forward_hook(look) for module in encoder.modules()]
     try:
-        with _FusedAttention(), torch.no_grad():
+        with FusedAttention(), torch.no_grad():
             encoder(_pixels(encoder, 1))
     finally:
         for hook in hooks:

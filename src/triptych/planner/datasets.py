@@ -60,6 +60,7 @@ class DatasetSize:
         supervised: Tokens that are predicted.
         origin: Where this comes from.
         texts: Of a pair's picture, of which each draw takes one.
+        lengths: Tokens of the texts of pairs that were read, in ascending order; empty where none was.
     """
 
     name: str
@@ -69,6 +70,22 @@ class DatasetSize:
     supervised: float
     origin: str
     texts: float = 1.0
+    lengths: tuple[int, ...] = ()
+
+    def longest(self, texts: int, limit: int) -> float:
+        """Tokens that the longest of so many texts is expected to have: what a batch of them is padded to.
+
+        Args:
+            texts: Drawn at random from those that were read.
+            limit: Of a text; what the longest is taken to have where none was read.
+        """
+        if not self.lengths:
+            return float(limit)
+        below: list[float] = [((i + 1) / len(self.lengths)) ** texts for i in range(len(self.lengths))]
+        expected = sum(
+            length * (high - low) for length, low, high in zip(self.lengths, [0.0, *below], below, strict=False)
+        )
+        return min(float(limit), expected)
 
 
 def dataset_sizes(recipe: Recipe, tokenizer: Any | None = None) -> dict[str, DatasetSize]:
@@ -88,27 +105,28 @@ def dataset_sizes(recipe: Recipe, tokenizer: Any | None = None) -> dict[str, Dat
         # How many tokens a region takes does not depend on how pictures are prepared.
         template.regions = region_writer(recipe.composed.regions, None)
         introduce_to_tokenizer(template.regions, template.tokenizer)
-    sizes = {name: _size(name, recipe, template) for name in _used(recipe)}
-    _check_lengths(recipe, sizes)
+    sizes = {name: _size(name, recipe, template) for name in used(recipe)}
+    check_lengths(recipe, sizes)
     return sizes
 
 
-def pair_sizes(recipe: Recipe, words: Words | None = None) -> dict[str, DatasetSize]:
-    """The same for a dual encoder: `text_tokens` are those of one text, its end token among them; nothing is supervised.
+def pair_sizes(recipe: Recipe, words: Words | None = None, beside: int = 1) -> dict[str, DatasetSize]:
+    """The same for pairs of a picture and a text: `text_tokens` are those of one text, its end token among them; nothing is supervised.
 
     Args:
         recipe: Whose datasets.
         words: Texts → ids, where the tokenizer is at hand.
+        beside: Tokens that stand around a text's own, where it is not.
 
     Raises:
         RecipeError: As `dataset_sizes`.
     """
-    sizes = {name: _pairs(name, recipe, words) for name in _used(recipe)}
-    _check_lengths(recipe, sizes)
+    sizes = {name: _pairs(name, recipe, words, beside) for name in used(recipe)}
+    check_lengths(recipe, sizes)
     return sizes
 
 
-def _pairs(name: str, recipe: Recipe, words: Words | None) -> DatasetSize:
+def _pairs(name: str, recipe: Recipe, words: Words | None, beside: int) -> DatasetSize:
     config: DataConfig = recipe.data[name]
     base = Path(recipe.base)
     drawn = isinstance(config, ScenesConfig | EpisodesConfig)
@@ -116,25 +134,28 @@ def _pairs(name: str, recipe: Recipe, words: Words | None) -> DatasetSize:
         if drawn and not at_hand(config.font, base):  # type: ignore[union-attr]
             raise DataError("its font has not been fetched")
         source = build_source(config, base)
-        read = [texts_of(conversation) for conversation in _read(source)]
+        read = [texts_of(conversation) for conversation in read_some(source)]
     except (DataError, Refusal) as error:
-        found = _expected(name, config, str(error))
+        found = expected_size(name, config, str(error))
         given = getattr(getattr(config, "expected", None), "text_tokens", None)
-        tokens = (given or SCENE_CAPTION[1]) + 1
+        tokens = (given or SCENE_CAPTION[1]) + beside
         return replace(found, media=1.0, text_tokens=tokens, supervised=0.0)
     texts = [text for own in read for text in own]
-    lengths = [len(words.ids(text)) if words else 1 + len(text) / CHARACTERS_PER_TOKEN for text in texts]
+    lengths = [len(words.ids(text)) if words else beside + len(text) / CHARACTERS_PER_TOKEN for text in texts]
     how = "the model's tokenizer" if words else f"{CHARACTERS_PER_TOKEN} characters a token"
     origin = f"by {len(texts)} of its texts and {how}"
     each = len(texts) / max(1, len(read))
-    return DatasetSize(name, len(source), 1.0, sum(lengths) / max(1, len(lengths)), 0.0, origin, each)
+    known = tuple(sorted(round(length) for length in lengths))
+    return DatasetSize(name, len(source), 1.0, sum(lengths) / max(1, len(lengths)), 0.0, origin, each, known)
 
 
-def _used(recipe: Recipe) -> list[str]:
+def used(recipe: Recipe) -> list[str]:
+    """The datasets that stages draw from."""
     return list(dict.fromkeys(name for stage in recipe.stages for name in stage.mixture))
 
 
-def _check_lengths(recipe: Recipe, sizes: Mapping[str, DatasetSize]) -> None:
+def check_lengths(recipe: Recipe, sizes: Mapping[str, DatasetSize]) -> None:
+    """Raises RecipeError where the length of a stage depends on a dataset whose size nobody says."""
     for i, stage in enumerate(recipe.stages):
         unknown = [name for name in stage.mixture if sizes[name].records is None]
         if stage.epochs is not None and unknown:
@@ -150,14 +171,14 @@ def _size(name: str, recipe: Recipe, template: ChatTemplate | None) -> DatasetSi
     if isinstance(config, ScenesConfig) and not at_hand(config.font, base):
         return _typical_scenes(name, config)
     if isinstance(config, EpisodesConfig | ReferringConfig) and not at_hand(config.font, base):
-        return _expected(name, config, "its font has not been fetched")
+        return expected_size(name, config, "its font has not been fetched")
     try:
         source = build_source(config, base)
     except DataError as error:
-        return _expected(name, config, str(error))
-    read = _read(source)
+        return expected_size(name, config, str(error))
+    read = read_some(source)
     if not read:
-        return _expected(name, config, "none of its records could be read")
+        return expected_size(name, config, "none of its records could be read")
     if template is not None:
         planned = _planned(name, source, read, recipe, template)
         if planned is not None:
@@ -176,7 +197,7 @@ def _size(name: str, recipe: Recipe, template: ChatTemplate | None) -> DatasetSi
     )
 
 
-def _read(source: Source) -> list[Conversation]:
+def read_some(source: Source) -> list[Conversation]:
     """Some records at even distances; those that cannot be read are the ledger's matter."""
     found = []
     for index in range(0, len(source), max(1, len(source) // SAMPLE)):
@@ -234,7 +255,7 @@ def _typical_scenes(name: str, config: ScenesConfig) -> DatasetSize:
     )
 
 
-def _expected(name: str, config: DataConfig, reason: str) -> DatasetSize:
+def expected_size(name: str, config: DataConfig, reason: str) -> DatasetSize:
     """What the recipe expects of a dataset that cannot be read."""
     text, supervised = UNKNOWN_TEXT
     expected = (

@@ -8,29 +8,33 @@ texts ────► text side ──┘
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from triptych.conversation import Image
 from triptych.encoders.precision import resolve
 from triptych.errors import TriptychError
-from triptych.language.build import load_tokenizer
-from triptych.language.config import LanguageConfig
-from triptych.model.config import DualConfig, FrozenTextConfig
 from triptych.model.dual import DualEncoder
 from triptych.model.frozen import FrozenImages, FrozenTexts
 from triptych.planner import activations, parts
+from triptych.planner.cost import PAIRS, CostPlan, StageCost
 from triptych.planner.datasets import DatasetSize, pair_sizes
 from triptych.planner.devices import DeviceSpec
-from triptych.planner.memory import FRAGMENTATION, MemoryItem, standing
-from triptych.planner.plan import CostPlan, StageCost
-from triptych.planner.tokens import at_hand
+from triptych.planner.draws import Draws
+from triptych.planner.measure import (
+    counted_flops,
+    empty_features,
+    empty_pixels,
+    feature_bytes,
+    learned_flops,
+    rate,
+)
+from triptych.planner.memory import MemoryItem, passing, standing
+from triptych.planner.shapes import build_dual_shape
+from triptych.planner.tokens import tokenizer_at_hand
 from triptych.recipe import Recipe
 from triptych.training.config import MaskedImage, StageConfig
 from triptych.training.parts import Trained, describe_parts, freeze, set_mode
@@ -45,16 +49,16 @@ def plan_dual(recipe: Recipe, device: DeviceSpec, count: int = 1) -> CostPlan:
     Raises:
         RecipeError: An architecture is not known, or the size of a dataset.
     """
-    tokenizer = _tokenizer(recipe)
+    tokenizer = tokenizer_at_hand(recipe)
     bfloat16 = not device.is_cpu or str(resolve("auto")) == "torch.bfloat16"
-    model = parts.build_dual_shape(recipe, bfloat16, tokenizer)
+    model = build_dual_shape(recipe, bfloat16, tokenizer)
     sizes = pair_sizes(recipe, model.words if tokenizer is not None else None)
     known: set[str] = set()
     described = parts.parts_of(model, recipe)
     stages = [_stage(recipe, stage, model, sizes, device, count, known) for stage in recipe.stages]
     model.eval()
     length = max((size.text_tokens for size in sizes.values()), default=float(model.words.max_tokens))
-    picture, text = (_flops(run) for run in (lambda: _images(model, 1), lambda: _texts(model, 1, length)))
+    picture, text = (counted_flops(run) for run in (lambda: _images(model, 1), lambda: _texts(model, 1, length)))
     weights = sum(part.bytes for part in described)
     return CostPlan(
         name=recipe.name,
@@ -66,23 +70,9 @@ def plan_dual(recipe: Recipe, device: DeviceSpec, count: int = 1) -> CostPlan:
         stages=stages,
         generation=None,
         note=f"a picture takes {picture:.2e} FLOPs, a text {text:.2e}, and both sides {weights / 2**20:,.0f} MiB for weights",
+        wording=PAIRS,
         suggestions=_suggestions(recipe, stages, device),
     )
-
-
-def _tokenizer(recipe: Recipe) -> Any | None:
-    """The texts' tokenizer where it is at hand."""
-    config, base = recipe.model, Path(recipe.base)
-    assert isinstance(config, DualConfig)
-    side = config.text
-    language = side.language if isinstance(side, FrozenTextConfig) else LanguageConfig(weights=config.tokenizer)
-    uri = language.tokenizer or language.weights
-    if uri is None or not at_hand(uri, base):
-        return None
-    try:
-        return load_tokenizer(language, base)
-    except TriptychError:
-        return None
 
 
 def _stage(
@@ -96,30 +86,27 @@ def _stage(
 ) -> StageCost:
     trained = freeze(model, stage)
     set_mode(model, trained, "train")
-    shares = {name: weight / sum(stage.mixture.values()) for name, weight in stage.mixture.items()}
-    records = sum(sizes[name].records or 0 for name in stage.mixture)
-    steps = stage.steps or max(1, math.ceil((stage.epochs or 1) * records / stage.batch_size))
-    samples = steps * stage.batch_size
-    length = sum(share * sizes[name].text_tokens for name, share in shares.items())
+    draws = Draws.of(stage, sizes)
+    samples = draws.samples
+    length = draws.mean(sizes, lambda size: size.text_tokens)
     masked = isinstance(stage.objective, MaskedImage)
     chunk = stage.micro_rows if masked else getattr(stage.objective, "chunk", None)
     mine = math.ceil(stage.batch_size / count)
     held = min(mine, chunk or mine)
     again = not masked and chunk is not None and mine > chunk
 
-    fresh = {name: share for name, share in shares.items() if name not in known}
-    distinct = sum(min(samples * share, sizes[name].records or samples) for name, share in fresh.items())
+    fresh = draws.distinct(sizes, known)
     texts = sum(
-        min(samples * share, (sizes[name].records or samples) * sizes[name].texts) for name, share in fresh.items()
+        min(samples * draws.shares[name], (sizes[name].records or samples) * sizes[name].texts) for name in fresh
     )
     cached = isinstance(model.vision, FrozenImages) and recipe.loading.cache_features
-    encoded = distinct if cached else float(samples)
+    encoded = sum(fresh.values()) if cached else float(samples)
     if cached:
         known.update(fresh)
     flops = {
-        "image side": _side_flops(lambda: _learned_images(model, 1, masked), again) * samples,
-        "text side": 0.0 if masked else _side_flops(lambda: _learned_texts(model, 1, length), again) * samples,
-        "cosines": 0.0 if masked else _cosine_flops(stage, model, again) * steps,
+        "image side": learned_flops(lambda: _learned_images(model, 1, masked), again) * samples,
+        "text side": 0.0 if masked else learned_flops(lambda: _learned_texts(model, 1, length), again) * samples,
+        "cosines": 0.0 if masked else _cosine_flops(stage, model, again) * draws.steps,
         "frozen encoder": _frozen_picture(model) * encoded,
         "frozen language model": 0.0 if masked else _frozen_text(model, length) * texts,
         "teacher": _teacher(recipe, stage, model) * samples,
@@ -130,7 +117,7 @@ def _stage(
         name=stage.name,
         trained=[state.part for state in describe_parts(model) if state.trained],
         learned=sum(p.numel() for group in trained.values() for p in group.values()),
-        steps=steps,
+        steps=draws.steps,
         samples=samples,
         tokens=0.0 if masked else samples * length,
         supervised=float(samples),
@@ -159,25 +146,22 @@ def _memory(
     blocks = [*getattr(model.vision, "blocks", []), *getattr(model.text, "blocks", [])]
     items = standing(model, trained, blocks, count)
     masked = isinstance(stage.objective, MaskedImage)
-    with nullcontext() if device.is_cpu else activations._FusedAttention():  # on the CPU scores are kept
+    with nullcontext() if device.is_cpu else activations.FusedAttention():  # on the CPU scores are kept
         image = activations.kept_bytes(lambda: _learned_images(model, held, masked), model.parameters())
         text = 0 if masked else activations.kept_bytes(lambda: _learned_texts(model, held, length), model.parameters())
-    passing = {
+    found = {
         # Computed again for the gradient, the sides of a chunk are never held together.
         "activations": float(max(image, text) if again else image + text),
         "pictures": float(mine * _input_bytes(model)),
         "directions": 0.0 if masked else 4.0 * stage.batch_size * model.vision.embed_dim * 4,
         "cosines": 0.0 if masked else float(COSINE_BYTES * held * stage.batch_size * (1 if again else 2)),
     }
-    total = sum(passing.values())
-    passing |= {"fragmentation": (FRAGMENTATION - 1) * total, "driver and libraries": device.reserved}
-    return [*items, *(MemoryItem(name, size, size) for name, size in passing.items())]
+    return [*items, *passing(found, device)]
 
 
 def _images(model: DualEncoder, pictures: int) -> Tensor:
     """The image side over pixels, its frozen encoder included."""
-    size = model.preparation.size
-    pixels = torch.empty(pictures, 3, size, size, dtype=torch.uint8, device="meta")
+    pixels = empty_pixels(model.preparation.size, pictures)
     if isinstance(model.vision, FrozenImages):
         return model.vision.pooled(model.vision.encoder(pixels))
     return model.vision.encode(pixels)
@@ -186,16 +170,13 @@ def _images(model: DualEncoder, pictures: int) -> Tensor:
 def _learned_images(model: DualEncoder, pictures: int, masked: bool) -> Tensor:
     """What the image side computes in every step: nothing of a frozen encoder."""
     if isinstance(model.vision, FrozenImages):
-        encoder = model.vision.encoder
-        features = torch.empty(pictures, encoder.tokens(Image(b"")), encoder.dim, dtype=encoder.dtype, device="meta")
-        return model.vision.pooled(features)
+        return model.vision.pooled(empty_features(model.vision.encoder, pictures))
     if not masked:
         return _images(model, pictures)
     assert model.masked_head is not None
     size, tower = model.preparation.size, model.tower
-    pixels = torch.empty(pictures, 3, size, size, dtype=torch.uint8, device="meta")
     cells = (size // tower.architecture.patch_size) ** 2
-    states = tower(pixels, torch.zeros(pictures, cells, dtype=torch.bool, device="meta"))
+    states = tower(empty_pixels(size, pictures), torch.zeros(pictures, cells, dtype=torch.bool, device="meta"))
     out: Tensor = model.masked_head(states[:, tower.prefix :])
     return out
 
@@ -220,22 +201,6 @@ def _ids(texts: int, length: float, model: DualEncoder) -> tuple[Tensor, Tensor]
     return ids, torch.full((texts,), tokens, dtype=torch.long, device="meta")
 
 
-def _flops(run: Callable[[], Any]) -> int:
-    """Forward alone."""
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        run()
-    return int(counter.get_total_flops())
-
-
-def _side_flops(run: Callable[[], Tensor], again: bool) -> int:
-    """Forward, and as far backward as something learns; forward once more where that is computed again."""
-    with FlopCounterMode(display=False) as counter:
-        out = run()
-        if out.requires_grad:
-            out.float().sum().backward()  # type: ignore[no-untyped-call]
-    return int(counter.get_total_flops()) + (_flops(run) if again and out.requires_grad else 0)
-
-
 def _cosine_flops(stage: StageConfig, model: DualEncoder, again: bool) -> float:
     """Of one step: a product of all pictures with all texts, per way, and two more for the gradient."""
     ways = 2 if stage.objective.kind == "contrastive" else 1
@@ -250,16 +215,16 @@ def _frozen_text(model: DualEncoder, length: float) -> int:
     if not isinstance(model.text, FrozenTexts):
         return 0
     text = model.text
-    return _flops(lambda: text._states(*_ids(1, length, model)))
+    return counted_flops(lambda: text._states(*_ids(1, length, model)))
 
 
 def _teacher(recipe: Recipe, stage: StageConfig, model: DualEncoder) -> int:
     if not isinstance(stage.objective, MaskedImage):
         return 0
     try:
-        return activations.encoder_flops(parts._encoder(stage.objective.teacher, Path(recipe.base), False))
+        return activations.encoder_flops(parts.meta_encoder(stage.objective.teacher, Path(recipe.base), False))
     except TriptychError:  # a run that is still to be made: taken to be as large as the tower
-        return _flops(lambda: _images(model, 1))
+        return counted_flops(lambda: _images(model, 1))
 
 
 def _rate(model: DualEncoder, work: str, device: DeviceSpec) -> float:
@@ -271,8 +236,7 @@ def _rate(model: DualEncoder, work: str, device: DeviceSpec) -> float:
         side = side.encoder if work == "frozen encoder" else side.head
     elif isinstance(side, FrozenTexts):
         side = side.language if work == "frozen language model" else side.head
-    largest = max(side.parameters(), key=lambda parameter: parameter.numel())
-    return device.bfloat16 if largest.dtype.itemsize == 2 else device.float32
+    return rate(side, device)
 
 
 def _input_bytes(model: DualEncoder) -> float:
@@ -283,8 +247,7 @@ def _feature_bytes(model: DualEncoder) -> float:
     """Of one picture in the feature cache."""
     if not isinstance(model.vision, FrozenImages):
         return 0.0
-    encoder = model.vision.encoder
-    return float(encoder.tokens(Image(b"")) * encoder.dim * encoder.dtype.itemsize)
+    return feature_bytes(model.vision.encoder)
 
 
 def _suggestions(recipe: Recipe, stages: list[StageCost], device: DeviceSpec) -> list[str]:

@@ -67,8 +67,7 @@ def stage_memory(
         count: How many devices share the parameters.
     """
     items = standing(model, trained, _layers(model), count)
-    items += [MemoryItem(name, size, size) for name, size in _passing(model, stage, load, device)]
-    return items
+    return [*items, *passing(_passing(model, stage, load, device), device)]
 
 
 def standing(
@@ -100,9 +99,16 @@ def standing(
     ]
 
 
-def _passing(model: MultimodalModel, stage: StageConfig, load: Load, device: DeviceSpec) -> list[tuple[str, float]]:
+def passing(found: Mapping[str, float], device: DeviceSpec) -> list[MemoryItem]:
+    """What is there only for a while, bytes by name, and what the allocator and the driver take beside it."""
+    total = sum(found.values())
+    sizes = {**found, "fragmentation": (FRAGMENTATION - 1) * total, "driver and libraries": device.reserved}
+    return [MemoryItem(name, size, size) for name, size in sizes.items()]
+
+
+def _passing(model: MultimodalModel, stage: StageConfig, load: Load, device: DeviceSpec) -> dict[str, float]:
     """What is there only while a micro-batch passes through."""
-    found: list[tuple[str, float]] = []
+    found: dict[str, float] = {}
     if isinstance(stage.objective, NextToken):
         learns = learning(model)
         kept = 0.0
@@ -115,21 +121,20 @@ def _passing(model: MultimodalModel, stage: StageConfig, load: Load, device: Dev
             kept = activations.language_bytes(model.language, load.rows, load.row, learns.below, model.fusion, adapted)
             kept += activations.spelled_out_bytes(model.language, load.rows, load.row) if device.is_cpu else 0
         head = model.language.model.get_output_embeddings().weight
-        found.append(("activations of the language model", kept))
-        found.append(("logits, a chunk at a time", min(load.supervised, CHUNK) * head.shape[0] * LOGIT_BYTES))
+        found["activations of the language model"] = kept
+        found["logits, a chunk at a time"] = min(load.supervised, CHUNK) * head.shape[0] * LOGIT_BYTES
     pictures = load.pictures
     for modality, encoder in model.encoders.items():
         assert isinstance(encoder, Encoder)
         learns_encoder = any(parameter.requires_grad for parameter in encoder.parameters())
         if learns_encoder:
-            found.append((f"activations of encoders.{modality}", activations.encoder_bytes(encoder, pictures)))
+            found[f"activations of encoders.{modality}"] = activations.encoder_bytes(encoder, pictures)
         elif load.live:
-            found.append((f"working memory of encoders.{modality}", activations.encoder_working_bytes(encoder)))
+            found[f"working memory of encoders.{modality}"] = activations.encoder_working_bytes(encoder)
         adapter = model.adapters[modality]
         if learns_encoder or any(parameter.requires_grad for parameter in adapter.parameters()):
-            found.append((f"activations of adapters.{modality}", activations.adapter_bytes(adapter, encoder, pictures)))
-    total = sum(size for _, size in found)
-    return [*found, ("fragmentation", (FRAGMENTATION - 1) * total), ("driver and libraries", device.reserved)]
+            found[f"activations of adapters.{modality}"] = activations.adapter_bytes(adapter, encoder, pictures)
+    return found
 
 
 def _layers(model: MultimodalModel) -> list[nn.Module]:

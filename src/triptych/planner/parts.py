@@ -23,7 +23,6 @@ from triptych.encoders.config import (
     VisionTransformerConfig,
 )
 from triptych.encoders.encoder import Encoder
-from triptych.errors import RecipeError
 from triptych.fusion.build import build as build_fusion
 from triptych.grounding.config import RegionsConfig
 from triptych.grounding.formats.build import TextRegions
@@ -33,20 +32,15 @@ from triptych.language.build import insert_lora, random_model
 from triptych.language.config import LanguageConfig
 from triptych.language.fast import accelerate
 from triptych.language.new_tokens import NewTokens
-from triptych.model.blip2 import Blip2
-from triptych.model.build_blip2 import build_blip2
-from triptych.model.build_dual import build_dual
 from triptych.model.composed import MultimodalModel
-from triptych.model.config import Blip2Config, DualConfig, FrozenImageConfig, FrozenTextConfig
-from triptych.model.dual import DualEncoder
+from triptych.model.config import Blip2Config, DetectorModelConfig
 from triptych.model.pointing import RegionPanel
+from triptych.model.trainable import Trainable
 from triptych.planner.architectures import language_architecture, sam_architecture, vision_architecture, vision_shape
 from triptych.planner.tokens import length
 from triptych.recipe import Recipe
-from triptych.sequence.read_words import DECODE
+from triptych.recipe.schema import ModelConfig
 from triptych.training.parts import describe_parts
-from triptych.weights import SMOLLM2
-from triptych.weights.architectures import SMOLLM2_REPOSITORY, shipped
 
 
 @dataclass(frozen=True)
@@ -80,13 +74,13 @@ def build(recipe: Recipe, bfloat16_encoder: bool, tokenizer: Any | None = None) 
         RecipeError: An architecture is not known here.
     """
     base = Path(recipe.base)
-    language = _language(recipe.composed.language, base)
+    language = meta_language(recipe.composed.language, base)
     if recipe.composed.regions is not None:
         _introduce(recipe.composed.regions, language)
     encoders: dict[str, Encoder] = {}
     adapters: dict[str, Adapter] = {}
     for modality in recipe.composed.modalities:
-        encoder = _encoder(getattr(recipe.composed.encoders, modality), base, bfloat16_encoder)
+        encoder = meta_encoder(getattr(recipe.composed.encoders, modality), base, bfloat16_encoder)
         encoders[modality] = encoder
         adapters[modality] = _adapter(getattr(recipe.composed.adapters, modality), encoder, language, tokenizer)
     with torch.device("meta"):
@@ -94,94 +88,40 @@ def build(recipe: Recipe, bfloat16_encoder: bool, tokenizer: Any | None = None) 
     regions = recipe.composed.regions
     if not isinstance(regions, EmbeddingRegionsConfig):
         return MultimodalModel(language, encoders, adapters, recipe.sequence, fusion)
-    eyes = _encoder(regions.encoder, base, bfloat16_encoder) if regions.encoder is not None else None
+    eyes = meta_encoder(regions.encoder, base, bfloat16_encoder) if regions.encoder is not None else None
     with torch.device("meta"):
         panel = RegionPanel.build(regions, eyes if eyes is not None else encoders["image"], language)
     return MultimodalModel(language, encoders, adapters, recipe.sequence, fusion, panel, eyes)
 
 
-def build_dual_shape(recipe: Recipe, bfloat16_encoder: bool = False, tokenizer: Any | None = None) -> DualEncoder:
-    """The dual encoder of a recipe on the meta device. No weights are read, no tokenizer is loaded.
-
-    Args:
-        recipe: What to build.
-        bfloat16_encoder: Whether a frozen encoder of `precision: auto` computes in bfloat16.
-        tokenizer: Of the texts, where it is at hand.
-
-    Raises:
-        RecipeError: The size of the vocabulary, or an architecture, is not known here.
-    """
-    config, base = recipe.model, Path(recipe.base)
-    assert isinstance(config, DualConfig)
-    encoder = language = None
-    if isinstance(config.vision, FrozenImageConfig):
-        encoder = _encoder(config.vision.encoder, base, bfloat16_encoder)
-    if isinstance(config.text, FrozenTextConfig):
-        language = _language(config.text.language, base)
-        words: int | None = language.embedding.num_embeddings
-    else:
-        shape = config.text.architecture
-        words = shape.vocabulary if shape is not None else None
-        if words is None and tokenizer is not None:
-            words = len(tokenizer)
-        elif words is None and config.tokenizer == SMOLLM2:
-            words = (shipped("language", SMOLLM2_REPOSITORY) or {}).get("vocab_size")
-        if words is None and config.text.weights is None:
-            raise RecipeError("model.text.architecture.vocabulary: give it; the tokenizer is not at hand")
-    with torch.device("meta"):
-        return build_dual(recipe, tokenizer or _Vocabulary(words or 1), False, encoder, language)
-
-
-def build_blip2_shape(recipe: Recipe) -> Blip2:
-    """The first stage of BLIP-2 of a recipe on the meta device. No weights are read, no tokenizer is loaded.
-
-    Raises:
-        RecipeError: The size of the vocabulary, or an architecture, is not known here.
-    """
-    config, base = recipe.model, Path(recipe.base)
-    assert isinstance(config, Blip2Config)
-    words = config.qformer.vocabulary
-    if words is None and config.tokenizer == SMOLLM2:
-        words = 1 + int((shipped("language", SMOLLM2_REPOSITORY) or {})["vocab_size"])
-    if words is None:
-        raise RecipeError("model.qformer.vocabulary: give it; the tokenizer is not at hand")
-    plain = config.model_copy(update={"qformer": config.qformer.model_copy(update={"weights": None})})
-    encoder = _encoder(config.encoder, base, False)
-    with torch.device("meta"):
-        return build_blip2(recipe.model_copy(update={"model": plain}), encoder, _Vocabulary(words))
-
-
-class _Vocabulary:
-    """Of a tokenizer nothing but its size."""
-
-    eos_token_id = cls_token_id = sep_token_id = 0
-    bos_token_id = None
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-
-    def __len__(self) -> int:
-        return self.size
-
-    def get_added_vocab(self) -> dict[str, int]:
-        """With BLIP-2's token among those that are counted."""
-        return {DECODE: 0}
-
-
-def parts_of(model: MultimodalModel | DualEncoder | Blip2, recipe: Recipe) -> list[Part]:
+def parts_of(model: Trainable, recipe: Recipe) -> list[Part]:
     """The parts of a model, in the order of the table that training prints."""
     found = []
     for state in describe_parts(model):
         parameters = [parameter for _, parameter in model.part(state.part)]
         size = sum(parameter.numel() * parameter.element_size() for parameter in parameters)
-        panel, _, modality = state.part.partition(".")
-        whole = _whole(getattr(recipe.composed.encoders, modality), Path(recipe.base)) if panel == "encoders" else None
+        encoder = _encoder_of(recipe, state.part)
+        whole = _whole(encoder, Path(recipe.base)) if encoder is not None else None
         precision = ", ".join(sorted({str(p.dtype).removeprefix("torch.") for p in parameters}))
         found.append(Part(state.part, state.parameters, precision, size, whole if whole != state.parameters else None))
     return found
 
 
-def _language(config: LanguageConfig, base: Path) -> LanguageModel:
+def _encoder_of(recipe: Recipe, part: str) -> EncoderConfig | None:
+    """What a recipe says about a part that is an encoder."""
+    match recipe.model, part.split("."):
+        case ModelConfig() as config, ["encoders", modality]:
+            found: EncoderConfig | None = getattr(config.encoders, modality)
+            return found
+        case Blip2Config() as config, ["encoder"]:
+            return config.encoder
+        case DetectorModelConfig() as config, ["vision"]:
+            return config.vision
+    return None
+
+
+def meta_language(config: LanguageConfig, base: Path) -> LanguageModel:
+    """A language model of which only the shapes are real; it has no tokenizer."""
     architecture = language_architecture(config, base)
     with torch.device("meta"):
         model = random_model(architecture, getattr(torch, config.precision))
@@ -203,7 +143,8 @@ def _introduce(config: RegionsConfig, language: LanguageModel) -> None:
         language.regions = NewTokens(words, starts, bins, torch.zeros(language.dim), 1.0).to("meta")
 
 
-def _encoder(config: EncoderConfig, base: Path, bfloat16: bool) -> Encoder:
+def meta_encoder(config: EncoderConfig, base: Path, bfloat16: bool) -> Encoder:
+    """An encoder of which only the shapes are real; `bfloat16` is what `precision: auto` means."""
     precision = "bfloat16" if bfloat16 else "float32"
     match config:
         case EfficientNetConfig():
@@ -231,7 +172,7 @@ def _whole(config: EncoderConfig, base: Path) -> int | None:
     """Parameters of the whole tower where a recipe takes the features from a layer inside it."""
     if not isinstance(config, HuggingFaceConfig | VisionTransformerConfig) or config.layer == "output":
         return None
-    whole = _encoder(config.model_copy(update={"layer": "output"}), base, False)
+    whole = meta_encoder(config.model_copy(update={"layer": "output"}), base, False)
     return sum(parameter.numel() for parameter in whole.parameters())
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from triptych.encoders.encoder import Encoder
 from triptych.encoders.precision import resolve
@@ -12,9 +11,11 @@ from triptych.errors import RecipeError
 from triptych.model.composed import MultimodalModel
 from triptych.model.config import Blip2Config, DetectorModelConfig, DualConfig
 from triptych.planner import activations, parts
+from triptych.planner.cost import CostPlan, GenerationCost, StageCost
 from triptych.planner.datasets import DatasetSize, dataset_sizes
 from triptych.planner.devices import DeviceSpec
 from triptych.planner.devices import device as find_device
+from triptych.planner.draws import Draws
 from triptych.planner.flops import (
     LanguageShape,
     backward_flops,
@@ -23,109 +24,12 @@ from triptych.planner.flops import (
     language_shape,
     learning,
 )
-from triptych.planner.memory import Load, MemoryItem, stage_memory
-from triptych.planner.parts import Part
+from triptych.planner.measure import feature_bytes, rate
+from triptych.planner.memory import Load, stage_memory
 from triptych.planner.tokens import tokenizer_at_hand
 from triptych.recipe import Recipe
 from triptych.training.config import NextToken, StageConfig
 from triptych.training.parts import describe_parts, freeze
-
-
-@dataclass(frozen=True)
-class StageCost:
-    """What a stage costs.
-
-    Args:
-        name: Of the stage.
-        trained: The parts that learn.
-        learned: Parameters that learn.
-        steps: Optimiser steps.
-        samples: Conversations seen.
-        tokens: Positions read, media included.
-        supervised: Tokens predicted.
-        encoded: Media that pass through an encoder.
-        row: Tokens in a packed row, on average.
-        micro_batches: Forward passes per step, over all devices.
-        busy: Share of the time in which the devices all have a micro-batch to compute.
-        flops: By what they are spent on.
-        seconds: By the same, on all devices together.
-        memory: Item by item, per device.
-        cache_bytes: What the feature cache grows by, on disk.
-    """
-
-    name: str
-    trained: list[str]
-    learned: int
-    steps: int
-    samples: int
-    tokens: float
-    supervised: float
-    encoded: float
-    row: float
-    micro_batches: int
-    busy: float
-    flops: Mapping[str, float]
-    seconds: Mapping[str, float]
-    memory: list[MemoryItem]
-    cache_bytes: float
-
-    @property
-    def total_flops(self) -> float:
-        """Over the whole stage."""
-        return sum(self.flops.values())
-
-    @property
-    def total_seconds(self) -> float:
-        """Wall clock."""
-        return sum(self.seconds.values())
-
-    @property
-    def whole_bytes(self) -> float:
-        """Memory of a device that holds a whole copy of the model."""
-        return sum(item.whole for item in self.memory)
-
-    @property
-    def sharded_bytes(self) -> float:
-        """Memory of a device when the model is sharded over all of them."""
-        return sum(item.sharded for item in self.memory)
-
-
-@dataclass(frozen=True)
-class GenerationCost:
-    """What answering costs on one device: bytes for weights, per token in the cache, and for a full batch."""
-
-    weights: float
-    kv_per_token: float
-    requests: int
-    total: float
-
-
-@dataclass(frozen=True)
-class CostPlan:
-    """What a recipe costs."""
-
-    name: str
-    device: DeviceSpec
-    count: int
-    parts: list[Part]
-    media_tokens: Mapping[str, int]
-    datasets: Mapping[str, DatasetSize]
-    stages: list[StageCost]
-    generation: GenerationCost | None
-    """None where nothing answers."""
-    note: str = ""
-    """What using a dual encoder costs."""
-    suggestions: list[str] = field(default_factory=list)
-
-    @property
-    def seconds(self) -> float:
-        """Wall clock of all stages."""
-        return sum(stage.total_seconds for stage in self.stages)
-
-    @property
-    def parameters(self) -> int:
-        """Of all parts."""
-        return sum(part.parameters for part in self.parts)
 
 
 def plan(recipe: Recipe, device: DeviceSpec | str = "cpu", count: int = 1) -> CostPlan:
@@ -139,12 +43,19 @@ def plan(recipe: Recipe, device: DeviceSpec | str = "cpu", count: int = 1) -> Co
     if count < 1:
         raise RecipeError(f"--count {count}: at least one device is needed")
     spec = find_device(device) if isinstance(device, str) else device
-    if isinstance(recipe.model, DualConfig):
-        from triptych.planner.dual import plan_dual
+    match recipe.model:
+        case DualConfig():
+            from triptych.planner.dual import plan_dual
 
-        return plan_dual(recipe, spec, count)
-    if isinstance(recipe.model, Blip2Config | DetectorModelConfig):
-        raise RecipeError(f"{recipe.name}: `triptych plan` does not yet reckon models of `kind: {recipe.model.kind}`")
+            return plan_dual(recipe, spec, count)
+        case Blip2Config():
+            from triptych.planner.blip2 import plan_blip2
+
+            return plan_blip2(recipe, spec, count)
+        case DetectorModelConfig():
+            from triptych.planner.detector import plan_detector
+
+            return plan_detector(recipe, spec, count)
     tokenizer = tokenizer_at_hand(recipe)
     model = parts.build(recipe, not spec.is_cpu or str(resolve("auto")) == "torch.bfloat16", tokenizer)
     shape = language_shape(model.language)
@@ -195,15 +106,13 @@ def _stage(
 ) -> StageCost:
     """Plan one stage; `known` holds the datasets whose features are cached already, and is added to."""
     trained = freeze(model, stage)
-    shares = {name: weight / sum(stage.mixture.values()) for name, weight in stage.mixture.items()}
-    records = sum(sizes[name].records or 0 for name in stage.mixture)
-    steps = stage.steps or max(1, math.ceil((stage.epochs or 1) * records / stage.batch_size))
-    samples = steps * stage.batch_size
+    draws = Draws.of(stage, sizes)
+    samples = draws.samples
     per_medium = sum(media_tokens(model, modality) for modality in recipe.composed.modalities)
-    media = sum(share * sizes[name].media for name, share in shares.items())
-    supervised = sum(share * sizes[name].supervised for name, share in shares.items())
+    media = draws.mean(sizes, lambda size: size.media)
+    supervised = draws.mean(sizes, lambda size: size.supervised)
     longest = recipe.sequence.max_tokens
-    text = sum(share * sizes[name].text_tokens for name, share in shares.items())
+    text = draws.mean(sizes, lambda size: size.text_tokens)
     length = min(longest, text + media * per_medium)
 
     row_limit = recipe.sequence.row_tokens or longest
@@ -215,8 +124,8 @@ def _stage(
     cached = recipe.loading.cache_features and not _learns(model, "encoders")
     encoded = samples * media
     if cached:
-        fresh = {name: share for name, share in shares.items() if name not in known}
-        encoded = sum(_distinct(sizes[name], samples * share) * sizes[name].media for name, share in fresh.items())
+        fresh = draws.distinct(sizes, known)
+        encoded = sum(records * sizes[name].media for name, records in fresh.items())
         known.update(fresh)
     flops = _flops(stage, model, shape, samples, length, supervised, documents * length, media, encoded)
     seconds = {
@@ -236,7 +145,7 @@ def _stage(
         name=stage.name,
         trained=[state.part for state in describe_parts(model) if state.trained],
         learned=sum(parameter.numel() for group in trained.values() for parameter in group.values()),
-        steps=steps,
+        steps=draws.steps,
         samples=samples,
         tokens=samples * length,
         supervised=samples * supervised,
@@ -247,7 +156,7 @@ def _stage(
         flops=flops,
         seconds=seconds,
         memory=stage_memory(model, stage, trained, load, device, count),
-        cache_bytes=encoded * sum(_feature_bytes(encoder) for encoder in model.encoders.values()) if cached else 0.0,
+        cache_bytes=encoded * sum(feature_bytes(encoder) for encoder in model.encoders.values()) if cached else 0.0,
     )
 
 
@@ -284,22 +193,8 @@ def _flops(
 def _rate(model: MultimodalModel, work: str, device: DeviceSpec) -> float:
     """FLOP/s in the precision that a part computes in: that of its largest parameter."""
     part = {"encoder": model.encoders, "adapter": model.adapters}.get(work, model.language)
-    largest = max(part.parameters(), key=lambda parameter: parameter.numel())
-    return device.bfloat16 if largest.dtype.itemsize == 2 else device.float32
-
-
-def _distinct(size: DatasetSize, draws: float) -> float:
-    """Distinct records among so many draws, which go through a dataset in rounds."""
-    return draws if size.records is None else min(draws, size.records)
+    return rate(part, device)
 
 
 def _learns(model: MultimodalModel, panel: str) -> bool:
     return any(parameter.requires_grad for _, parameter in model.part(panel))
-
-
-def _feature_bytes(encoder: object) -> float:
-    """Of one picture in the feature cache."""
-    from triptych.conversation import Image
-
-    assert isinstance(encoder, Encoder)
-    return encoder.tokens(Image(b"")) * encoder.dim * encoder.dtype.itemsize

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from triptych.planner.plan import CostPlan, StageCost
+from triptych.planner.cost import CostPlan, StageCost
 from triptych.report.numbers import count, duration, gibibytes, significant
 
 if TYPE_CHECKING:
@@ -41,19 +41,12 @@ def assumptions(plan: CostPlan) -> list[str]:
     lines = [
         f"{device.title}: {_tera(device.bfloat16)} in bfloat16, {_tera(device.float32)} in float32, "
         f"{gibibytes(device.memory)} ({device.origin}); {device.utilisation:.0%} of that speed is assumed",
-        "FLOPs: 2 per parameter and token forward, 2 more to pass the gradient on, 2 more where the parameter learns; "
-        "attention over whole rows; logits for supervised tokens only"
-        if plan.generation is not None
-        else "FLOPs: those of the matrix products of both sides, counted by PyTorch; what is frozen is computed once",
+        f"FLOPs: {plan.wording.flops}",
         "not counted: reading data, communication between devices, evaluation, checkpoints",
     ]
     for size in plan.datasets.values():
         records = "an unknown number of" if size.records is None else f"{size.records:,}"
-        about = (
-            f"{size.media:.3g} pictures and {size.text_tokens:,.0f} tokens of text, {size.supervised:,.0f} of them supervised"
-            if plan.generation is not None
-            else f"a picture each, {size.text_tokens:,.1f} tokens in a text"
-        )
+        about = plan.wording.data.format(size)
         lines.append(f"data {size.name}: {records} records of {about} ({size.origin})")
     return lines
 
@@ -94,10 +87,8 @@ def _stages(plan: CostPlan) -> Table:
     rows: list[tuple[str, list[str]]] = [
         ("parameters that learn", [count(stage.learned) for stage in plan.stages]),
         ("steps", [f"{stage.steps:,}" for stage in plan.stages]),
-        ("conversations" if plan.generation else "pairs", [count(stage.samples) for stage in plan.stages]),
-        ("tokens", [count(stage.tokens) for stage in plan.stages]),
-        ("pictures encoded", [count(stage.encoded) for stage in plan.stages]),
-        ("tokens in a row" if plan.generation else "tokens in a text", [f"{stage.row:,.0f}" for stage in plan.stages]),
+        *[(name, [count(getattr(stage, field)) for stage in plan.stages]) for name, field in plan.wording.counts],
+        (plan.wording.row, [f"{stage.row:,.0f}" for stage in plan.stages]),
         ("micro-batches a step", [f"{stage.micro_batches:,}" for stage in plan.stages]),
     ]
     for name, values in rows:

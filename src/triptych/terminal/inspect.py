@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def inspect(recipe: Recipe, sample: int, data: str | None, save: Path | None) -> None:
-    """Print the layout of one record of a recipe's data, without loading the language model's weights.
+    """Print what a recipe's model makes of one record of its data, without loading weights of a language model.
 
     Raises:
         RecipeError: There is no such dataset.
@@ -46,13 +46,17 @@ def inspect(recipe: Recipe, sample: int, data: str | None, save: Path | None) ->
     if not 0 <= sample < len(source):
         raise DataError(f"{name} has {len(source):,} records; --sample goes from 0 to {len(source) - 1}")
     conversation = source[sample]
-    if isinstance(recipe.model, DualConfig):
-        from triptych.terminal.inspect_pairs import inspect_pair
+    match recipe.model:
+        case DualConfig() | Blip2Config():
+            from triptych.terminal.inspect_pairs import inspect_pair
 
-        inspect_pair(recipe, conversation, name, save)
-        return
-    if isinstance(recipe.model, Blip2Config | DetectorModelConfig):
-        raise RecipeError(f"{recipe.name}: `triptych inspect` does not yet show records of `kind: {recipe.model.kind}`")
+            inspect_pair(recipe, conversation, name, save)
+            return
+        case DetectorModelConfig():
+            from triptych.terminal.inspect_boxes import inspect_boxes
+
+            inspect_boxes(recipe, conversation, name, save)
+            return
     console = Console()
     language = recipe.composed.language
     tokenizer = load_tokenizer(language, base)

@@ -27,7 +27,7 @@ def zoo(name: str | None) -> None:
         console.print(table(entries()))
         console.print(
             "[dim]triptych zoo NAME shows a recipe, triptych train NAME-mini trains it here, triptych plan NAME tells what it "
-            "costs (not yet of the first stage of BLIP-2), triptych verify NAME compares it with its reference[/]"
+            "costs, triptych verify NAME compares it with its reference[/]"
         )
     else:
         console.print(details(entry(name)))
