@@ -75,19 +75,17 @@ class DetectionReader:
         self, _: int, conversation: Conversation
     ) -> tuple[Image, Tensor | None, Tensor | None, Tensor, tuple[str, ...], Mapping[str, Any]]:
         """The picture, features or pixels of it, boxes with names, and what is known about it."""
-        picture, regions = picture_of(conversation), regions_of(conversation)
-        boxes = self._boxes(picture, regions)
+        picture = picture_of(conversation)
+        regions = self._seen(picture, regions_of(conversation))
+        boxes = torch.tensor([region.normalised for region in regions]).reshape(-1, 4)
         features, pixels = Inputs(self.prepare, self.cache)(picture)
         return picture, features, pixels, boxes, tuple(region.name for region in regions), conversation.annotations
 
-    def _boxes(self, picture: Image, regions: list[Region]) -> Tensor:
-        """`[K, 4]` as shares of the square that the encoder sees."""
-        if any(region.frame == Frame(1, 1) for region in regions):
-            frame = Frame(*picture.open().size)
-        else:
-            frame = regions[0].frame
+    def _seen(self, picture: Image, regions: list[Region]) -> list[Region]:
+        """The regions, from any frame of the picture, in the square that the encoder sees."""
+        frame = picture.frame
         move = self.preparation.transform(round(frame.width), round(frame.height))
-        return torch.tensor([move(region).clip().normalised for region in regions]).reshape(-1, 4)
+        return [move(region).clip() for region in regions]
 
 
 def regions_of(conversation: Conversation) -> list[Region]:
