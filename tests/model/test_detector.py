@@ -203,6 +203,14 @@ def test_boxes_of_any_frame_are_taught_where_the_pixels_are() -> None:
         assert boxes_of("pad", pixels.to(frame))["dog"] == pytest.approx([0.3, 0.35, 0.6, 0.65])
 
 
+def test_what_is_cropped_away_is_not_taught() -> None:
+    frame = Frame(200, 100)  # the encoder sees 50 … 150
+    away, there = Region((0, 10, 40, 40), frame, "dog"), Region((0, 10, 100, 40), frame, "cup")
+    assert boxes_of("crop", away, there) == {"cup": pytest.approx([0, 0.1, 0.5, 0.4])}
+    with pytest.raises(Refusal, match="crops away everything"):
+        boxes_of("crop", away)
+
+
 @pytest.mark.parametrize(("phrase", "name"), [("The Dog.", "dog"), (" an  apple", "apple"), ("theatre", "theatre")])
 def test_articles_and_capitals_mean_nothing(phrase: str, name: str) -> None:
     assert bare(phrase) == name

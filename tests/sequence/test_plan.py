@@ -79,6 +79,17 @@ def test_a_region_is_of_the_picture_shown_last() -> None:
     assert in_pixels([user("Hi", half)])[0].regions == (half,)  # of what, nobody knows
 
 
+def test_a_region_that_is_cropped_away_is_not_written() -> None:
+    frame = Frame(200, 100)  # the encoder sees 50 … 150
+    away, point = Region((0, 10, 40, 40), frame, "dog"), Region.from_points([(20, 20)], frame)
+    for region in (away, point):
+        with pytest.raises(Refusal, match="not in the part of the picture that the encoder sees") as refused:
+            pointing("crop", region)
+        assert refused.value.reason == "regions"
+    for region in (Region((0, 10, 60, 40), frame), Region.from_points([(60, 20)], frame)):
+        assert len(pointing("crop", region)) > len(pointing("crop"))
+
+
 def test_too_long_is_refused_where_the_recipe_says_so() -> None:
     conversation = talk("Hi", "Ho", "Who?", "Me.")
     length = len(full(conversation))

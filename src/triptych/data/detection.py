@@ -82,10 +82,17 @@ class DetectionReader:
         return picture, features, pixels, boxes, tuple(region.name for region in regions), conversation.annotations
 
     def _seen(self, picture: Image, regions: list[Region]) -> list[Region]:
-        """The regions, from any frame of the picture, in the square that the encoder sees."""
+        """The regions, from any frame of the picture, in the square that the encoder sees; without those cropped away.
+
+        Raises:
+            Refusal: Nothing is left of any.
+        """
         frame = picture.frame
         move = self.preparation.transform(round(frame.width), round(frame.height))
-        return [move(region).clip() for region in regions]
+        found = [seen for region in regions if not (seen := move(region).clip()).is_degenerate]
+        if not found:
+            raise Refusal("no boxes", f"{picture}: the encoder crops away everything that has a box")
+        return found
 
 
 def regions_of(conversation: Conversation) -> list[Region]:
