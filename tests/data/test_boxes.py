@@ -104,6 +104,28 @@ def test_coco_asks_for_what_is_not_there_at_the_share_that_is_wanted(tmp_path: P
             assert (answer.parts == (NONE,)) == (not expression.regions)
 
 
+def test_pictures_have_the_size_that_was_annotated(tmp_path: Path, images: Path) -> None:
+    exif = Pillow.Exif()
+    exif[0x0112] = 6  # a camera held upright: stored as 100 × 80, seen as 80 × 100
+    Pillow.new("RGB", (100, 80), "gray").save(images / "turned.jpg", exif=exif)
+    cases = (
+        ("1.jpg", 100, 80),
+        ("1.jpg", 100.0, 80.0),
+        ("turned.jpg", 80, 100),
+        ("turned.jpg", 100, 80),
+        ("1.jpg", 50, 40),
+    )
+    rows = [{"file_name": name, "bbox": [0, 0, 9, 9], "phrase": "dog", "width": w, "height": h} for name, w, h in cases]
+    read, complaints = all_of(build(RefcocoConfig(path=write(tmp_path / "refs.json", rows), images=images)))
+    frames = [conversation.annotations["grounding"][0].regions[0].frame for conversation in read]
+    assert frames == [FRAME, FRAME, Frame(80, 100)]
+    for complaint, said in zip(complaints, ("80 × 100 pixels when it is upright", "about 50 × 40"), strict=True):
+        assert said in complaint and "refs.json:" in complaint
+    coco = {**COCO, "images": [{"id": 1, "file_name": "turned.jpg", "width": 100, "height": 80}]}
+    source = build(CocoInstancesConfig(annotations=write(tmp_path / "instances.json", coco), images=images))
+    assert "turned.jpg: has 80 × 100" in all_of(source)[1][0]
+
+
 def test_coco_leaves_out_what_the_recipe_does_not_want(tmp_path: Path, images: Path) -> None:
     path = write(tmp_path / "instances.json", COCO)
     one = build(CocoInstancesConfig(annotations=path, images=images, several=False, answer="regions", limit=1))

@@ -65,11 +65,18 @@ def picture(folder: Path, name: Any) -> Image:
 
 
 def frame_of(entry: Mapping[str, Any], image: Image) -> Frame:
-    """The size of a picture: what the annotations say, or what the file does."""
-    width, height = entry.get("width"), entry.get("height")
-    if _is_size(width) and _is_size(height):
-        return Frame(float(width), float(height))  # type: ignore[arg-type]
-    return Frame(*image.open().size)
+    """The size of a picture, which the annotations have to agree with where they tell it: else boxes would be elsewhere.
+
+    Raises:
+        DataError: The file has another size, or cannot be read.
+    """
+    told, frame = [entry.get(key) for key in ("width", "height")], image.frame
+    if all(map(_is_size, told)) and told != [frame.width, frame.height]:
+        raise DataError(
+            f"{image}: has {frame.width:g} × {frame.height:g} pixels when it is upright, its annotations are about "
+            f"{told[0]:g} × {told[1]:g}: expected the picture as it was annotated, not resized, cut or turned (EXIF)"
+        )
+    return frame
 
 
 def box_of(values: Any, frame: Frame, form: Literal["xywh", "xyxy"] = "xywh") -> Region:
