@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,36 @@ def test_pictures_have_the_size_that_was_annotated(tmp_path: Path, images: Path)
     coco = {**COCO, "images": [{"id": 1, "file_name": "turned.jpg", "width": 100, "height": 80}]}
     source = build(CocoInstancesConfig(annotations=write(tmp_path / "instances.json", coco), images=images))
     assert "turned.jpg: has 80 × 100" in all_of(source)[1][0]
+
+
+MASKS: list[tuple[Any, str]] = [
+    ({"size": [100, 80], "counts": [0, 8000]}, r"the size \[100, 80\] .* \[80, 100\]"),
+    ({"size": [100_000, 100_000], "counts": [0, 10**10]}, r"the size \[100000, 100000\]"),
+    ([[0, 0, 1e12, 0, 9, 9]], "reaches 1e\\+12"),
+    ([[0, 0, float("nan"), 0, 9, 9]], "reaches nan"),
+    ([[0, 0, float("-inf"), 0, 9, 9]], "reaches -inf"),
+    ([[0, 0, 9, 9]], "no polygon has three points"),
+    ([0, 0, 9, 9, 9, 0], "not a mask"),
+]
+
+
+@pytest.mark.parametrize(("segmentation", "says"), MASKS)
+def test_masks_that_are_none_of_their_picture_are_complaints(
+    segmentation: Any, says: str, tmp_path: Path, images: Path
+) -> None:
+    annotation = {**COCO["annotations"][0], "segmentation": segmentation}
+    path = write(tmp_path / "instances.json", {**COCO, "annotations": [annotation]})
+    read, (complaint,) = all_of(build(CocoInstancesConfig(annotations=path, images=images, masks=True)))
+    assert not read and "image 1: not a mask" in complaint and re.search(says, complaint)
+
+
+def test_masks_may_reach_over_the_edge_as_annotators_draw_them(tmp_path: Path, images: Path) -> None:
+    segmentation = [[-0.4, 20, 40, 20, 40, 80.6, 10, 60], [1, 2, 3, 4]]  # the second is no polygon: COCO has such
+    annotation = {**COCO["annotations"][0], "segmentation": segmentation}
+    path = write(tmp_path / "instances.json", {**COCO, "annotations": [annotation]})
+    (conversation,), _ = all_of(build(CocoInstancesConfig(annotations=path, images=images, masks=True)))
+    mask = conversation.annotations["grounding"][0].regions[0].mask
+    assert mask is not None and mask.decode().shape == (80, 100) and mask.area > 1000
 
 
 def test_coco_leaves_out_what_the_recipe_does_not_want(tmp_path: Path, images: Path) -> None:

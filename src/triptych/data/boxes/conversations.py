@@ -104,13 +104,19 @@ def with_mask(region: Region, segmentation: Any) -> Region:
     """A region with the mask of a COCO annotation, if it has one.
 
     Raises:
-        DataError: It is none of COCO's forms.
+        DataError: It is none of COCO's forms, or of a picture of another size.
     """
     if not segmentation:
         return region
     try:
-        frame = region.frame
-        return replace(region, mask=Mask.from_coco(segmentation, round(frame.height), round(frame.width)))
+        height, width = round(region.frame.height), round(region.frame.width)
+        mask = Mask.from_coco(segmentation, height, width)
+        if (mask.height, mask.width) != (height, width):
+            raise ValueError(
+                f"run lengths of the size [{mask.height}, {mask.width}] for a picture whose [height, width] are "
+                f"[{height}, {width}]"
+            )
+        return replace(region, mask=mask)
     except (ValueError, TypeError, LookupError, OverflowError) as error:
         raise DataError(f"not a mask ({error})") from error
 
