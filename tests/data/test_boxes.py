@@ -211,11 +211,17 @@ def test_values_of_other_kinds_are_complaints_about_their_record(tmp_path: Path,
         assert said in complaint and "refs.json:" in complaint
 
 
-@pytest.mark.parametrize(("part", "key"), [("images", "id"), ("categories", "id"), ("annotations", "category_id")])
+KEYS = [("images", "id"), ("categories", "id"), ("annotations", "category_id"), ("annotations", "image_id")]
+
+
+@pytest.mark.parametrize(("part", "key"), KEYS)
 def test_ids_that_nothing_can_be_found_by_are_refused(part: str, key: str, tmp_path: Path, images: Path) -> None:
-    broken = {**COCO, part: [*COCO[part][:-1], {**COCO[part][-1], key: [1]}]}
-    with pytest.raises(DataError, match=f"instances.json: expected a number or a name as '{key}'"):
-        build(CocoInstancesConfig(annotations=write(tmp_path / "instances.json", broken), images=images))
+    *others, last = COCO[part]
+    for broken in ({**last, key: [1]}, {k: v for k, v in last.items() if k != key}):
+        path = write(tmp_path / "instances.json", {**COCO, part: [*others, broken]})
+        said = rf"instances.json: expected a number or a name as '{key}' of {part}\[{len(others)}\]"
+        with pytest.raises(DataError, match=said):
+            build(CocoInstancesConfig(annotations=path, images=images))
     huge = {**COCO, "annotations": [{"image_id": 1, "category_id": 7, "bbox": [0, 0, HUGE, HUGE]}]}
     path = write(tmp_path / "huge.json", huge)
     assert "expected a box" in all_of(build(CocoInstancesConfig(annotations=path, images=images)))[1][0]

@@ -46,7 +46,7 @@ class CocoInstancesSource:
             )
         keys = (("id",), ("image_id", "category_id"), ("id",))
         pictures, held, categories = (
-            entries(each or (), annotations, *own) for each, own in zip(lists, keys, strict=True)
+            entries(each or (), annotations, part, *own) for each, part, own in zip(lists, _LISTS, keys, strict=True)
         )
         self._names = {entry.get("id"): str(entry.get("name")) for entry in categories}
         self._held: dict[Any, list[dict[str, Any]]] = {}

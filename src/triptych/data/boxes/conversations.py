@@ -121,18 +121,19 @@ def with_mask(region: Region, segmentation: Any) -> Region:
         raise DataError(f"not a mask ({error})") from error
 
 
-def entries(values: Sequence[Any], path: Path, *keys: str) -> list[dict[str, Any]]:
-    """The objects of a list of COCO's.
+def entries(values: Sequence[Any], path: Path, part: str, *keys: str) -> list[dict[str, Any]]:
+    """The objects of one of COCO's lists, `part`.
 
     Raises:
-        DataError: What stands under one of the keys is no number or name, so that nothing could be found by it.
+        DataError: Nothing stands under one of the keys, or what is no number or name, so that nothing could be found by it.
     """
-    found = [each for each in values if isinstance(each, dict)]
-    for each in found:
+    found = [(number, each) for number, each in enumerate(values) if isinstance(each, dict)]
+    for number, each in found:
         for key in keys:
-            if not isinstance(each.get(key), int | float | str | None):
-                raise DataError(f"{path}: expected a number or a name as {key!r}, got {str(each[key])[:80]}")
-    return found
+            if not isinstance(each.get(key), int | float | str):
+                got = str(each[key])[:80] if key in each else "nothing"
+                raise DataError(f"{path}: expected a number or a name as {key!r} of {part}[{number}], got {got}")
+    return [each for _, each in found]
 
 
 def in_turns(items: Sequence[T], turns: int) -> Iterator[Sequence[T]]:

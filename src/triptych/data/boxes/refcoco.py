@@ -136,7 +136,10 @@ def _instances(path: Path) -> tuple[dict[Any, dict[str, Any]], dict[Any, dict[st
     lists = [content.get(key) if isinstance(content, dict) else None for key in ("annotations", "images")]
     if not all(isinstance(each, list) for each in lists):
         raise DataError(f"{path}: expected COCO's instances, an object with the lists 'annotations' and 'images'")
-    annotations, images = ({e.get("id"): e for e in entries(each or (), path, "id", "image_id")} for each in lists)
+    annotations, images = (
+        {e["id"]: e for e in entries(each or (), path, part, "id")}
+        for part, each in zip(("annotations", "images"), lists, strict=True)
+    )
     return annotations, images
 
 
