@@ -105,6 +105,17 @@ def test_coco_asks_for_what_is_not_there_at_the_share_that_is_wanted(tmp_path: P
             assert (answer.parts == (NONE,)) == (not expression.regions)
 
 
+def test_coco_cannot_ask_for_more_that_is_not_there_than_for_what_is(tmp_path: Path, images: Path) -> None:
+    with pytest.raises(ValueError, match=r"less than or equal to 0\.5"):
+        CocoInstancesConfig(annotations=tmp_path / "instances.json", images=images, none=0.8)
+    few = {**COCO, "images": [{"id": i, "file_name": "1.jpg"} for i in range(9)],
+           "annotations": [{"image_id": i, "category_id": 7, "bbox": [0, 0, 50, 50]} for i in range(9)]}  # fmt: skip
+    path = write(tmp_path / "instances.json", few)
+    conversations, _ = all_of(build(CocoInstancesConfig(annotations=path, images=images, none=0.5)))
+    expressions: list[Expression] = [e for c in conversations for e in c.annotations["grounding"]]
+    assert len(expressions) == 18 and sum(not e.regions for e in expressions) == 9
+
+
 def test_pictures_have_the_size_that_was_annotated(tmp_path: Path, images: Path) -> None:
     exif = Pillow.Exif()
     exif[0x0112] = 6  # a camera held upright: stored as 100 × 80, seen as 80 × 100

@@ -88,11 +88,7 @@ class CocoInstancesSource:
                 continue
             yield category, True
             # Every n-th expression, on average, is about nothing: which, is decided by the ids alone.
-            if (
-                share
-                and absent
-                and spread("none", entry.get("id"), category) % 10_000 < 10_000 * share / (1 - share or 1)
-            ):
+            if share and absent and spread("none", entry.get("id"), category) % 10_000 < 10_000 * share / (1 - share):
                 yield absent.pop(), False
 
     def _tiny(self, entry: dict[str, Any], held: list[dict[str, Any]]) -> bool:

@@ -33,7 +33,11 @@ class CocoInstancesConfig(_Boxes):
     several: bool = Field(True, description="whether categories with several instances are asked for, too")
     smallest: float = Field(0.0, ge=0, lt=1, description="leave out categories with an instance of less of the picture")
     none: float = Field(
-        0.0, ge=0, le=1, description="share of expressions that ask for a category that the picture does not show"
+        0.0,
+        ge=0,
+        le=0.5,
+        description="share of expressions that ask for a category that the picture does not show, one for each that it "
+        "shows at most",
     )
 
 
