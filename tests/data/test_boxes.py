@@ -329,6 +329,20 @@ def test_flickr30k_asks_for_phrases_or_tells_the_caption_with_regions(flickr: Pa
     assert [e.text for e in told.annotations["grounded_caption"]] == ["A man", "his dogs"]
 
 
+def test_flickr30k_asks_for_every_phrase_with_a_box(flickr: Path, images: Path) -> None:
+    caption = " ".join(f"[/EN#{n}/other thing {n}]" for n in (1, 3, 2, 1, 0, 2, 1, 2))  # six of these have boxes
+    write(flickr / "Sentences" / "1.txt", f"{caption} .\n{FLICKR}")
+    read, complaints = all_of(build(Flickr30kConfig(path=flickr, images=images, turns=4)))
+    asked_for = [[e.text for e in conversation.annotations["grounding"]] for conversation in read]
+    assert asked_for == [["thing 1", "thing 2", "thing 1", "thing 2"], ["thing 1", "thing 2"], ["A man", "his dogs"]]
+    assert [conversation.id for conversation in read] == ["1/0/0", "1/0/1", "1/1/0"]
+    assert [len(conversation.messages) for conversation in read] == [8, 4, 4] and len(complaints) == 1
+    told, _ = all_of(build(Flickr30kConfig(path=flickr, images=images, turns=4, style="captions")))
+    assert [conversation.id for conversation in told] == ["1/0", "1/1"]
+    write(flickr / "Annotations" / "1.xml", "<annotation>")
+    assert len(all_of(build(Flickr30kConfig(path=flickr, images=images, turns=4)))[1]) == 3  # its captions
+
+
 def test_flickr30k_refuses_what_is_no_annotation(flickr: Path, images: Path, tmp_path: Path) -> None:
     bomb = '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY b "bb">]><annotation>&b;</annotation>'
     for wrong, says in ((bomb, "document type"), ("<annotation>", "malformed XML")):
