@@ -168,6 +168,20 @@ def test_masks_may_reach_over_the_edge_as_annotators_draw_them(tmp_path: Path, i
     assert mask is not None and mask.decode().shape == (80, 100) and mask.area > 1000
 
 
+def test_the_recipe_words_the_questions(tmp_path: Path, images: Path) -> None:
+    wordings = ("Please segment {expression} in this image.", "Where is {expression}?")
+    rows = [{"file_name": "1.jpg", "bbox": [0, 0, 9, 9], "expressions": [f"dog {n}" for n in range(40)]}]
+    path = write(tmp_path / "refs.json", rows)
+    config = RefcocoConfig(path=path, images=images, wordings=wordings)
+    questions = [message.text for c in all_of(build(config))[0] for message in c.messages[::2]]
+    for n, question in enumerate(questions):
+        assert question in {wording.format(expression=f"dog {n}") for wording in wordings}
+    assert 10 < sum(question.startswith("Please") for question in questions) < 30
+    assert [m.text for c in all_of(build(config))[0] for m in c.messages[::2]] == questions
+    with pytest.raises(ValueError, match=r"needs `\{expression\}` once"):
+        RefcocoConfig(path=path, images=images, wordings=("Find it.",))
+
+
 def test_coco_leaves_out_what_the_recipe_does_not_want(tmp_path: Path, images: Path) -> None:
     path = write(tmp_path / "instances.json", COCO)
     one = build(CocoInstancesConfig(annotations=path, images=images, several=False, answer="regions", limit=1))

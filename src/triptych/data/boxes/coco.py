@@ -73,7 +73,7 @@ class CocoInstancesSource:
         except DataError as error:
             raise DataError(f"{self.path}: image {entry.get('id')!r}: {error}") from error
         first = str(wanted[0][0])
-        return found(image, expressions, f"{entry['id']}/{first}", self.config.answer, image_id=entry["id"])
+        return found(image, expressions, f"{entry['id']}/{first}", self.config, image_id=entry["id"])
 
     def _wanted(self, entry: dict[str, Any]) -> Iterator[tuple[Any, bool]]:
         """Categories to ask for, and whether they are there."""

@@ -12,23 +12,26 @@ from triptych.conversation import Conversation, Frame, Image, Message, Region, a
 from triptych.conversation.conversation import Part
 from triptych.conversation.expression import DESCRIBE, NONE, Expression
 from triptych.conversation.mask import Mask
+from triptych.data.boxes.config import BoxesConfig
 from triptych.data.files import inside
 from triptych.errors import DataError
 
-Answer = Literal["regions", "phrase"]
 T = TypeVar("T")
 
 LARGEST = 1e9
 """Pixels along one side; whoever says that there are more, or writes 400 digits, is not believed."""
 
 
-def found(image: Image, expressions: Sequence[Expression], name: str, answer: Answer, **facts: Any) -> Conversation:
-    """Expressions asked for one after another; `annotations["grounding"]` holds them."""
+def found(
+    image: Image, expressions: Sequence[Expression], name: str, config: BoxesConfig, **facts: Any
+) -> Conversation:
+    """Expressions asked for one after another, as the recipe words it; `annotations["grounding"]` holds them."""
     messages: list[Message] = []
     expressions = [_named(each) for each in expressions]
-    for each in expressions:
-        messages.append(user(each.question) if messages else user(image, each.question))
-        phrase = (each.regions[0].name,) if answer == "phrase" and each.regions else ()
+    for number, each in enumerate(expressions):
+        question = each.asked(config.wordings[spread("wording", name, number) % len(config.wordings)])
+        messages.append(user(question) if messages else user(image, question))
+        phrase = (each.regions[0].name,) if config.answer == "phrase" and each.regions else ()
         messages.append(assistant(*phrase, *each.regions) if each.regions else assistant(NONE))
     return Conversation(tuple(messages), name, {"grounding": tuple(expressions), **facts})
 

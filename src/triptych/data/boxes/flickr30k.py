@@ -79,7 +79,7 @@ class Flickr30kSource:
         if self.config.style == "captions":
             return described(image, pieces, f"{number}/{line}", image_id=number)
         asked = list(in_turns(phrases, self.config.turns))[part]
-        return found(image, asked, f"{number}/{line}/{part}", self.config.answer, image_id=number)
+        return found(image, asked, f"{number}/{line}/{part}", self.config, image_id=number)
 
     def _parts(self, number: str) -> list[int]:
         """How many conversations each caption of a picture is; one where it cannot be used, which raises when asked for."""

@@ -66,7 +66,7 @@ class RefcocoSource:
         name = record.get("ref_id", record.get("question_id", number))
         expressions = [Expression(text, (region,), KIND) for text in texts]
         facts = {key: record[key] for key in ("image_id", "split", "category_id") if key in record}
-        return found(image, expressions, f"{number}:{name}/{part}", self.config.answer, **facts)
+        return found(image, expressions, f"{number}:{name}/{part}", self.config, **facts)
 
     def _parts(self, number: int) -> Iterator[int]:
         """The turns of a record; one that cannot be read has one, which raises when it is asked for."""
