@@ -191,7 +191,9 @@ def test_regions_with_names_are_what_a_detector_learns() -> None:
 
 def boxes_of(fit: Fit, *regions: Region) -> dict[str, list[float]]:
     """What a detector is taught of regions of a picture of 200 × 100."""
-    reader = DetectionReader({}, Mixture({"a": 1}, {"a": 1.0}, 0), 1, ImagePreparation(64, fit), ImagePreparation(64, fit), None)
+    reader = DetectionReader(
+        {}, Mixture({"a": 1}, {"a": 1.0}, 0), 1, ImagePreparation(64, fit), ImagePreparation(64, fit), None
+    )
     picture = Image(Pillow.new("RGB", (200, 100)))
     _, _, _, boxes, names, _ = reader._row(0, Conversation((user(picture, "what?"), assistant(*regions))))
     return dict(zip(names, boxes.tolist(), strict=True))
