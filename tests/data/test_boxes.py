@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,83 @@ def test_coco_asks_for_what_is_not_there_at_the_share_that_is_wanted(tmp_path: P
             assert (answer.parts == (NONE,)) == (not expression.regions)
 
 
+def test_coco_cannot_ask_for_more_that_is_not_there_than_for_what_is(tmp_path: Path, images: Path) -> None:
+    with pytest.raises(ValueError, match=r"less than or equal to 0\.5"):
+        CocoInstancesConfig(annotations=tmp_path / "instances.json", images=images, none=0.8)
+    few = {**COCO, "images": [{"id": i, "file_name": "1.jpg"} for i in range(9)],
+           "annotations": [{"image_id": i, "category_id": 7, "bbox": [0, 0, 50, 50]} for i in range(9)]}  # fmt: skip
+    path = write(tmp_path / "instances.json", few)
+    conversations, _ = all_of(build(CocoInstancesConfig(annotations=path, images=images, none=0.5)))
+    expressions: list[Expression] = [e for c in conversations for e in c.annotations["grounding"]]
+    assert len(expressions) == 18 and sum(not e.regions for e in expressions) == 9
+
+
+def test_pictures_have_the_size_that_was_annotated(tmp_path: Path, images: Path) -> None:
+    exif = Pillow.Exif()
+    exif[0x0112] = 6  # a camera held upright: stored as 100 × 80, seen as 80 × 100
+    Pillow.new("RGB", (100, 80), "gray").save(images / "turned.jpg", exif=exif)
+    cases = (
+        ("1.jpg", 100, 80),
+        ("1.jpg", 100.0, 80.0),
+        ("turned.jpg", 80, 100),
+        ("turned.jpg", 100, 80),
+        ("1.jpg", 50, 40),
+    )
+    rows = [{"file_name": name, "bbox": [0, 0, 9, 9], "phrase": "dog", "width": w, "height": h} for name, w, h in cases]
+    read, complaints = all_of(build(RefcocoConfig(path=write(tmp_path / "refs.json", rows), images=images)))
+    frames = [conversation.annotations["grounding"][0].regions[0].frame for conversation in read]
+    assert frames == [FRAME, FRAME, Frame(80, 100)]
+    for complaint, said in zip(complaints, ("80 × 100 pixels when it is upright", "about 50 × 40"), strict=True):
+        assert said in complaint and "refs.json:" in complaint
+    coco = {**COCO, "images": [{"id": 1, "file_name": "turned.jpg", "width": 100, "height": 80}]}
+    source = build(CocoInstancesConfig(annotations=write(tmp_path / "instances.json", coco), images=images))
+    assert "turned.jpg: has 80 × 100" in all_of(source)[1][0]
+
+
+MASKS: list[tuple[Any, str]] = [
+    ({"size": [100, 80], "counts": [0, 8000]}, r"the size \[100, 80\] .* \[80, 100\]"),
+    ({"size": [100_000, 100_000], "counts": [0, 10**10]}, r"the size \[100000, 100000\]"),
+    ([[0, 0, 1e12, 0, 9, 9]], "reaches 1e\\+12"),
+    ([[0, 0, float("nan"), 0, 9, 9]], "reaches nan"),
+    ([[0, 0, float("-inf"), 0, 9, 9]], "reaches -inf"),
+    ([[0, 0, 9, 9]], "no polygon has three points"),
+    ([0, 0, 9, 9, 9, 0], "not a mask"),
+]
+
+
+@pytest.mark.parametrize(("segmentation", "says"), MASKS)
+def test_masks_that_are_none_of_their_picture_are_complaints(
+    segmentation: Any, says: str, tmp_path: Path, images: Path
+) -> None:
+    annotation = {**COCO["annotations"][0], "segmentation": segmentation}
+    path = write(tmp_path / "instances.json", {**COCO, "annotations": [annotation]})
+    read, (complaint,) = all_of(build(CocoInstancesConfig(annotations=path, images=images, masks=True)))
+    assert not read and "image 1: not a mask" in complaint and re.search(says, complaint)
+
+
+def test_masks_may_reach_over_the_edge_as_annotators_draw_them(tmp_path: Path, images: Path) -> None:
+    segmentation = [[-0.4, 20, 40, 20, 40, 80.6, 10, 60], [1, 2, 3, 4]]  # the second is no polygon: COCO has such
+    annotation = {**COCO["annotations"][0], "segmentation": segmentation}
+    path = write(tmp_path / "instances.json", {**COCO, "annotations": [annotation]})
+    (conversation,), _ = all_of(build(CocoInstancesConfig(annotations=path, images=images, masks=True)))
+    mask = conversation.annotations["grounding"][0].regions[0].mask
+    assert mask is not None and mask.decode().shape == (80, 100) and mask.area > 1000
+
+
+def test_the_recipe_words_the_questions(tmp_path: Path, images: Path) -> None:
+    wordings = ("Please segment {expression} in this image.", "Where is {expression}?")
+    rows = [{"file_name": "1.jpg", "bbox": [0, 0, 9, 9], "expressions": [f"dog {n}" for n in range(40)]}]
+    path = write(tmp_path / "refs.json", rows)
+    config = RefcocoConfig(path=path, images=images, wordings=wordings)
+    questions = [message.text for c in all_of(build(config))[0] for message in c.messages[::2]]
+    for n, question in enumerate(questions):
+        assert question in {wording.format(expression=f"dog {n}") for wording in wordings}
+    assert 10 < sum(question.startswith("Please") for question in questions) < 30
+    assert [m.text for c in all_of(build(config))[0] for m in c.messages[::2]] == questions
+    with pytest.raises(ValueError, match=r"needs `\{expression\}` once"):
+        RefcocoConfig(path=path, images=images, wordings=("Find it.",))
+
+
 def test_coco_leaves_out_what_the_recipe_does_not_want(tmp_path: Path, images: Path) -> None:
     path = write(tmp_path / "instances.json", COCO)
     one = build(CocoInstancesConfig(annotations=path, images=images, several=False, answer="regions", limit=1))
@@ -158,11 +236,17 @@ def test_values_of_other_kinds_are_complaints_about_their_record(tmp_path: Path,
         assert said in complaint and "refs.json:" in complaint
 
 
-@pytest.mark.parametrize(("part", "key"), [("images", "id"), ("categories", "id"), ("annotations", "category_id")])
+KEYS = [("images", "id"), ("categories", "id"), ("annotations", "category_id"), ("annotations", "image_id")]
+
+
+@pytest.mark.parametrize(("part", "key"), KEYS)
 def test_ids_that_nothing_can_be_found_by_are_refused(part: str, key: str, tmp_path: Path, images: Path) -> None:
-    broken = {**COCO, part: [*COCO[part][:-1], {**COCO[part][-1], key: [1]}]}
-    with pytest.raises(DataError, match=f"instances.json: expected a number or a name as '{key}'"):
-        build(CocoInstancesConfig(annotations=write(tmp_path / "instances.json", broken), images=images))
+    *others, last = COCO[part]
+    for broken in ({**last, key: [1]}, {k: v for k, v in last.items() if k != key}):
+        path = write(tmp_path / "instances.json", {**COCO, part: [*others, broken]})
+        said = rf"instances.json: expected a number or a name as '{key}' of {part}\[{len(others)}\]"
+        with pytest.raises(DataError, match=said):
+            build(CocoInstancesConfig(annotations=path, images=images))
     huge = {**COCO, "annotations": [{"image_id": 1, "category_id": 7, "bbox": [0, 0, HUGE, HUGE]}]}
     path = write(tmp_path / "huge.json", huge)
     assert "expected a box" in all_of(build(CocoInstancesConfig(annotations=path, images=images)))[1][0]
@@ -257,6 +341,20 @@ def test_flickr30k_asks_for_phrases_or_tells_the_caption_with_regions(flickr: Pa
         "A man", "A man", " with ", "his dogs", "his dogs", "his dogs", " stands ", "there", ".",
     ]  # fmt: skip
     assert [e.text for e in told.annotations["grounded_caption"]] == ["A man", "his dogs"]
+
+
+def test_flickr30k_asks_for_every_phrase_with_a_box(flickr: Path, images: Path) -> None:
+    caption = " ".join(f"[/EN#{n}/other thing {n}]" for n in (1, 3, 2, 1, 0, 2, 1, 2))  # six of these have boxes
+    write(flickr / "Sentences" / "1.txt", f"{caption} .\n{FLICKR}")
+    read, complaints = all_of(build(Flickr30kConfig(path=flickr, images=images, turns=4)))
+    asked_for = [[e.text for e in conversation.annotations["grounding"]] for conversation in read]
+    assert asked_for == [["thing 1", "thing 2", "thing 1", "thing 2"], ["thing 1", "thing 2"], ["A man", "his dogs"]]
+    assert [conversation.id for conversation in read] == ["1/0/0", "1/0/1", "1/1/0"]
+    assert [len(conversation.messages) for conversation in read] == [8, 4, 4] and len(complaints) == 1
+    told, _ = all_of(build(Flickr30kConfig(path=flickr, images=images, turns=4, style="captions")))
+    assert [conversation.id for conversation in told] == ["1/0", "1/1"]
+    write(flickr / "Annotations" / "1.xml", "<annotation>")
+    assert len(all_of(build(Flickr30kConfig(path=flickr, images=images, turns=4)))[1]) == 3  # its captions
 
 
 def test_flickr30k_refuses_what_is_no_annotation(flickr: Path, images: Path, tmp_path: Path) -> None:

@@ -42,6 +42,11 @@ def test_a_record_becomes_a_conversation(source, pictures):
     assert conversation.annotations == {"source": "coco"}
 
 
+def test_keys_that_mean_something_else_here_are_no_annotations(source):
+    theirs = {"scene": "kitchen", "grounding": ["dog"], "grounded_caption": 3, "episode": {}, "source": "coco"}
+    assert source(talk(**theirs))[0].annotations == {"source": "coco"}
+
+
 @pytest.mark.parametrize(
     ("value", "parts"),
     [

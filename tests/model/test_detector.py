@@ -7,15 +7,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image as Pillow
 from typer.testing import CliRunner
 
 from tiny_boxes import HEIGHT, WIDTH, Squares, recipe
 from tiny_world import World
 from triptych.cli import app
-from triptych.conversation import Conversation, Frame, Region, assistant, user
-from triptych.data.detection import regions_of
+from triptych.conversation import NORMALISED, THOUSANDTHS, Conversation, Frame, Image, Region, assistant, user
+from triptych.data.detection import DetectionReader, regions_of
+from triptych.data.mixture import Mixture
 from triptych.decoders.geometry import centre_size, corners, generalised_iou
+from triptych.encoders.config import Fit
 from triptych.encoders.encoder import Level
+from triptych.encoders.preparation import ImagePreparation
 from triptych.errors import RecipeError
 from triptych.grounding.detectors.build import build_detector
 from triptych.grounding.detectors.config import TrainedConfig
@@ -158,6 +162,30 @@ def test_regions_with_names_are_what_a_detector_learns() -> None:
     assert regions_of(Conversation((user("q"), assistant("dog", region, "x", nameless)))) == [region]
     with pytest.raises(Refusal, match="name and a box"):
         regions_of(Conversation((user("q", region), assistant("dog"))))
+
+
+def boxes_of(fit: Fit, *regions: Region) -> dict[str, list[float]]:
+    """What a detector is taught of regions of a picture of 200 × 100."""
+    reader = DetectionReader(
+        {}, Mixture({"a": 1}, {"a": 1.0}, 0), 1, ImagePreparation(64, fit), ImagePreparation(64, fit), None
+    )
+    picture = Image(Pillow.new("RGB", (200, 100)))
+    _, _, _, boxes, names, _ = reader._row(0, Conversation((user(picture, "what?"), assistant(*regions))))
+    return dict(zip(names, boxes.tolist(), strict=True))
+
+
+def test_boxes_of_any_frame_are_taught_where_the_pixels_are() -> None:
+    pixels = Region((60, 20, 120, 80), Frame(200, 100), "dog")
+    for frame in (pixels.frame, NORMALISED, THOUSANDTHS):
+        assert boxes_of("pad", pixels.to(frame))["dog"] == pytest.approx([0.3, 0.35, 0.6, 0.65])
+
+
+def test_what_is_cropped_away_is_not_taught() -> None:
+    frame = Frame(200, 100)  # the encoder sees 50 … 150
+    away, there = Region((0, 10, 40, 40), frame, "dog"), Region((0, 10, 100, 40), frame, "cup")
+    assert boxes_of("crop", away, there) == {"cup": pytest.approx([0, 0.1, 0.5, 0.4])}
+    with pytest.raises(Refusal, match="crops away everything"):
+        boxes_of("crop", away)
 
 
 @pytest.mark.parametrize(("phrase", "name"), [("The Dog.", "dog"), (" an  apple", "apple"), ("theatre", "theatre")])

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from triptych.data.boxes.config import BoxesConfig
 from triptych.errors import RecipeError
 from triptych.planner.parts import build
 from triptych.recipe import load_recipe, preset_names
@@ -38,6 +39,16 @@ def test_a_miniature_needs_nothing_but_the_embedded_data_and_is_asked_something(
     assert recipe.evaluation
     assert all(task.control or name == "llama-mini" for task in recipe.evaluation.values())
     assert all(recipe.data[task.data].model_dump().get("split") == "test" for task in recipe.evaluation.values())
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_a_pointing_model_is_asked_as_it_was_trained(name: str) -> None:
+    recipe = load_recipe(name)
+    regions = recipe.composed.regions if recipe.model.kind == "composed" else None
+    trained = [data.wordings for data in recipe.data.values() if isinstance(data, BoxesConfig | ReferringConfig)]
+    if regions is None or not trained:
+        pytest.skip("it does not point, or learned it from no expressions")
+    assert all(regions.prompt in wordings for wordings in trained)
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -5,11 +5,28 @@ from __future__ import annotations
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from PIL import Image as Pillow
 
 from tiny_world import talk, tokenizer
-from triptych.conversation import Conversation, Image, Message, assistant, system, user
+from triptych.conversation import (
+    NORMALISED,
+    THOUSANDTHS,
+    Conversation,
+    Frame,
+    Image,
+    Message,
+    Part,
+    Region,
+    assistant,
+    system,
+    user,
+)
+from triptych.encoders.config import Fit
+from triptych.encoders.preparation import ImagePreparation
+from triptych.grounding.config import TextRegionsConfig
+from triptych.grounding.introduce import region_writer
 from triptych.language.template import ChatTemplate
-from triptych.sequence.plan import IGNORE, Layout, Refusal, plan
+from triptych.sequence.plan import IGNORE, Layout, Refusal, in_pixels, plan
 
 TEMPLATE = ChatTemplate(tokenizer(), system_prompt="")
 
@@ -34,6 +51,43 @@ def test_layout_keeps_what_is_known_about_the_conversation() -> None:
     layout = full(Conversation((user("Hi"), assistant("Ho")), id="a/1", annotations={"kind": "greeting"}))
     assert (layout.id, layout.annotations, layout.dropped) == ("a/1", {"kind": "greeting"}, 0)
     assert layout.supervised == sum(label != IGNORE for label in layout.labels)
+
+
+WIDE = Image(Pillow.new("RGB", (200, 100)), key="1", name="a wide picture")
+
+
+def pointing(fit: Fit, *parts: Part) -> Layout:
+    writer = region_writer(TextRegionsConfig(format="shikra"), ImagePreparation(64, fit))
+    template = ChatTemplate(tokenizer(), system_prompt="", regions=writer)
+    return plan(Conversation((user(WIDE, "Where?"), assistant("dog", *parts))), template, tokens, 1000)
+
+
+@pytest.mark.parametrize("fit", ["pad", "crop", "squash", "corner"])
+def test_regions_are_written_alike_whatever_frame_they_come_in(fit: Fit) -> None:
+    pixels = Region((60, 20, 120, 80), Frame(200, 100))
+    written = pointing(fit, pixels)
+    for other in (NORMALISED, THOUSANDTHS, Frame(50, 50)):
+        assert pointing(fit, pixels.to(other)).ids == written.ids
+
+
+def test_a_region_is_of_the_picture_shown_last() -> None:
+    small = Image(Pillow.new("RGB", (40, 30)))
+    half = Region((0.0, 0.0, 0.5, 0.5), NORMALISED)
+    messages = in_pixels([user("left of ", half, "?", WIDE), assistant(half), user(small, half), assistant(half)])
+    assert [region.frame.width for message in messages for region in message.regions] == [200, 200, 40, 40]
+    assert [region.box[2:] for message in messages for region in message.regions] == [(100, 50)] * 2 + [(20, 15)] * 2
+    assert in_pixels([user("Hi", half)])[0].regions == (half,)  # of what, nobody knows
+
+
+def test_a_region_that_is_cropped_away_is_not_written() -> None:
+    frame = Frame(200, 100)  # the encoder sees 50 … 150
+    away, point = Region((0, 10, 40, 40), frame, "dog"), Region.from_points([(20, 20)], frame)
+    for region in (away, point):
+        with pytest.raises(Refusal, match="not in the part of the picture that the encoder sees") as refused:
+            pointing("crop", region)
+        assert refused.value.reason == "regions"
+    for region in (Region((0, 10, 60, 40), frame), Region.from_points([(60, 20)], frame)):
+        assert len(pointing("crop", region)) > len(pointing("crop"))
 
 
 def test_too_long_is_refused_where_the_recipe_says_so() -> None:

@@ -17,6 +17,10 @@ Part: TypeAlias = str | Image | Region
 assistant says, the text part right in front of regions is their phrase."""
 
 
+RESERVED = frozenset({"scene", "episode", "grounding", "grounded_caption"})
+"""Keys of annotations under which sources put objects of this package; what a file says under them is not that."""
+
+
 @dataclass(frozen=True)
 class Message:
     """One turn: who speaks, and the parts of what is said, in order.

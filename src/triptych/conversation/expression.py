@@ -32,7 +32,20 @@ class Expression:
     regions: tuple[Region, ...] = ()
     kind: str = "expression"
 
-    @property
-    def question(self) -> str:
-        """The request that a grounder puts."""
-        return LOCATE.format(expression=self.text)
+    def asked(self, wording: str = LOCATE) -> str:
+        """The request for it in a wording, by default in that which a grounder puts."""
+        return wording.format(expression=self.text)
+
+
+def checked_wording(wording: str) -> str:
+    """A way of asking for an expression, as it is given.
+
+    Raises:
+        ValueError: It does not have `{expression}` once, and nothing else in braces.
+    """
+    try:
+        if wording.format(expression="\0").count("\0") == 1:
+            return wording
+    except (KeyError, IndexError, ValueError, AttributeError):
+        pass
+    raise ValueError(f"the wording {wording!r} needs `{{expression}}` once and nothing else in braces")

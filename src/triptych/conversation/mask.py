@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,8 @@ class Mask:
         counts: COCO's run lengths, zeros first, column by column; instead of polygons.
 
     Raises:
-        ValueError: There are both, or neither; a polygon has too few points; run lengths are of another size.
+        ValueError: There are both, or neither; a polygon has too few points, or one that is not finite; run lengths are of
+            another size.
     """
 
     height: float
@@ -43,6 +45,8 @@ class Mask:
         for polygon in self.polygons:
             if len(polygon) < 6 or len(polygon) % 2:
                 raise ValueError(f"a polygon is x0, y0, x1, y1, … with three points at least, got {polygon}")
+            if not all(map(math.isfinite, polygon)):
+                raise ValueError(f"the coordinates of a polygon must be finite, got {str(polygon)[:80]}")
         if self.counts is not None and (
             any(count < 0 for count in self.counts) or sum(self.counts) != self.height * self.width
         ):
@@ -64,7 +68,7 @@ class Mask:
         """The mask of a COCO annotation's `segmentation`: polygons, run lengths, or run lengths as text.
 
         Raises:
-            ValueError: It is none of these.
+            ValueError: It is none of these, or a polygon reaches further outside of the picture than the picture is large.
         """
         if isinstance(segmentation, Mapping):
             counts, size = segmentation.get("counts"), segmentation.get("size", (height, width))
@@ -78,6 +82,13 @@ class Mask:
         if not isinstance(segmentation, Sequence) or isinstance(segmentation, str):
             raise ValueError(f"a segmentation is polygons or run lengths, got {str(segmentation)[:80]!r}")
         polygons = tuple(tuple(float(value) for value in polygon) for polygon in segmentation if len(polygon) >= 6)
+        if not polygons:
+            raise ValueError(f"no polygon has three points: {str(segmentation)[:80]}")
+        for polygon in polygons:
+            for place, value in enumerate(polygon):
+                side = height if place % 2 else width
+                if not -side <= value <= 2 * side:
+                    raise ValueError(f"a polygon of a picture of {width} × {height} reaches {value:g}")
         return cls(height, width, polygons)
 
     def to_coco(self) -> dict[str, Any]:

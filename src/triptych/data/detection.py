@@ -75,22 +75,26 @@ class DetectionReader:
         self, _: int, conversation: Conversation
     ) -> tuple[Image, Tensor | None, Tensor | None, Tensor, tuple[str, ...], Mapping[str, Any]]:
         """The picture, features or pixels of it, boxes with names, and what is known about it."""
-        picture, regions = picture_of(conversation), regions_of(conversation)
-        boxes = boxes_of(in_square(picture, regions, self.preparation))
+        picture = picture_of(conversation)
+        regions = in_square(picture, regions_of(conversation), self.preparation)
         features, pixels = Inputs(self.prepare, self.cache)(picture)
-        return picture, features, pixels, boxes, tuple(region.name for region in regions), conversation.annotations
+        names = tuple(region.name for region in regions)
+        return picture, features, pixels, boxes_of(regions), names, conversation.annotations
 
 
 def in_square(picture: Image, regions: Sequence[Region], preparation: ImagePreparation) -> list[Region]:
-    """Regions of a picture in the pixels of the square that the encoder sees, cut off where the square ends.
+    """Regions, from any frame of a picture, in the square that the encoder sees, cut off at its edges; without those cropped away.
 
     Raises:
-        DataError: The picture cannot be read; only where regions are shares of it, so that its size is needed.
+        DataError: The picture cannot be read.
+        Refusal: Nothing is left of any.
     """
-    shares = any(region.frame == Frame(1, 1) for region in regions)
-    frame = Frame(*picture.open().size) if shares else regions[0].frame
+    frame = picture.frame
     move = preparation.transform(round(frame.width), round(frame.height))
-    return [move(region).clip() for region in regions]
+    found = [seen for region in regions if not (seen := move(region).clip()).is_degenerate]
+    if not found:
+        raise Refusal("no boxes", f"{picture}: the encoder crops away everything that has a box")
+    return found
 
 
 def boxes_of(regions: Sequence[Region]) -> Tensor:

@@ -4,7 +4,8 @@
      "conversations": [{"from": "human", "value": "<image>\\nWhat is the bus painted with?"},
                        {"from": "gpt", "value": "An advertisement."}]}
 
-`image` may be a list, or missing in a conversation without pictures.
+`image` may be a list, or missing in a conversation without pictures. Other keys become annotations, but for those that mean
+something else there (`RESERVED`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from triptych.conversation import Conversation, Image, Message, Part, Role
+from triptych.conversation.conversation import RESERVED
 from triptych.data.files import Records, inside
 from triptych.errors import DataError
 
@@ -25,6 +27,7 @@ ROLES: Mapping[str, Role] = {
     "assistant": "assistant",
     "system": "system",
 }
+_SPOKEN = {"id", "image", "conversations"}  # what becomes of a record's conversation; the rest are facts about it
 OTHER_MEDIA = ("video", "audio", "point")
 
 
@@ -73,7 +76,7 @@ class LlavaSource:
         if markers != len(pictures):
             raise DataError(f"has {markers} {MARKER} markers for {len(pictures)} images; expected one for each")
         messages = tuple(_message(turn, images) for turn in turns)
-        facts = {key: value for key, value in record.items() if key not in ("id", "image", "conversations")}
+        facts = {key: value for key, value in record.items() if key not in _SPOKEN | RESERVED}
         return Conversation(messages, id=f"{index}:{record['id']}" if "id" in record else str(index), annotations=facts)
 
 

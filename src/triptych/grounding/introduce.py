@@ -53,9 +53,18 @@ def introduce_to_tokenizer(writer: RegionWriter, tokenizer: Any) -> None:
 
 
 def into_input(preparation: ImagePreparation, region: Region) -> Region:
-    """A region of a picture, which its frame has the size of, in the square that the encoder sees."""
+    """A region of a picture, which its frame has the size of, in the square that the encoder sees; not clipped.
+
+    Raises:
+        ValueError: The encoder crops away all of it.
+    """
     width, height = max(1, round(region.frame.width)), max(1, round(region.frame.height))
-    return preparation.transform(width, height)(region)
+    moved = preparation.transform(width, height)(region)
+    left = moved.clip()
+    gone = not left.points if region.points else left.is_degenerate and not region.is_degenerate
+    if gone:
+        raise ValueError(f"the region {region.name!r} is not in the part of the picture that the encoder sees")
+    return moved
 
 
 def from_input(preparation: ImagePreparation, region: Region, width: int, height: int) -> Region:

@@ -1,7 +1,8 @@
-"""Regions as plain values, for JSON: boxes in pixels of the picture, masks as COCO's run lengths."""
+"""Regions as plain values, for JSON: boxes in the units of their frame, masks as COCO's run lengths."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,19 +11,20 @@ from triptych.conversation.mask import Mask
 from triptych.grounding.grounding import Grounding
 
 DIGITS = 2
-"""Of coordinates: a hundredth of a pixel."""
+"""Of coordinates in pixels, at least: a hundredth of one. Smaller frames have more, shares six."""
 
 
 def region_values(region: Region, score: float | None = None) -> dict[str, Any]:
     """`{box, size}` and, where there are any, `name`, `score`, `points` and `mask` (`{size, counts}`)."""
-    values: dict[str, Any] = {"box": [round(value, DIGITS) for value in region.box]}
+    digits = max(DIGITS, 6 - 2 * math.floor(math.log10(min(region.frame.width, region.frame.height))))
+    values: dict[str, Any] = {"box": [round(value, digits) for value in region.box]}
     values["size"] = [_plain(region.frame.width), _plain(region.frame.height)]
     if region.name:
         values["name"] = region.name
     if score is not None:
         values["score"] = round(score, 4)
     if region.points:
-        values["points"] = [[round(value, DIGITS) for value in point] for point in region.points]
+        values["points"] = [[round(value, digits) for value in point] for point in region.points]
     if region.mask is not None:
         values["mask"] = region.mask.to_coco()
     return values

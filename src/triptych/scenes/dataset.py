@@ -73,7 +73,7 @@ class Scenes:
         config = self.config
         name = f"scenes/{config.split}/{config.seed}/{index}"
         key = f"scenes/{VERSION}/{self._pixels}/{config.split}/{config.seed}/{index}/{attempt}"
-        picture = Image(Drawing(scene), key=key, name=name)
+        picture = Image(Drawing(scene), key=key, name=name, size=(scene.size, scene.size))
         messages = []
         if config.style in ("document", "text"):
             said = turns[0]["answer"]

@@ -204,7 +204,7 @@ class Episodes:
             ]
             beside += [draw.pick(free)] if free else []
         scene = arrange(draw, self._settings, [thing, *beside])
-        return Image(Drawing(scene), key=f"{VERSION}/{self._pixels}/{name}", name=name)
+        return Image(Drawing(scene), f"{VERSION}/{self._pixels}/{name}", name, (scene.size, scene.size))
 
 
 def _distinct(draw: Draw, items: Sequence[T], count: int) -> list[T]:

@@ -7,7 +7,7 @@ This is the one place where a conversation becomes tokens, in training and in in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -102,10 +102,11 @@ def plan(
 
     Raises:
         Refusal: It is empty, has nothing to supervise, or does not fit.
+        DataError: It has regions of a picture whose size cannot be read.
     """
     if not conversation.messages:
         raise Refusal("empty", "the conversation has no messages")
-    messages, dropped = list(conversation.messages), 0
+    messages, dropped = in_pixels(conversation.messages), 0
     while True:
         ids, labels, spans, regions = _write(messages, template, media_tokens, placeholder, reply)
         if len(ids) <= max_tokens:
@@ -133,6 +134,28 @@ def plan(
     if layout.supervised == 0:  # a document of one token: nothing stands before it that could predict it
         raise Refusal("nothing supervised", "nothing stands before the only token, so there is nothing to learn from")
     return layout
+
+
+def in_pixels(messages: Sequence[Message]) -> list[Message]:
+    """The messages with each region in the pixels of its picture: the one shown last before it, else the first.
+
+    Regions may come in any frame (shares, thousandths). Where they are in the square that an encoder sees depends on the
+    shape of the picture, which only its own frame has: whoever writes or decodes regions is given that one.
+
+    Raises:
+        DataError: The size of a picture with regions cannot be read.
+    """
+    picture = next((medium for message in messages for medium in message.media), None)
+    found = []
+    for message in messages:
+        parts = list(message.parts)
+        for place, part in enumerate(parts):
+            if isinstance(part, Image):
+                picture = part
+            elif isinstance(part, Region) and picture is not None:
+                parts[place] = part.to(picture.frame)
+        found.append(replace(message, parts=tuple(parts)))
+    return found
 
 
 def _teaches(message: Message) -> bool:

@@ -68,11 +68,11 @@ def inspect_boxes(recipe: Recipe, conversation: Conversation, name: str, save: P
     console = Console()
     model = build_detector_shape(recipe, tokenizer=load_tokenizer(tokenizer_config(recipe), Path(recipe.base)))
     try:
-        picture, regions = picture_of(conversation), regions_of(conversation)
+        picture = picture_of(conversation)
+        shown = shown_of(model, picture, regions_of(conversation))
     except Refusal as refusal:
         console.print(f"[red]refused[/] ({refusal.reason}): {refusal.detail}")
         return
-    shown = shown_of(model, picture, regions)
     square = square_of(model.vision.preparation, picture)
     if console.is_terminal:
         outlined = draw_regions(square, shown.regions, labels=[""] * len(shown.regions))

@@ -46,7 +46,7 @@ class CocoInstancesSource:
             )
         keys = (("id",), ("image_id", "category_id"), ("id",))
         pictures, held, categories = (
-            entries(each or (), annotations, *own) for each, own in zip(lists, keys, strict=True)
+            entries(each or (), annotations, part, *own) for each, part, own in zip(lists, _LISTS, keys, strict=True)
         )
         self._names = {entry.get("id"): str(entry.get("name")) for entry in categories}
         self._held: dict[Any, list[dict[str, Any]]] = {}
@@ -73,7 +73,7 @@ class CocoInstancesSource:
         except DataError as error:
             raise DataError(f"{self.path}: image {entry.get('id')!r}: {error}") from error
         first = str(wanted[0][0])
-        return found(image, expressions, f"{entry['id']}/{first}", self.config.answer, image_id=entry["id"])
+        return found(image, expressions, f"{entry['id']}/{first}", self.config, image_id=entry["id"])
 
     def _wanted(self, entry: dict[str, Any]) -> Iterator[tuple[Any, bool]]:
         """Categories to ask for, and whether they are there."""
@@ -88,11 +88,7 @@ class CocoInstancesSource:
                 continue
             yield category, True
             # Every n-th expression, on average, is about nothing: which, is decided by the ids alone.
-            if (
-                share
-                and absent
-                and spread("none", entry.get("id"), category) % 10_000 < 10_000 * share / (1 - share or 1)
-            ):
+            if share and absent and spread("none", entry.get("id"), category) % 10_000 < 10_000 * share / (1 - share):
                 yield absent.pop(), False
 
     def _tiny(self, entry: dict[str, Any], held: list[dict[str, Any]]) -> bool:

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from triptych.config import Config
+from triptych.conversation.expression import LOCATE, checked_wording
 from triptych.data.expected import Expected
 
 
-class _Boxes(Config):
+class BoxesConfig(Config):
+    """What every dataset of boxes is asked."""
+
     images: Path = Field(description="the folder of the pictures, which names in the annotations cannot leave")
     answer: Literal["regions", "phrase"] = Field(
         "phrase", description="what stands before the regions of an answer: nothing, or the phrase that they belong to"
     )
     masks: bool = Field(False, description="whether regions carry masks, where the dataset has them")
+    wordings: tuple[Annotated[str, AfterValidator(checked_wording)], ...] = Field(
+        (LOCATE,),
+        min_length=1,
+        description="ways of asking for an expression, each with `{expression}`: let the model's `regions.prompt` be one of "
+        "them; which one an expression is asked with depends on its record alone",
+    )
     turns: int = Field(4, ge=1, description="expressions asked for in one conversation about a picture, at most")
     limit: int | None = Field(None, ge=1, description="read only the first conversations, this many")
     expected: Expected | None = Field(None, description="its size, for `triptych plan` where the files are not at hand")
 
 
-class CocoInstancesConfig(_Boxes):
+class CocoInstancesConfig(BoxesConfig):
     """COCO's instances: each category of a picture is asked for ("the dog", "every person").
 
     Relative paths start at the recipe's folder; `~` is the user's home.
@@ -33,11 +42,15 @@ class CocoInstancesConfig(_Boxes):
     several: bool = Field(True, description="whether categories with several instances are asked for, too")
     smallest: float = Field(0.0, ge=0, lt=1, description="leave out categories with an instance of less of the picture")
     none: float = Field(
-        0.0, ge=0, le=1, description="share of expressions that ask for a category that the picture does not show"
+        0.0,
+        ge=0,
+        le=0.5,
+        description="share of expressions that ask for a category that the picture does not show, one for each that it "
+        "shows at most",
     )
 
 
-class RefcocoConfig(_Boxes):
+class RefcocoConfig(BoxesConfig):
     """Referring expressions: RefCOCO, RefCOCO+, RefCOCOg and alike, from JSON, JSON lines or parquet.
 
     Relative paths start at the recipe's folder; `~` is the user's home.
@@ -52,7 +65,7 @@ class RefcocoConfig(_Boxes):
     boxes: Literal["xywh", "xyxy"] = Field("xywh", description="how `bbox` is written: COCO's way, or as corners")
 
 
-class VisualGenomeConfig(_Boxes):
+class VisualGenomeConfig(BoxesConfig):
     """Visual Genome's region descriptions: `region_descriptions.json`.
 
     Relative paths start at the recipe's folder; `~` is the user's home.
@@ -62,7 +75,7 @@ class VisualGenomeConfig(_Boxes):
     path: Path = Field(description="`region_descriptions.json`")
 
 
-class Flickr30kConfig(_Boxes):
+class Flickr30kConfig(BoxesConfig):
     """Flickr30k Entities: captions whose phrases have boxes.
 
     Relative paths start at the recipe's folder; `~` is the user's home.

@@ -12,23 +12,26 @@ from triptych.conversation import Conversation, Frame, Image, Message, Region, a
 from triptych.conversation.conversation import Part
 from triptych.conversation.expression import DESCRIBE, NONE, Expression
 from triptych.conversation.mask import Mask
+from triptych.data.boxes.config import BoxesConfig
 from triptych.data.files import inside
 from triptych.errors import DataError
 
-Answer = Literal["regions", "phrase"]
 T = TypeVar("T")
 
 LARGEST = 1e9
 """Pixels along one side; whoever says that there are more, or writes 400 digits, is not believed."""
 
 
-def found(image: Image, expressions: Sequence[Expression], name: str, answer: Answer, **facts: Any) -> Conversation:
-    """Expressions asked for one after another; `annotations["grounding"]` holds them."""
+def found(
+    image: Image, expressions: Sequence[Expression], name: str, config: BoxesConfig, **facts: Any
+) -> Conversation:
+    """Expressions asked for one after another, as the recipe words it; `annotations["grounding"]` holds them."""
     messages: list[Message] = []
     expressions = [_named(each) for each in expressions]
-    for each in expressions:
-        messages.append(user(each.question) if messages else user(image, each.question))
-        phrase = (each.regions[0].name,) if answer == "phrase" and each.regions else ()
+    for number, each in enumerate(expressions):
+        question = each.asked(config.wordings[spread("wording", name, number) % len(config.wordings)])
+        messages.append(user(question) if messages else user(image, question))
+        phrase = (each.regions[0].name,) if config.answer == "phrase" and each.regions else ()
         messages.append(assistant(*phrase, *each.regions) if each.regions else assistant(NONE))
     return Conversation(tuple(messages), name, {"grounding": tuple(expressions), **facts})
 
@@ -65,11 +68,18 @@ def picture(folder: Path, name: Any) -> Image:
 
 
 def frame_of(entry: Mapping[str, Any], image: Image) -> Frame:
-    """The size of a picture: what the annotations say, or what the file does."""
-    width, height = entry.get("width"), entry.get("height")
-    if _is_size(width) and _is_size(height):
-        return Frame(float(width), float(height))  # type: ignore[arg-type]
-    return Frame(*image.open().size)
+    """The size of a picture, which the annotations have to agree with where they tell it: else boxes would be elsewhere.
+
+    Raises:
+        DataError: The file has another size, or cannot be read.
+    """
+    told, frame = [entry.get(key) for key in ("width", "height")], image.frame
+    if all(map(_is_size, told)) and told != [frame.width, frame.height]:
+        raise DataError(
+            f"{image}: has {frame.width:g} × {frame.height:g} pixels when it is upright, its annotations are about "
+            f"{told[0]:g} × {told[1]:g}: expected the picture as it was annotated, not resized, cut or turned (EXIF)"
+        )
+    return frame
 
 
 def box_of(values: Any, frame: Frame, form: Literal["xywh", "xyxy"] = "xywh") -> Region:
@@ -97,29 +107,36 @@ def with_mask(region: Region, segmentation: Any) -> Region:
     """A region with the mask of a COCO annotation, if it has one.
 
     Raises:
-        DataError: It is none of COCO's forms.
+        DataError: It is none of COCO's forms, or of a picture of another size.
     """
     if not segmentation:
         return region
     try:
-        frame = region.frame
-        return replace(region, mask=Mask.from_coco(segmentation, round(frame.height), round(frame.width)))
+        height, width = round(region.frame.height), round(region.frame.width)
+        mask = Mask.from_coco(segmentation, height, width)
+        if (mask.height, mask.width) != (height, width):
+            raise ValueError(
+                f"run lengths of the size [{mask.height}, {mask.width}] for a picture whose [height, width] are "
+                f"[{height}, {width}]"
+            )
+        return replace(region, mask=mask)
     except (ValueError, TypeError, LookupError, OverflowError) as error:
         raise DataError(f"not a mask ({error})") from error
 
 
-def entries(values: Sequence[Any], path: Path, *keys: str) -> list[dict[str, Any]]:
-    """The objects of a list of COCO's.
+def entries(values: Sequence[Any], path: Path, part: str, *keys: str) -> list[dict[str, Any]]:
+    """The objects of one of COCO's lists, `part`.
 
     Raises:
-        DataError: What stands under one of the keys is no number or name, so that nothing could be found by it.
+        DataError: Nothing stands under one of the keys, or what is no number or name, so that nothing could be found by it.
     """
-    found = [each for each in values if isinstance(each, dict)]
-    for each in found:
+    found = [(number, each) for number, each in enumerate(values) if isinstance(each, dict)]
+    for number, each in found:
         for key in keys:
-            if not isinstance(each.get(key), int | float | str | None):
-                raise DataError(f"{path}: expected a number or a name as {key!r}, got {str(each[key])[:80]}")
-    return found
+            if not isinstance(each.get(key), int | float | str):
+                got = str(each[key])[:80] if key in each else "nothing"
+                raise DataError(f"{path}: expected a number or a name as {key!r} of {part}[{number}], got {got}")
+    return [each for _, each in found]
 
 
 def in_turns(items: Sequence[T], turns: int) -> Iterator[Sequence[T]]:

@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 from triptych.conversation import Conversation, Frame, Image, Region
 from triptych.conversation.expression import Expression
 from triptych.data.boxes.config import Flickr30kConfig
-from triptych.data.boxes.conversations import box_of, described, found, frame_of
+from triptych.data.boxes.conversations import box_of, described, found, frame_of, in_turns
 from triptych.data.files import inside, read_text
 from triptych.errors import DataError
 
@@ -25,7 +25,7 @@ _NO_OBJECT = "0"  # the number of phrases that name nothing in the picture
 
 
 class Flickr30kSource:
-    """Conversations, one for each caption: its phrases asked for, or the caption itself with regions.
+    """Conversations about captions: the phrases asked for, so many turns each, or the caption itself with regions.
 
     An expression's `kind` is the type of its entity (`people`, `clothing`, `scene`, …). Phrases without a box ("outside", or
     what the picture does not show) are not asked for.
@@ -49,13 +49,11 @@ class Flickr30kSource:
         numbers = (
             read_text(split).split() if split is not None else sorted(p.stem for p in self.sentences.glob("*.txt"))
         )
-        self._places: list[tuple[str, int]] = []  # picture, which of its captions
+        self._places: list[tuple[str, int, int]] = []  # picture, which of its captions, which of its conversations
         for number in numbers:
-            try:
-                count = len(self._lines(number))
-            except DataError:
-                count = 1  # raised again when the record is asked for, so that the ledger counts it
-            self._places += [(number, line) for line in range(count)]
+            self._places += [
+                (number, line, part) for line, parts in enumerate(self._parts(number)) for part in range(parts)
+            ]
             if config.limit is not None and len(self._places) >= config.limit:
                 del self._places[config.limit :]
                 break
@@ -66,8 +64,11 @@ class Flickr30kSource:
         return len(self._places)
 
     def __getitem__(self, index: int) -> Conversation:
-        """Conversation number `index`, named `PICTURE/CAPTION`; DataError, with the file, when it cannot be used."""
-        number, line = self._places[index]
+        """Conversation number `index`; DataError, with the file, when it cannot be used.
+
+        It is named `PICTURE/CAPTION`, and `PICTURE/CAPTION/PART` where a caption's phrases are asked for.
+        """
+        number, line, part = self._places[index]
         lines = self._lines(number)
         image = Image(inside(self.images, f"{number}.jpg"))
         boxes = self._boxes(number, image)
@@ -77,21 +78,42 @@ class Flickr30kSource:
             raise DataError(f"{self.sentences / number}.txt:{line + 1}: no phrase of the caption has a box")
         if self.config.style == "captions":
             return described(image, pieces, f"{number}/{line}", image_id=number)
-        return found(image, phrases[: self.config.turns], f"{number}/{line}", self.config.answer, image_id=number)
+        asked = list(in_turns(phrases, self.config.turns))[part]
+        return found(image, asked, f"{number}/{line}/{part}", self.config, image_id=number)
+
+    def _parts(self, number: str) -> list[int]:
+        """How many conversations each caption of a picture is; one where it cannot be used, which raises when asked for."""
+        try:
+            named = [_entities(line) for line in self._lines(number)]
+        except DataError:
+            return [1]
+        if self.config.style == "captions" or all(len(entities) <= self.config.turns for entities in named):
+            return [1] * len(named)
+        try:
+            objects = self._root(number).findall("object")
+        except DataError:
+            return [1] * len(named)
+        boxed = {_name(name) for entry in objects if entry.find("bndbox") is not None for name in entry.findall("name")}
+        counts = [sum(entity in boxed for entity in entities) for entities in named]
+        return [max(1, -(-count // self.config.turns)) for count in counts]
 
     def _lines(self, number: str) -> list[str]:
         return [line for line in read_text(inside(self.sentences, f"{number}.txt")).splitlines() if line.strip()]
 
-    def _boxes(self, number: str, image: Image) -> dict[str, list[Region]]:
-        """The boxes of each entity of a picture."""
+    def _root(self, number: str) -> ElementTree.Element:
+        """The annotations of a picture."""
         path = inside(self.annotations, f"{number}.xml")
         text = read_text(path)
         if "<!DOCTYPE" in text or "<!ENTITY" in text:  # entities that expand without end
             raise DataError(f"{path}: declares a document type, which annotations have no use for; it is not read")
         try:
-            root = ElementTree.fromstring(text)
+            return ElementTree.fromstring(text)
         except ElementTree.ParseError as error:
             raise DataError(f"{path}: malformed XML ({error})") from error
+
+    def _boxes(self, number: str, image: Image) -> dict[str, list[Region]]:
+        """The boxes of each entity of a picture."""
+        root = self._root(number)
         size = {key: _number(root.findtext(f"size/{key}")) for key in ("width", "height")}
         frame = frame_of(size, image)
         boxes: dict[str, list[Region]] = {}
@@ -100,10 +122,19 @@ class Flickr30kSource:
                 try:
                     region = _box(box, frame)
                 except DataError as error:
-                    raise DataError(f"{path}: {error}") from error
+                    raise DataError(f"{self.annotations / number}.xml: {error}") from error
                 for name in entry.findall("name"):
-                    boxes.setdefault((name.text or "").strip(), []).append(region)
+                    boxes.setdefault(_name(name), []).append(region)
         return boxes
+
+
+def _entities(line: str) -> list[str]:
+    """The numbers of a caption's phrases that name something."""
+    return [entity for match in _PHRASE.finditer(line) if (entity := match[1]) != _NO_OBJECT]
+
+
+def _name(element: ElementTree.Element) -> str:
+    return (element.text or "").strip()
 
 
 def _pieces(line: str, boxes: dict[str, list[Region]]) -> Sequence[str | Expression]:

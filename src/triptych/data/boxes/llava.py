@@ -76,7 +76,7 @@ class LlavaBoxesSource(LlavaSource):
         left, top, right, bottom = values
         if left > right or top > bottom:
             raise DataError(f"the box {match[0]} has its corners in the wrong order")
-        frame = Frame(*image.open().size)
+        frame = image.frame
         region = Region((left, top, right, bottom), NORMALISED).to(frame)
         if self.boxes == "square":
             region = self._unpadded(values, frame, match[0])

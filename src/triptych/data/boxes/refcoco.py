@@ -66,7 +66,7 @@ class RefcocoSource:
         name = record.get("ref_id", record.get("question_id", number))
         expressions = [Expression(text, (region,), KIND) for text in texts]
         facts = {key: record[key] for key in ("image_id", "split", "category_id") if key in record}
-        return found(image, expressions, f"{number}:{name}/{part}", self.config.answer, **facts)
+        return found(image, expressions, f"{number}:{name}/{part}", self.config, **facts)
 
     def _parts(self, number: int) -> Iterator[int]:
         """The turns of a record; one that cannot be read has one, which raises when it is asked for."""
@@ -136,7 +136,10 @@ def _instances(path: Path) -> tuple[dict[Any, dict[str, Any]], dict[Any, dict[st
     lists = [content.get(key) if isinstance(content, dict) else None for key in ("annotations", "images")]
     if not all(isinstance(each, list) for each in lists):
         raise DataError(f"{path}: expected COCO's instances, an object with the lists 'annotations' and 'images'")
-    annotations, images = ({e.get("id"): e for e in entries(each or (), path, "id", "image_id")} for each in lists)
+    annotations, images = (
+        {e["id"]: e for e in entries(each or (), path, part, "id")}
+        for part, each in zip(("annotations", "images"), lists, strict=True)
+    )
     return annotations, images
 
 

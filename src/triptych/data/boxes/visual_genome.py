@@ -70,7 +70,7 @@ class VisualGenomeSource:
             expressions = [_expression(region, frame) for region in chosen]
         except DataError as error:
             raise DataError(f"{self._records.where(number)}: {error}") from error
-        return found(image, expressions, f"{name}/{part}", self.config.answer, image_id=name)
+        return found(image, expressions, f"{name}/{part}", self.config, image_id=name)
 
     def _picture(self, number: Any) -> Image:
         if isinstance(number, bool) or not isinstance(number, int | str):

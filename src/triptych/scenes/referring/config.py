@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, TypeAlias, get_args
+from typing import Annotated, Literal, TypeAlias, get_args
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from triptych.config import Config
-from triptych.conversation.expression import LOCATE
+from triptych.conversation.expression import LOCATE, checked_wording
 from triptych.scenes.config import Split
 from triptych.scenes.pairs import Cast
 from triptych.scenes.things import select
@@ -60,7 +60,7 @@ class ReferringConfig(Config):
         description="what stands before the regions of an answer: nothing, the thing's name, or the expression again",
     )
     masks: bool = Field(False, description="whether regions carry their masks")
-    wordings: tuple[str, ...] = Field(
+    wordings: tuple[Annotated[str, AfterValidator(checked_wording)], ...] = Field(
         (LOCATE,),
         min_length=1,
         description="ways of asking for an expression, each with `{expression}`; grounders ask in the default way",
@@ -82,19 +82,6 @@ class ReferringConfig(Config):
                 raise ValueError(f"the share of {kind!r} is {share}; expected a number from 0 on")
         if not any(value.values()):
             raise ValueError("every kind has a share of 0")
-        return value
-
-    @field_validator("wordings", mode="after")
-    @classmethod
-    def _wordings_hold_the_expression(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for wording in value:
-            try:
-                if wording.format(expression="\0").count("\0") != 1:
-                    raise KeyError
-            except (KeyError, IndexError, ValueError):
-                raise ValueError(
-                    f"the wording {wording!r} needs `{{expression}}` once and nothing else in braces"
-                ) from None
         return value
 
     @model_validator(mode="after")

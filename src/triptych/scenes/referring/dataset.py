@@ -76,7 +76,7 @@ class Referring:
         config = self.config
         name = f"referring/{config.split}/{config.seed}/{index}"
         key = f"scenes/{VERSION}/{self._pixels}/{config.split}/{config.seed}/{index}/{attempt}"
-        picture = Image(Drawing(scene), key=key, name=name)
+        picture = Image(Drawing(scene), key=key, name=name, size=(scene.size, scene.size))
         messages: list[Message] = []
         for i, turn in enumerate(turns):
             messages.append(user(*(() if i else (picture,)), *turn.question))
