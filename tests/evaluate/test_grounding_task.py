@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from grounders import FRAME, FakeBoxes, FakeDescriber, FakeGrounder, half, knows
 
-from triptych.conversation import Region
+from triptych.conversation import NORMALISED, Region
 from triptych.errors import EvaluationError, GenerationError
 from triptych.evaluate.compare import tally_of
 from triptych.evaluate.config import GroundingTaskConfig
@@ -140,6 +140,45 @@ def test_masks_are_scored_by_the_sums_and_by_the_mean_and_boxes_stand_in_for_mis
             each.append(both / either if either else 1.0)
     assert boxes.metrics["ciou"].value == pytest.approx(inter / union)
     assert boxes.metrics["giou"].value == pytest.approx(sum(each) / len(each))
+
+
+def test_the_mean_box_is_drawn_in_pixels_where_there_is_nothing_too(tmp_path: Path) -> None:
+    """A box given to "none" fills its pixels, and is right about none of them."""
+    source = FakeBoxes(12, masks=True)
+    task = TASK.model_copy(update={"masks": True, "control": False})
+    result = run(FakeGrounder(knows(source)), source, tmp_path, task)
+    asked = [expression for i in range(12) for expression in source.expressions(i)]
+    mean = np.mean([region.box for expression in asked for region in expression.regions], axis=0).round().astype(int)
+    box = np.zeros((30, 40), bool)
+    box[mean[1] : mean[3], mean[0] : mean[2]] = True
+    truths = [np.any([np.zeros((30, 40)), *(half(r).decode() for r in each.regions)], axis=0) for each in asked]
+    assert not all(truth.any() for truth in truths)
+    both, either = (np.array([f(truth, box).sum() for truth in truths]) for f in (np.logical_and, np.logical_or))
+    baseline = result.baselines["mean_box"].metrics
+    assert baseline["ciou"].value == pytest.approx(both.sum() / either.sum())
+    assert baseline["giou"].value == pytest.approx((both / either).mean())
+
+
+def test_regions_in_shares_of_the_picture_are_scored_in_its_pixels(tmp_path: Path) -> None:
+    """As readers give them that do not know a picture's size."""
+    source = FakeBoxes(8, masks=True)
+    task = TASK.model_copy(update={"masks": True, "control": False})
+
+    class Shares(FakeBoxes):
+        def expressions(self, index: int) -> Any:
+            return tuple(
+                replace(each, regions=tuple(region.to(NORMALISED) for region in each.regions))
+                for each in source.expressions(index)
+            )
+
+    def apart(number: int, text: str) -> Grounding:
+        given = knows(source)(number, text)
+        return replace(given, regions=tuple(replace(region, mask=None) for region in given.regions))
+
+    pixels = run(FakeGrounder(apart), source, tmp_path / "pixels", task).metrics
+    shares = run(FakeGrounder(apart), Shares(8, masks=True), tmp_path / "shares", task).metrics
+    assert 0 < pixels["ciou"].value < 1
+    assert (shares["ciou"], shares["giou"]) == (pixels["ciou"], pixels["giou"])
 
 
 def test_captions_are_asked_of_who_can_describe_and_scored_by_phrase_and_place(tmp_path: Path) -> None:
