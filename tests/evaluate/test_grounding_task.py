@@ -159,6 +159,25 @@ def test_the_mean_box_is_drawn_in_pixels_where_there_is_nothing_too(tmp_path: Pa
     assert baseline["giou"].value == pytest.approx((both / either).mean())
 
 
+def test_only_who_says_none_is_right_about_an_empty_mask(tmp_path: Path) -> None:
+    """What cannot be read, and what was never answered, is worth nothing."""
+    source = FakeBoxes(2, masks=True)
+    task = TASK.model_copy(update={"masks": True, "control": False, "failed_share": 1.0})
+    empty = sum(not each.regions for index in range(2) for each in source.expressions(index))
+
+    def garbled(number: int, text: str) -> Grounding:
+        return Grounding((), text="[0.1,", verdict="invalid")
+
+    def failing(number: int, text: str) -> Grounding:
+        raise GenerationError("too long")
+
+    says_none = run(FakeGrounder(lambda *_: NOTHING), source, tmp_path / "none", task).metrics
+    assert says_none["giou"].value == pytest.approx(empty / 12) and says_none["ciou"].value == 0
+    for name, point in (("garbled", garbled), ("failing", failing)):
+        metrics = run(FakeGrounder(point), source, tmp_path / name, task).metrics
+        assert (metrics["giou"].value, metrics["ciou"].value) == (0, 0), name
+
+
 def test_regions_in_shares_of_the_picture_are_scored_in_its_pixels(tmp_path: Path) -> None:
     """As readers give them that do not know a picture's size."""
     source = FakeBoxes(8, masks=True)

@@ -107,8 +107,10 @@ def counts(record: Record, masks: bool) -> dict[str, float]:
     if masks:
         frame = frame_of(record)
         both = pixels_of(_filled(found, frame), _filled(truths, frame))
-        each = segmentation_iou(*(np.array(pixels) for pixels in both))
-        row |= {"segmented": 1, "intersection": both[0], "union": both[1], "mask_iou": float(each)}
+        # An empty mask is right about nothing if the answer says so, not where there is none to read.
+        unread = verdict == "invalid" and not found
+        iou = 0.0 if unread else float(segmentation_iou(*(np.array(pixels) for pixels in both)))
+        row |= {"segmented": 1, "intersection": both[0], "union": both[1], "mask_iou": iou}
     return row
 
 
