@@ -12,6 +12,7 @@ import pytest
 from grounders import FRAME, FakeBoxes, FakeDescriber, FakeGrounder, half, knows
 
 from triptych.conversation import NORMALISED, Region
+from triptych.conversation.expression import DESCRIBE
 from triptych.errors import EvaluationError, GenerationError
 from triptych.evaluate.compare import tally_of
 from triptych.evaluate.config import GroundingTaskConfig
@@ -43,6 +44,7 @@ def test_who_knows_where_everything_is_has_every_point(tmp_path: Path) -> None:
     assert scores.pop("phrase_r1_merged") < 1  # one of two boxes is not the box around them
     assert set(scores.values()) == {1.0}
     assert result.questions == 240 and result.samples == 40
+    assert result.prompt == "Point at {expression}!", "what the grounder says around an expression"
     assert result.control["acc_50"].value < 0.2, "other pictures have other boxes"
     assert result.baselines["mean_box"].metrics["acc_50"].value < 0.3
     assert result.baselines["mean_box"].difference["acc_50"].low > 0.5
@@ -207,6 +209,7 @@ def test_captions_are_asked_of_who_can_describe_and_scored_by_phrase_and_place(t
     describer = FakeDescriber(knows(source))
     describer.source = source
     result = run(describer, source, tmp_path / "speaks")
+    assert result.prompt == f"Point at {{expression}}!\n{DESCRIBE}"
     for name in ("caption_ap_50", "caption_miou", "caption_recall"):
         assert result.metrics[name].value == pytest.approx(1.0), name
         assert result.control[name].value < 0.5, name

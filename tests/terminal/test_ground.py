@@ -33,6 +33,8 @@ DOG = Region((10, 20, 40, 60), FRAME, "dog")
 class Finds:
     """Knows one dog."""
 
+    prompt = "{expression}"
+
     def ground(self, image: Image, expression: str) -> Grounding:
         mask = Mask.encode(np.eye(80, 100))
         return (

@@ -80,13 +80,18 @@ class CallGrounder:
 
         return cls(responder, detector, config, SamMasks.from_config(config.masks, base))
 
+    @property
+    def prompt(self) -> str:
+        """See `Grounder.prompt`."""
+        return self.config.prompt
+
     def ground(self, image: Image, expression: str) -> Grounding:
         """See `Grounder.ground`."""
         return self.ground_many([(image, expression)])[0]
 
     def ground_many(self, pairs: Sequence[tuple[Image, str]]) -> list[Grounding]:
         """See `Grounder.ground_many`."""
-        asked = [Conversation((user(image, self.config.prompt.format(expression=e)),)) for image, e in pairs]
+        asked = [Conversation((user(image, self.prompt.format(expression=e)),)) for image, e in pairs]
         answers = []
         for exchange in self.converse(asked):
             text = "\n".join(self._shown(message) for message in exchange.messages)

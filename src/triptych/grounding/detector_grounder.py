@@ -23,6 +23,8 @@ class DetectorGrounder:
         detector: Who looks.
     """
 
+    prompt = "{expression}"
+
     def __init__(self, detector: Detector) -> None:
         self.detector = detector
 

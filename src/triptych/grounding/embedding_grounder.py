@@ -48,13 +48,18 @@ class EmbeddingGrounder:
         self.settings = settings or config.generation
         self.panel = generator.model.regions
 
+    @property
+    def prompt(self) -> str:
+        """See `Grounder.prompt`."""
+        return self.config.prompt
+
     def ground(self, image: Image, expression: str) -> Grounding:
         """See `Grounder.ground`."""
         return self.ground_many([(image, expression)])[0]
 
     def ground_many(self, pairs: Sequence[tuple[Image, str]]) -> list[Grounding]:
         """See `Grounder.ground_many`."""
-        asked = [Conversation((user(image, self.config.prompt.format(expression=e)),)) for image, e in pairs]
+        asked = [Conversation((user(image, self.prompt.format(expression=e)),)) for image, e in pairs]
         return [answering(found) for found in self.converse(asked)]
 
     @torch.inference_mode()

@@ -60,6 +60,11 @@ def answering(grounding: Grounding) -> Grounding:
 class Grounder(Protocol):
     """Whatever finds regions of a picture by an expression: a model that writes them, one that decodes them, a detector."""
 
+    @property
+    def prompt(self) -> str:
+        """What it says around an expression, which stands in it as `{expression}`."""
+        ...
+
     def ground(self, image: Image, expression: str) -> Grounding:
         """Where in a picture the expression's things are.
 

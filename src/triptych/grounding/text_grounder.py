@@ -35,13 +35,18 @@ class TextGrounder:
         self.preparation = preparation if config.frame == "input" else None
         self.format = build_format(config)
 
+    @property
+    def prompt(self) -> str:
+        """See `Grounder.prompt`."""
+        return self.config.prompt
+
     def ground(self, image: Image, expression: str) -> Grounding:
         """See `Grounder.ground`."""
         return self.ground_many([(image, expression)])[0]
 
     def ground_many(self, pairs: Sequence[tuple[Image, str]]) -> list[Grounding]:
         """See `Grounder.ground_many`."""
-        asked = [Conversation((user(image, self.config.prompt.format(expression=e)),)) for image, e in pairs]
+        asked = [Conversation((user(image, self.prompt.format(expression=e)),)) for image, e in pairs]
         return [answering(found) for found in self.converse(asked)]
 
     def describe_many(self, images: Sequence[Image]) -> list[Grounding]:

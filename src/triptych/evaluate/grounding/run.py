@@ -7,7 +7,7 @@ source ─► expressions ─► grounder ── Grounding ──► records (JS
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from triptych.conversation import Region
+from triptych.conversation.expression import DESCRIBE
 from triptych.conversation.region import NORMALISED
 from triptych.errors import DataError, EvaluationError
 from triptych.evaluate.asking import Asking, control_questions
@@ -134,7 +135,7 @@ def evaluate_grounding(
         dataset=task.data,
         samples=len({record.sample for record in records}),
         questions=len(records),
-        prompt="{expression}",
+        prompt="\n".join(_prompts(grounder, asked)),
         parser=dict.fromkeys(asked, "regions"),
         generation=generation.model_dump(),
         seconds=seconds,
@@ -162,6 +163,14 @@ def _scores(records: Sequence[Record], task: GroundingTaskConfig) -> dict[str, I
     return found
 
 
+def _prompts(grounder: Grounder, kinds: Collection[str]) -> Iterator[str]:
+    """What is said: around expressions, and for captions."""
+    if any(kind != CAPTION for kind in kinds):
+        yield grounder.prompt
+    if CAPTION in kinds:
+        yield DESCRIBE
+
+
 def _judge(records: Sequence[Record]) -> list[Record]:
     return [record if record.kind == CAPTION else replace(record, correct=is_right(record)) for record in records]
 
@@ -173,9 +182,7 @@ def _answered(question: Asked, given: Grounding | None, size: list[int] | None) 
         regions["size"] = size
     if given is None:
         return {"regions": regions, "parsed": None}
-    regions["found"] = [
-        region_values(region, score) for region, score in zip(given.regions, given.scores, strict=True)
-    ]
+    regions["found"] = [region_values(region, score) for region, score in zip(given.regions, given.scores, strict=True)]
     verdict = given.verdict if given.regions or given.verdict == "invalid" else "none"
     return {"regions": regions, "parsed": verdict, "answer": given.text or told(given.regions)}
 
