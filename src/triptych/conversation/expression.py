@@ -16,6 +16,20 @@ NONE = "none"
 """The whole answer where there is none such."""
 
 
+def wording(text: str) -> str:
+    """A way of asking for an expression, as it is if it can be one.
+
+    Raises:
+        ValueError: It does not hold `{expression}` once, or something else in braces.
+    """
+    try:
+        if text.format(expression="\0").count("\0") == 1:
+            return text
+    except (LookupError, ValueError, AttributeError):
+        pass
+    raise ValueError(f"the wording {text!r} needs `{{expression}}` once and nothing else in braces")
+
+
 @dataclass(frozen=True)
 class Expression:
     """Words for something in a picture, and where it is.

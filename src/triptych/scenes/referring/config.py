@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias, get_args
 from pydantic import Field, field_validator, model_validator
 
 from triptych.config import Config
-from triptych.conversation.expression import LOCATE
+from triptych.conversation.expression import LOCATE, wording
 from triptych.scenes.config import Split
 from triptych.scenes.pairs import Cast
 from triptych.scenes.things import select
@@ -87,15 +87,7 @@ class ReferringConfig(Config):
     @field_validator("wordings", mode="after")
     @classmethod
     def _wordings_hold_the_expression(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for wording in value:
-            try:
-                if wording.format(expression="\0").count("\0") != 1:
-                    raise KeyError
-            except (KeyError, IndexError, ValueError):
-                raise ValueError(
-                    f"the wording {wording!r} needs `{{expression}}` once and nothing else in braces"
-                ) from None
-        return value
+        return tuple(wording(each) for each in value)
 
     @model_validator(mode="after")
     def _possible(self) -> ReferringConfig:
