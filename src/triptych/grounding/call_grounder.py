@@ -18,7 +18,7 @@ from triptych.grounding.calls import Call, Reading, read_calls
 from triptych.grounding.config import CallRegionsConfig
 from triptych.grounding.detectors.build import build_detector
 from triptych.grounding.detectors.detector import Detection, Detector
-from triptych.grounding.grounding import Grounding, Verdict, says_none
+from triptych.grounding.grounding import Grounding, Verdict, request, says_none
 from triptych.grounding.unfold import CallRegions
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class CallGrounder:
 
     def ground_many(self, pairs: Sequence[tuple[Image, str]]) -> list[Grounding]:
         """See `Grounder.ground_many`."""
-        asked = [Conversation((user(image, self.prompt.format(expression=e)),)) for image, e in pairs]
+        asked = [request((self.prompt,), image, expression) for image, expression in pairs]
         answers = []
         for exchange in self.converse(asked):
             text = "\n".join(self._shown(message) for message in exchange.messages)

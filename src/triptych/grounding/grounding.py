@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
-from triptych.conversation import Image, Region
+from triptych.conversation import Conversation, Image, Region, user
 from triptych.conversation.expression import NONE
+from triptych.errors import GenerationError
 
 Verdict: TypeAlias = Literal["valid", "repaired", "invalid", "none"]
 """Of an answer: `valid`: written by the rules; `repaired`: something was wrong, but regions could be told; `invalid`:
@@ -42,6 +43,38 @@ class Grounding:
         """The region with the highest score, the first of equal ones; None where there is none."""
         places = range(len(self.regions))
         return self.regions[max(places, key=lambda i: (self.scores[i], -i))] if self.regions else None
+
+
+def encodable(text: str) -> str:
+    """Text that tokenizers and files can hold: halves of characters (lone surrogates) are `?`, whole ones stay."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def words_of(expression: str) -> str:
+    """What is asked for, fit to be asked.
+
+    Raises:
+        GenerationError: It has no words.
+    """
+    if not expression.strip():
+        raise GenerationError(f"the expression {expression!r} has no words; say what to look for")
+    return encodable(expression)
+
+
+def request(prompt: Sequence[str], image: Image, expression: str) -> Conversation:
+    """The question for an expression in a picture.
+
+    Args:
+        prompt: Parts of what is said, of which one holds `{expression}`; tokens among them stay tokens.
+        image: The picture.
+        expression: What to find.
+
+    Raises:
+        GenerationError: The expression has no words.
+    """
+    words = words_of(expression)
+    said = [part.format(expression=words) if type(part) is str else part for part in prompt]
+    return Conversation((user(image, *said),))
 
 
 def says_none(words: str) -> bool:

@@ -16,7 +16,7 @@ from triptych.errors import DataError, RecipeError
 from triptych.grounding.build import build_grounder
 from triptych.grounding.draw import draw_regions
 from triptych.grounding.finder import load_finder
-from triptych.grounding.grounding import Describer, Grounder, Grounding
+from triptych.grounding.grounding import Describer, Grounder, Grounding, encodable
 from triptych.grounding.serial import grounding_values
 from triptych.model.config import DetectorModelConfig
 from triptych.recipe import load_recipe
@@ -48,10 +48,11 @@ def ground(run: Path, image: Path, expressions: Sequence[str], output: Path | No
         grounder = load_grounder(run)
     asked, found = point(grounder, picture, expressions, str(run))
     answers = [
+    expressions = [encodable(text) for text in expressions]
         {"expression": text, **grounding_values(each)} if expressions else grounding_values(each)
         for text, each in zip(asked, found, strict=True)
     ]
-    told = {"image": str(image), "size": list(pixels.size), "found": answers}
+    told = {"image": encodable(str(image)), "size": list(pixels.size), "found": answers}
     sys.stdout.write(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
     drawn = draw_regions(pixels, named(asked, found))
     if output is not None:
