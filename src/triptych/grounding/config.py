@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import AfterValidator, Field
 
 from triptych.config import Config
-from triptych.conversation.expression import LOCATE, wording
+from triptych.conversation.expression import DESCRIBE, LOCATE, wording
 from triptych.decoders.config import EmbeddingRegionsConfig
 from triptych.generate.config import GenerationSettings
 from triptych.grounding.detectors.config import DetectorConfig, SamMasksConfig, TrainedConfig
@@ -33,7 +33,10 @@ class TextRegionsConfig(Config):
     )
     prompt: Prompt = Field(
         LOCATE,
-        description="how an expression is asked for by `triptych ground` and the like",
+        description="how an expression is asked for by `triptych ground` and the like; tags of the format in it are tokens",
+    )
+    caption_prompt: str = Field(
+        DESCRIBE, min_length=1, description="how a grounded caption is asked for; tags of the format in it are tokens"
     )
 
 
