@@ -93,6 +93,7 @@ class FakeDescriber(FakeGrounder):
     """Says everything that a source says of its pictures, too."""
 
     source: FakeBoxes
+    caption_prompt = "What is there?"
 
     def describe_many(self, images: Sequence[Image]) -> list[Grounding]:
         found = []

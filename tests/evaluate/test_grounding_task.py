@@ -12,7 +12,6 @@ import pytest
 from grounders import FRAME, FakeBoxes, FakeDescriber, FakeGrounder, half, knows
 
 from triptych.conversation import NORMALISED, Region
-from triptych.conversation.expression import DESCRIBE
 from triptych.errors import EvaluationError, GenerationError
 from triptych.evaluate.compare import tally_of
 from triptych.evaluate.config import GroundingTaskConfig
@@ -209,7 +208,7 @@ def test_captions_are_asked_of_who_can_describe_and_scored_by_phrase_and_place(t
     describer = FakeDescriber(knows(source))
     describer.source = source
     result = run(describer, source, tmp_path / "speaks")
-    assert result.prompt == f"Point at {{expression}}!\n{DESCRIBE}"
+    assert result.prompt == "Point at {expression}!\nWhat is there?"
     for name in ("caption_ap_50", "caption_miou", "caption_recall"):
         assert result.metrics[name].value == pytest.approx(1.0), name
         assert result.control[name].value < 0.5, name

@@ -116,6 +116,11 @@ class Grounder(Protocol):
 class Describer(Protocol):
     """A grounder that can say in words what a picture shows, too, each phrase with its regions."""
 
+    @property
+    def caption_prompt(self) -> str:
+        """What it says to have a picture described."""
+        ...
+
     def describe_many(self, images: Sequence[Image]) -> list[Grounding]:
         """A grounded caption of each picture: `text` is the caption, the regions are named by their phrases.
 

@@ -25,6 +25,12 @@ from triptych.terminal.picture import as_blocks
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 """What a drawing can be saved as."""
 
+UNTAUGHT = (
+    "the caption has no regions. A model gives grounded captions if it was trained on some: data of `kind: referring` with a "
+    "share of `caption` in `kinds`, or of `kind: flickr30k_entities` with `style: captions`"
+)
+"""Said of a caption that points at nothing."""
+
 
 def ground(run: Path, image: Path, expressions: Sequence[str], output: Path | None) -> None:
     """Find expressions in a picture: JSON to the standard output, boxes in the picture's own pixels.
@@ -42,18 +48,20 @@ def ground(run: Path, image: Path, expressions: Sequence[str], output: Path | No
     if output is not None and output.suffix.lower() not in SUFFIXES:
         raise DataError(f"--output {output}: expected a file of one of the kinds {', '.join(SUFFIXES)}")
     console = Console(stderr=True)
+    expressions = [encodable(text) for text in expressions]
     picture = Image(image)
     pixels = picture.open()
     with console.status(f"loading {run}"):
         grounder = load_grounder(run)
     asked, found = point(grounder, picture, expressions, str(run))
     answers = [
-    expressions = [encodable(text) for text in expressions]
         {"expression": text, **grounding_values(each)} if expressions else grounding_values(each)
         for text, each in zip(asked, found, strict=True)
     ]
     told = {"image": encodable(str(image)), "size": list(pixels.size), "found": answers}
     sys.stdout.write(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+    if not expressions and not found[0].regions:
+        console.print(UNTAUGHT, highlight=False)
     drawn = draw_regions(pixels, named(asked, found))
     if output is not None:
         save(drawn, output)

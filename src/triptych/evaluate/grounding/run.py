@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from triptych.conversation import Region
-from triptych.conversation.expression import DESCRIBE
 from triptych.conversation.region import NORMALISED
 from triptych.errors import DataError, EvaluationError
 from triptych.evaluate.asking import Asking, control_questions
@@ -167,8 +166,8 @@ def _prompts(grounder: Grounder, kinds: Collection[str]) -> Iterator[str]:
     """What is said: around expressions, and for captions."""
     if any(kind != CAPTION for kind in kinds):
         yield grounder.prompt
-    if CAPTION in kinds:
-        yield DESCRIBE
+    if CAPTION in kinds and isinstance(grounder, Describer):
+        yield grounder.caption_prompt
 
 
 def _judge(records: Sequence[Record]) -> list[Record]:
