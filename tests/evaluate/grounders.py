@@ -74,6 +74,7 @@ class FakeGrounder:
 
     point: Callable[[int, str], Grounding]
     batches: list[list[tuple[int, str]]] = field(default_factory=list)
+    prompt: str = "Point at {expression}!"
 
     def ground(self, image: Image, expression: str) -> Grounding:
         return self.ground_many([(image, expression)])[0]
@@ -92,6 +93,7 @@ class FakeDescriber(FakeGrounder):
     """Says everything that a source says of its pictures, too."""
 
     source: FakeBoxes
+    caption_prompt = "What is there?"
 
     def describe_many(self, images: Sequence[Image]) -> list[Grounding]:
         found = []

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from grounders import FRAME, FakeBoxes, FakeDescriber, FakeGrounder, half, knows
 
-from triptych.conversation import Region
+from triptych.conversation import NORMALISED, Region
 from triptych.errors import EvaluationError, GenerationError
 from triptych.evaluate.compare import tally_of
 from triptych.evaluate.config import GroundingTaskConfig
@@ -43,6 +43,7 @@ def test_who_knows_where_everything_is_has_every_point(tmp_path: Path) -> None:
     assert scores.pop("phrase_r1_merged") < 1  # one of two boxes is not the box around them
     assert set(scores.values()) == {1.0}
     assert result.questions == 240 and result.samples == 40
+    assert result.prompt == "Point at {expression}!", "what the grounder says around an expression"
     assert result.control["acc_50"].value < 0.2, "other pictures have other boxes"
     assert result.baselines["mean_box"].metrics["acc_50"].value < 0.3
     assert result.baselines["mean_box"].difference["acc_50"].low > 0.5
@@ -142,6 +143,64 @@ def test_masks_are_scored_by_the_sums_and_by_the_mean_and_boxes_stand_in_for_mis
     assert boxes.metrics["giou"].value == pytest.approx(sum(each) / len(each))
 
 
+def test_the_mean_box_is_drawn_in_pixels_where_there_is_nothing_too(tmp_path: Path) -> None:
+    """A box given to "none" fills its pixels, and is right about none of them."""
+    source = FakeBoxes(12, masks=True)
+    task = TASK.model_copy(update={"masks": True, "control": False})
+    result = run(FakeGrounder(knows(source)), source, tmp_path, task)
+    asked = [expression for i in range(12) for expression in source.expressions(i)]
+    mean = np.mean([region.box for expression in asked for region in expression.regions], axis=0).round().astype(int)
+    box = np.zeros((30, 40), bool)
+    box[mean[1] : mean[3], mean[0] : mean[2]] = True
+    truths = [np.any([np.zeros((30, 40)), *(half(r).decode() for r in each.regions)], axis=0) for each in asked]
+    assert not all(truth.any() for truth in truths)
+    both, either = (np.array([f(truth, box).sum() for truth in truths]) for f in (np.logical_and, np.logical_or))
+    baseline = result.baselines["mean_box"].metrics
+    assert baseline["ciou"].value == pytest.approx(both.sum() / either.sum())
+    assert baseline["giou"].value == pytest.approx((both / either).mean())
+
+
+def test_only_who_says_none_is_right_about_an_empty_mask(tmp_path: Path) -> None:
+    """What cannot be read, and what was never answered, is worth nothing."""
+    source = FakeBoxes(2, masks=True)
+    task = TASK.model_copy(update={"masks": True, "control": False, "failed_share": 1.0})
+    empty = sum(not each.regions for index in range(2) for each in source.expressions(index))
+
+    def garbled(number: int, text: str) -> Grounding:
+        return Grounding((), text="[0.1,", verdict="invalid")
+
+    def failing(number: int, text: str) -> Grounding:
+        raise GenerationError("too long")
+
+    says_none = run(FakeGrounder(lambda *_: NOTHING), source, tmp_path / "none", task).metrics
+    assert says_none["giou"].value == pytest.approx(empty / 12) and says_none["ciou"].value == 0
+    for name, point in (("garbled", garbled), ("failing", failing)):
+        metrics = run(FakeGrounder(point), source, tmp_path / name, task).metrics
+        assert (metrics["giou"].value, metrics["ciou"].value) == (0, 0), name
+
+
+def test_regions_in_shares_of_the_picture_are_scored_in_its_pixels(tmp_path: Path) -> None:
+    """As readers give them that do not know a picture's size."""
+    source = FakeBoxes(8, masks=True)
+    task = TASK.model_copy(update={"masks": True, "control": False})
+
+    class Shares(FakeBoxes):
+        def expressions(self, index: int) -> Any:
+            return tuple(
+                replace(each, regions=tuple(region.to(NORMALISED) for region in each.regions))
+                for each in source.expressions(index)
+            )
+
+    def apart(number: int, text: str) -> Grounding:
+        given = knows(source)(number, text)
+        return replace(given, regions=tuple(replace(region, mask=None) for region in given.regions))
+
+    pixels = run(FakeGrounder(apart), source, tmp_path / "pixels", task).metrics
+    shares = run(FakeGrounder(apart), Shares(8, masks=True), tmp_path / "shares", task).metrics
+    assert 0 < pixels["ciou"].value < 1
+    assert (shares["ciou"], shares["giou"]) == (pixels["ciou"], pixels["giou"])
+
+
 def test_captions_are_asked_of_who_can_describe_and_scored_by_phrase_and_place(tmp_path: Path) -> None:
     source = FakeBoxes(10, captions=True)
     mute = run(FakeGrounder(knows(source)), source, tmp_path / "mute")
@@ -149,6 +208,7 @@ def test_captions_are_asked_of_who_can_describe_and_scored_by_phrase_and_place(t
     describer = FakeDescriber(knows(source))
     describer.source = source
     result = run(describer, source, tmp_path / "speaks")
+    assert result.prompt == "Point at {expression}!\nWhat is there?"
     for name in ("caption_ap_50", "caption_miou", "caption_recall"):
         assert result.metrics[name].value == pytest.approx(1.0), name
         assert result.control[name].value < 0.5, name

@@ -10,13 +10,13 @@ import torch
 from PIL import Image as Pillow
 
 from triptych.conversation import Conversation, Frame, Image, Region, assistant, user
-from triptych.conversation.expression import Expression
+from triptych.conversation.expression import DESCRIBE, Expression
 from triptych.generate.config import GenerationSettings, Reply
 from triptych.grounding.call_grounder import CallGrounder
 from triptych.grounding.calls import Call, write_answer, write_calls
 from triptych.grounding.config import CallRegionsConfig
 from triptych.grounding.detectors.detector import Detector, Found
-from triptych.grounding.grounding import Grounder
+from triptych.grounding.grounding import Describer, Grounder
 from triptych.grounding.unfold import CallRegions
 
 BOXES = {"dog": [(0.0, 0.0, 20.0, 20.0), (60.0, 60.0, 80.0, 80.0)], "cup": [(0.0, 60.0, 20.0, 80.0)]}
@@ -265,3 +265,16 @@ def test_a_call_and_what_it_found_leave_a_long_conversation_with_their_question(
 def test_the_name_of_the_detector_is_plain(name: str) -> None:
     with pytest.raises(ValueError, match="name"):
         CallRegionsConfig(name=name)
+
+
+def test_a_caption_is_tied_to_what_was_called_for() -> None:
+    made, _, _ = grounder({DESCRIBE: call("dog. cup", "all"), "detector: dog  ; cup ": "two dogs and a cup"})
+    assert isinstance(made, Describer)
+    (found,) = made.describe_many([picture()])
+    assert [(region.name, region.box) for region in found.regions] == [
+        (name, box) for name in ("dog", "cup") for box in BOXES[name]
+    ]
+    assert (found.text, found.verdict) == ("two dogs and a cup", "valid")
+    untaught, _, _ = grounder({DESCRIBE: "a picture of dogs"})
+    (plain,) = untaught.describe_many([picture()])
+    assert (plain.text, plain.regions, plain.verdict) == ("a picture of dogs", (), "none")

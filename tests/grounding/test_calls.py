@@ -113,3 +113,12 @@ def test_mutated_answers_never_crash_and_only_ever_call_the_detector() -> None:
         assert bool(reading.calls) == (reading.verdict in ("valid", "repaired"))
         verdicts.add(reading.verdict)
     assert verdicts == {"valid", "repaired", "invalid", "none"}
+
+
+def test_halves_of_characters_are_replaced_in_all_that_is_read() -> None:
+    """Tokenizers and files take none, and JSON can escape them."""
+    action = {"API_name": "detector", "API_params": {"caption": "\ud800dog", "select": "above the \udfffcat"}}
+    reading = read_calls(json.dumps({"thoughts": "", "actions": [action], "value": "\ud83d one"}), "detector")
+    (call,) = reading.calls
+    assert (call.caption, call.select, reading.value) == ("?dog", "above the ?cat", "? one")
+    assert call.wanted == ["?dog", "?cat"]

@@ -10,11 +10,12 @@ from triptych.conversation import Conversation, Frame, Image, Region
 from triptych.errors import WeightsError
 from triptych.grounding.call_grounder import choose
 from triptych.grounding.calls import Call
+from triptych.grounding.config import CallRegionsConfig
 from triptych.grounding.detector_grounder import DetectorGrounder
 from triptych.grounding.detectors.detector import Detection, Detector, Found
 from triptych.grounding.grounding import Grounder
 from triptych.grounding.select import read_selector, write_call_of
-from triptych.grounding.unfold import singular
+from triptych.grounding.unfold import CallRegions, singular
 from triptych.scenes.referring import Referring, ReferringConfig
 from triptych.weights import OPENMOJI_FONT, fetch
 
@@ -117,7 +118,15 @@ def test_unknown_rules_are_told_apart(words: str) -> None:
         ("a man in a red shirt", ("man in a red shirt", "best")),  # no place: the detector has to know
         ("woman", ("woman", "best")),
         ("the two men", ("two men", "best")),  # no plural that is known
+        ("Dr. Pepper can", ("Dr Pepper can", "best")),  # a dot would end a name
+        ("the Dr. Pepper can above the St. Bernard.", ("Dr Pepper can", "above the St Bernard")),
     ],
 )
 def test_calls_of_expressions(expression: str, call: tuple[str, str]) -> None:
     assert write_call_of(expression, singular) == call
+
+
+@pytest.mark.parametrize("select", [True, False])
+def test_a_name_with_a_dot_is_one_name(select: bool) -> None:
+    call = CallRegions(CallRegionsConfig(select=select)).call_of("Dr. Pepper can")
+    assert call.phrases == ["Dr Pepper can"]

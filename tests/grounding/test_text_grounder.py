@@ -10,11 +10,17 @@ from PIL import Image as Pillow
 from triptych.conversation import Conversation, Frame, Image, Region
 from triptych.conversation.expression import DESCRIBE
 from triptych.encoders.preparation import ImagePreparation
+from triptych.errors import GenerationError
 from triptych.generate.config import GenerationSettings, Reply
-from triptych.grounding.config import TextRegionsConfig
+from triptych.grounding.call_grounder import CallGrounder
+from triptych.grounding.config import CallRegionsConfig, TextRegionsConfig
+from triptych.grounding.detector_grounder import DetectorGrounder
+from triptych.grounding.detectors.detector import Detector, Found
 from triptych.grounding.formats.build import build_format
+from triptych.grounding.grounding import Grounder
 from triptych.grounding.introduce import into_input
 from triptych.grounding.text_grounder import TextGrounder
+from triptych.language.regions import Token
 
 PICTURE = Image(Pillow.new("RGB", (200, 100)))
 FRAME = Frame(200, 100)
@@ -77,3 +83,43 @@ def test_a_caption_is_described_with_a_region_for_each_phrase() -> None:
     (found,) = TextGrounder(model, config).describe_many([PICTURE])
     assert [region.name for region in found.regions] == ["a dog", "two cups", "two cups"]
     assert model.asked[0].messages[0].text == DESCRIBE
+
+
+@pytest.mark.parametrize("blank", ["", "  \n"])
+def test_an_expression_without_words_is_refused(blank: str) -> None:
+    """By each way of asking, before anybody is asked."""
+    model = Says("none")
+    everybody: list[Grounder] = [TextGrounder(model, TextRegionsConfig()), DetectorGrounder(_Nobody(1, None))]
+    everybody.append(CallGrounder(model, _Nobody(1, None), CallRegionsConfig()))
+    for grounder in everybody:
+        with pytest.raises(GenerationError, match="no words"):
+            grounder.ground_many([(PICTURE, "the dog"), (PICTURE, blank)])
+    assert not model.asked
+
+
+def test_halves_of_characters_in_an_expression_are_replaced() -> None:
+    model = Says("none")
+    TextGrounder(model, TextRegionsConfig()).ground(PICTURE, "the \ud800dog")
+    assert model.asked[0].messages[0].text == "Find the ?dog."
+
+
+class _Nobody(Detector):
+    def find(self, images: Sequence[Image], phrases: Sequence[Sequence[str]]) -> list[Found]:
+        raise AssertionError("was asked")
+
+
+def test_tags_in_a_prompt_are_tokens_and_in_an_expression_text() -> None:
+    """Kosmos-2's way to ask."""
+    config = TextRegionsConfig(
+        prompt="<grounding><phrase>{expression}</phrase>", caption_prompt="<grounding>An image of", frame="picture"
+    )
+    model = Says("<object><patch_index_0044><patch_index_0863></object>")
+    grounder = TextGrounder(model, config)
+    found = grounder.ground(PICTURE, "a <phrase> dog")
+    assert found.verdict == "valid" and len(found.regions) == 1
+    grounder.describe_many([PICTURE])
+    phrase, caption = ([(type(part) is Token, part) for part in each.messages[0].parts[1:]] for each in model.asked)
+    assert phrase == [(True, "<grounding>"), (True, "<phrase>"), (False, "a <phrase> dog"), (True, "</phrase>")]
+    assert caption == [(True, "<grounding>"), (False, "An image of")]
+    assert "<grounding>" in build_format(config).tokens
+    assert "<grounding>" not in build_format(TextRegionsConfig()).tokens

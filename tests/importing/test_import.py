@@ -14,11 +14,16 @@ from PIL import Image as Pillow
 from tiny_world import World, llama, tokenizer
 from triptych import Image, load, load_dual
 from triptych.errors import RecipeError
+from triptych.generate.config import GenerationSettings
+from triptych.grounding.build import build_grounder
+from triptych.grounding.text_grounder import TextGrounder
 from triptych.importing import ImportFailed, import_model
 from triptych.recipe import load_recipe
 from triptych.training.loop import train
 from triptych.verify.formats.asked import QUESTION, asked, their_logits
 from triptych.verify.formats.systems import IMAGE, SIZES, SYSTEMS, TOWER, llava, saved
+from triptych.verify.kosmos import tiny_kosmos2
+from triptych.verify.kosmos_grounding import reference_answer, tiny_processor
 
 WORDS = {**SIZES, "vocab_size": IMAGE, "max_position_embeddings": 16, "eos_token_id": 8, "bos_token_id": None}
 
@@ -97,3 +102,25 @@ def test_what_cannot_be_imported_is_said(tmp_path: Path) -> None:
     with pytest.raises(ImportFailed, match="several layers"):
         import_model(str(tmp_path / "several"), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_an_imported_kosmos_2_is_asked_for_regions_as_it_was_taught(world: World, tmp_path: Path) -> None:
+    """The same tokens as the reference's processor and model, greedily."""
+    processor = tiny_processor()
+    reference = tiny_kosmos2(len(processor.tokenizer))
+    reference.generation_config.eos_token_id = processor.tokenizer.eos_token_id
+    reference.save_pretrained(tmp_path / "theirs")
+    processor.save_pretrained(tmp_path / "theirs")
+    import_model(str(tmp_path / "theirs"), tmp_path / "run")
+    model, picture = load(tmp_path / "run"), world.picture(3)
+    settings = GenerationSettings(max_new_tokens=20)
+    grounder = build_grounder(model, settings)
+    assert isinstance(grounder, TextGrounder)
+    for question, prompt in (
+        (grounder.request(picture, "a red square"), "<grounding><phrase>a red square</phrase>"),
+        (grounder.caption_request(picture), "<grounding>An image of"),
+    ):
+        expected = reference_answer(reference, processor, picture.open(), prompt)
+        (answer,) = model.generator.answers([question], settings)
+        assert list(answer.tokens) == expected
+    assert grounder.ground(picture, "a red square").verdict in ("valid", "repaired", "invalid")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,13 +13,18 @@ import torch
 from tiny_regions import REGIONS, Rectangles, shown
 from tiny_world import World
 from triptych.conversation import NORMALISED, Conversation, Frame, Region, assistant, user
+from triptych.conversation.expression import DESCRIBE
 from triptych.data.mixture import Mixture
+from triptych.decoders.config import MaskDecoderConfig
+from triptych.decoders.regions import Decoded
 from triptych.decoders.targets import coverage, targets
 from triptych.encoders.preparation import ImagePreparation
 from triptych.errors import RecipeError
 from triptych.generate.config import GenerationSettings
 from triptych.generate.generator import Generator
-from triptych.grounding.embedding_grounder import EmbeddingGrounder
+from triptych.grounding.build import judges_masks
+from triptych.grounding.embedding_grounder import EmbeddingGrounder, scores_of, to_region
+from triptych.grounding.grounding import Describer
 from triptych.model.build import build
 from triptych.model.composed import MultimodalModel
 from triptych.recipe import Recipe
@@ -319,3 +325,50 @@ def test_targets_are_where_the_pixels_go(fit: str) -> None:
     np.testing.assert_allclose(
         share.sum() / 64, Region.from_cxcywh(truth.boxes[0].tolist(), NORMALISED).area, atol=1e-5
     )
+
+
+def drawn(level: float, count: int = 1) -> Decoded:
+    """Masks alone, the left half of which has these logits and the right half -9."""
+    masks = torch.full((count, 8, 8), -9.0)
+    masks[:, :, :4] = level
+    return Decoded(None, masks, torch.full((count,), 7.0))
+
+
+def test_an_empty_mask_is_nothing_found(pointer: MultimodalModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    preparation = ImagePreparation(32, "squash")
+    assert to_region(drawn(-1.0), 0, Frame(40, 32), preparation) is None
+    half = to_region(drawn(1.0), 0, Frame(40, 32), preparation)
+    assert half is not None and half.box == pytest.approx((0, 0, 20, 32), abs=3)
+    grounder = EmbeddingGrounder(Generator(pointer), pointer_config(pointer))
+    talkative(pointer)
+    assert pointer.regions is not None
+    for level, verdict in ((1.0, "valid"), (-1.0, "none")):
+        monkeypatch.setattr(pointer.regions.decoder, "forward", lambda hidden, *_, at=level: drawn(at, len(hidden)))
+        found = grounder.ground(shown(0)[0], "the red")
+        assert (found.verdict, bool(found.regions)) == (verdict, level > 0)
+
+
+def test_scores_come_from_a_head_that_has_learned_or_from_the_mask(world: World, tiny_cache: Path) -> None:
+    assert scores_of(drawn(2.0), judged=True) == [1.0]
+    assert scores_of(drawn(2.0), judged=False) == pytest.approx([1 / (1 + math.exp(-2.0))])
+    assert scores_of(drawn(-1.0), judged=False) == [0.0]
+    boxes = torch.zeros(2, 4)
+    assert scores_of(Decoded(boxes, None, None), judged=False) == [1.0, 1.0]
+
+    def judges(weight: float, mask: object) -> bool:
+        stage = {**CHANGES["stages"][0], "objective": {"kind": "regions", "mask_quality": weight}}  # type: ignore[index]
+        recipe = world.recipe({**CHANGES, "stages": [stage]})
+        return judges_masks(recipe, pointer_config(None).model_copy(update={"mask": mask}))
+
+    random, sam = MaskDecoderConfig(), MaskDecoderConfig(weights="hf:facebook/sam-vit-base")
+    assert [judges(0.0, random), judges(0.5, random), judges(0.0, sam), judges(0.5, None)] == [False, True, True, False]
+
+
+def test_a_picture_is_described_with_regions(pointer: MultimodalModel) -> None:
+    grounder = EmbeddingGrounder(Generator(pointer), pointer_config(pointer))
+    assert isinstance(grounder, Describer)
+    talkative(pointer)
+    pictures = [shown(i)[0] for i in range(2)]
+    described = grounder.describe_many(pictures)
+    assert described == grounder.converse([Conversation((user(each, DESCRIBE),)) for each in pictures])
+    assert all(found.regions and found.verdict == "valid" for found in described)

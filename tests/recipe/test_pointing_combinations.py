@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from tiny_world import World
 from triptych.errors import RecipeError
+from triptych.grounding.config import RegionsConfig
 from triptych.recipe import Recipe
 
 STAGE = {"name": "ground", "mixture": {"colours": 1}, "steps": 1, "learning_rate": 1e-3}
@@ -30,3 +32,12 @@ def test_decoders_learn_nothing_from_words_alone(world: World) -> None:
         made(world, {"kind": "embedding", "questions": False}, {"train": ["regions"]})
     assert made(world, {"kind": "embedding"}, {"train": ["regions"]}).stages  # embeddings of asked regions do
     assert made(world, {"kind": "embedding"}, {"train": ["regions"], "objective": {"kind": "regions"}}).stages
+
+
+@pytest.mark.parametrize("kind", ["text", "embedding", "call"])
+@pytest.mark.parametrize("prompt", ["Point at {phrase}.", "Point at it.", "{expression} or {expression}", "{", ""])
+def test_a_prompt_asks_for_the_expression_once(kind: str, prompt: str) -> None:
+    settings: dict[str, Any] = {"kind": kind, "prompt": prompt}
+    with pytest.raises(ValidationError, match=r"needs `\{expression\}` once"):
+        TypeAdapter(RegionsConfig).validate_python(settings)
+    assert TypeAdapter(RegionsConfig).validate_python({**settings, "prompt": "Where is {expression}?"})

@@ -33,6 +33,8 @@ DOG = Region((10, 20, 40, 60), FRAME, "dog")
 class Finds:
     """Knows one dog."""
 
+    prompt = "{expression}"
+
     def ground(self, image: Image, expression: str) -> Grounding:
         mask = Mask.encode(np.eye(80, 100))
         return (
@@ -130,3 +132,26 @@ def test_what_was_said_continues_a_conversation_in_the_same_tokens() -> None:
     assert [type(part) is Token for part in parts] == [False, *(type(piece) is Token for piece in written), False]
     assert pointing.spoken("dog [SEG][SEG]", ("[SEG]",)) == ("dog ", "[SEG]", "[SEG]")
     assert pointing.spoken("plain", ()) == ("plain",)
+
+
+def test_what_no_file_can_hold_is_written_with_question_marks(picture: Path, pointing_run: None, capsys: Any) -> None:
+    """An argument that is no UTF-8 comes as halves of characters."""
+    command.ground(Path("runs/x"), picture, ["the \udcff dog"], None)
+    told = json.loads(capsys.readouterr().out)
+    assert told["found"][0]["expression"] == "the ? dog" and told["found"][0]["regions"]
+
+
+def test_a_caption_without_regions_says_what_is_missing(
+    picture: Path, pointing_run: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Describes(Finds):
+        caption_prompt = "Describe it."
+
+        def describe_many(self, images: Any) -> list[Grounding]:
+            return [Grounding((), text="a dog", verdict="none") for _ in images]
+
+    monkeypatch.setattr(command, "build_grounder", lambda model: Describes())
+    command.ground(Path("runs/x"), picture, [], None)
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)["found"] == [{"regions": [], "verdict": "none", "text": "a dog"}]
+    assert "the caption has no regions" in shown.err and "kind: referring" in shown.err

@@ -15,7 +15,9 @@ from triptych.grounding.config import CallRegionsConfig, TextRegionsConfig
 from triptych.grounding.detectors.config import TrainedConfig
 from triptych.grounding.grounding import Grounder
 from triptych.model.build import recipe_of
+from triptych.recipe import Recipe
 from triptych.recipe.schema import ModelConfig
+from triptych.training.config import Regions
 from triptych.weights import content_sha256, fetch
 
 
@@ -50,6 +52,15 @@ def settings_of(model: Model) -> GenerationSettings:
     return GenerationSettings()
 
 
+def judges_masks(recipe: Recipe, config: EmbeddingRegionsConfig) -> bool:
+    """Whether a model's mask decoder has learned to tell how well its masks fit: in SAM, or by `mask_quality`."""
+    if config.mask is None:
+        return False
+    objectives = [stage.objective for stage in recipe.stages]
+    taught = any(isinstance(one, Regions) and one.mask_quality > 0 for one in objectives)
+    return taught or config.mask.weights is not None
+
+
 def build_grounder(model: Model, settings: GenerationSettings | None = None) -> Grounder:
     """What finds expressions in pictures by a trained model, in whichever way its recipe chose.
 
@@ -78,7 +89,7 @@ def build_grounder(model: Model, settings: GenerationSettings | None = None) -> 
         case EmbeddingRegionsConfig():
             from triptych.grounding.embedding_grounder import EmbeddingGrounder
 
-            return EmbeddingGrounder(model.generator, config, settings)
+            return EmbeddingGrounder(model.generator, config, settings, judges_masks(model.recipe, config))
         case CallRegionsConfig():
             from triptych.grounding.call_grounder import CallGrounder
 

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triptych.conversation import Conversation, Image, Message, assistant, user
+from triptych.conversation.expression import DESCRIBE
 from triptych.generate.config import Responder
 from triptych.grounding.calls import Call, Reading, read_calls
 from triptych.grounding.config import CallRegionsConfig
 from triptych.grounding.detectors.build import build_detector
 from triptych.grounding.detectors.detector import Detection, Detector
-from triptych.grounding.grounding import Grounding, Verdict, says_none
+from triptych.grounding.grounding import Grounding, Verdict, request, says_none
 from triptych.grounding.unfold import CallRegions
 
 if TYPE_CHECKING:
@@ -44,9 +45,14 @@ class Exchange:
         """Of the call; `none` for one that was sound and found nothing."""
         return "none" if self.reading.verdict == "valid" and not self.found else self.reading.verdict
 
+    def grounding(self, text: str, verdict: Verdict) -> Grounding:
+        """What was found, with these words."""
+        regions, scores = (tuple(one.region for one in self.found), tuple(one.score for one in self.found))
+        return Grounding(regions, scores, text, verdict)
+
 
 class CallGrounder:
-    """A model that calls a detector (`Grounder`).
+    """A model that calls a detector (`Grounder`, `Describer`).
 
     Args:
         responder: The language model with its eyes.
@@ -54,6 +60,8 @@ class CallGrounder:
         config: What the recipe says.
         masks: Cuts masks out of the boxes that are meant, where they are wanted.
     """
+
+    caption_prompt = DESCRIBE
 
     def __init__(
         self, responder: Responder, detector: Detector, config: CallRegionsConfig, masks: SamMasks | None = None
@@ -80,21 +88,29 @@ class CallGrounder:
 
         return cls(responder, detector, config, SamMasks.from_config(config.masks, base))
 
+    @property
+    def prompt(self) -> str:
+        """See `Grounder.prompt`."""
+        return self.config.prompt
+
     def ground(self, image: Image, expression: str) -> Grounding:
         """See `Grounder.ground`."""
         return self.ground_many([(image, expression)])[0]
 
     def ground_many(self, pairs: Sequence[tuple[Image, str]]) -> list[Grounding]:
         """See `Grounder.ground_many`."""
-        asked = [Conversation((user(image, self.config.prompt.format(expression=e)),)) for image, e in pairs]
+        asked = [request((self.prompt,), image, expression) for image, expression in pairs]
         answers = []
         for exchange in self.converse(asked):
-            text = "\n".join(self._shown(message) for message in exchange.messages)
-            regions = tuple(detection.region for detection in exchange.found)
-            scores = tuple(detection.score for detection in exchange.found)
             silent = exchange.verdict == "none" and not exchange.reading.calls and not says_none(exchange.reading.value)
-            answers.append(Grounding(regions, scores, text, "invalid" if silent else exchange.verdict))
+            text = "\n".join(self._shown(message) for message in exchange.messages)
+            answers.append(exchange.grounding(text, "invalid" if silent else exchange.verdict))
         return answers
+
+    def describe_many(self, images: Sequence[Image]) -> list[Grounding]:
+        """See `Describer.describe_many`. The phrases are those that the model called the detector for."""
+        exchanges = self.converse([Conversation((user(image, self.caption_prompt),)) for image in images])
+        return [exchange.grounding(exchange.messages[-1].text, exchange.verdict) for exchange in exchanges]
 
     def converse(self, conversations: Sequence[Conversation]) -> list[Exchange]:
         """Answer conversations about pictures, each of which ends with a user's message; calls are carried out.

@@ -16,7 +16,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from triptych.grounding.grounding import Verdict
+from triptych.grounding.grounding import Verdict, encodable
 from triptych.grounding.select import Selector, read_selector
 
 Style = Literal["brief", "full"]
@@ -112,7 +112,7 @@ def read_calls(text: str, name: str) -> Reading:
     if not isinstance(content, dict):
         return Reading((), "invalid", text.strip())
     values = {key: found for key in _KEYS for k, found in content.items() if str(k).startswith(key)}  # "thoughts🤔"
-    value = values["value"] if isinstance(values.get("value"), str) else ""
+    value = encodable(values["value"]) if isinstance(values.get("value"), str) else ""
     if "API_name" in content:  # an action without the object around it
         values["actions"] = content
     actions = values.get("actions", [])
@@ -199,7 +199,8 @@ def _call(action: Any, name: str) -> tuple[Call | None, bool]:
     if not isinstance(params, dict) or not isinstance(caption := params.get("caption"), str):
         return None, False
     select = params.get("select", "")
-    call = Call(name, caption[:LONGEST_CAPTION].strip(), select.strip() if isinstance(select, str) else "")
+    told = select.strip() if isinstance(select, str) else ""
+    call = Call(name, encodable(caption[:LONGEST_CAPTION].strip()), encodable(told))
     if not call.phrases:
         return None, False
     sound = isinstance(select, str) and read_selector(select) is not None and len(caption) <= LONGEST_CAPTION

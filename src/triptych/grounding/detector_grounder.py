@@ -8,7 +8,7 @@ from triptych.conversation import Image
 from triptych.grounding.call_grounder import choose
 from triptych.grounding.calls import Call
 from triptych.grounding.detectors.detector import Detector
-from triptych.grounding.grounding import Grounding
+from triptych.grounding.grounding import Grounding, words_of
 from triptych.grounding.select import write_call_of
 from triptych.grounding.unfold import singular
 
@@ -16,12 +16,14 @@ from triptych.grounding.unfold import singular
 class DetectorGrounder:
     """A detector that is asked for expressions (`Grounder`): what a model that calls it could reach at best.
 
-    It understands expressions in the manner of the embedded data ("the second dog from the left"); any other it takes as it
-    stands for the name of a thing.
+    It understands expressions in the manner of the embedded data ("the second dog from the left"); any other it takes
+    for the name of a thing, without its dots.
 
     Args:
         detector: Who looks.
     """
+
+    prompt = "{expression}"
 
     def __init__(self, detector: Detector) -> None:
         self.detector = detector
@@ -32,7 +34,7 @@ class DetectorGrounder:
 
     def ground_many(self, pairs: Sequence[tuple[Image, str]]) -> list[Grounding]:
         """See `Grounder.ground_many`."""
-        calls = [Call("detector", *write_call_of(expression, singular)) for _, expression in pairs]
+        calls = [Call("detector", *write_call_of(words_of(expression), singular)) for _, expression in pairs]
         found = self.detector.detect_many([image for image, _ in pairs], [call.wanted for call in calls])
         answers = []
         for call, boxes in zip(calls, found, strict=True):

@@ -14,13 +14,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from triptych.conversation import NORMALISED, Conversation, Frame, Image, Mask, Region, user
+from triptych.conversation.expression import DESCRIBE
 from triptych.decoders.config import EmbeddingRegionsConfig
 from triptych.decoders.regions import Decoded
 from triptych.encoders.preparation import ImagePreparation
 from triptych.errors import RecipeError
 from triptych.generate.config import GenerationSettings
 from triptych.generate.generator import Answer, Generator
-from triptych.grounding.grounding import Grounding, answering
+from triptych.grounding.grounding import Grounding, answering, request
 from triptych.grounding.transform import Transform
 
 _BETWEEN = re.compile(r"^[\s,;.]*(?:and\s+)?|[\s,;.:]+$")
@@ -28,34 +29,52 @@ _BETWEEN = re.compile(r"^[\s,;.]*(?:and\s+)?|[\s,;.:]+$")
 
 
 class EmbeddingGrounder:
-    """A model that answers with `[SEG]` tokens (`Grounder`).
+    """A model that answers with `[SEG]` tokens (`Grounder`, `Describer`).
 
     Args:
         generator: Of a model with `model.regions` of `kind: embedding`.
         config: What the recipe says.
         settings: How answers are decoded, where not as the recipe says.
+        judged: Whether the mask decoder has learned how well its masks fit, so that it says how sure a region is; else
+            that is the mean chance of the pixels in its mask, and 1 without one.
 
     Raises:
         RecipeError: The model does not point by embedding.
     """
 
+    caption_prompt = DESCRIBE
+
     def __init__(
-        self, generator: Generator, config: EmbeddingRegionsConfig, settings: GenerationSettings | None = None
+        self,
+        generator: Generator,
+        config: EmbeddingRegionsConfig,
+        settings: GenerationSettings | None = None,
+        judged: bool = False,
     ) -> None:
         if generator.model.regions is None:
             raise RecipeError("the model does not point by embedding: it has no `model.regions` of `kind: embedding`")
         self.generator, self.config = generator, config
         self.settings = settings or config.generation
         self.panel = generator.model.regions
+        self.judged = judged
+
+    @property
+    def prompt(self) -> str:
+        """See `Grounder.prompt`."""
+        return self.config.prompt
 
     def ground(self, image: Image, expression: str) -> Grounding:
         """See `Grounder.ground`."""
         return self.ground_many([(image, expression)])[0]
 
     def ground_many(self, pairs: Sequence[tuple[Image, str]]) -> list[Grounding]:
-        """See `Grounder.ground_many`."""
-        asked = [Conversation((user(image, self.config.prompt.format(expression=e)),)) for image, e in pairs]
-        return [answering(found) for found in self.converse(asked)]
+        """See `Grounder.ground_many`. A region that comes out empty says that there is none such, as in LISA."""
+        asked = [request((self.prompt,), image, expression) for image, expression in pairs]
+        return [found if self.config.token in found.text else answering(found) for found in self.converse(asked)]
+
+    def describe_many(self, images: Sequence[Image]) -> list[Grounding]:
+        """See `Describer.describe_many`."""
+        return self.converse([Conversation((user(image, self.caption_prompt),)) for image in images])
 
     @torch.inference_mode()
     def converse(self, conversations: Sequence[Conversation]) -> list[Grounding]:
@@ -87,10 +106,11 @@ class EmbeddingGrounder:
             decoded: Decoded = self.panel.decoder(states, picture, torch.tensor(owner, device=device))
             names = [name for i in pointing for name in self._phrases(answers[i])]
             holders = [i for i in pointing for _ in answers[i].states]
+            scores = scores_of(decoded, self.judged)
             for k, (i, name) in enumerate(zip(holders, names, strict=True)):
                 region = to_region(decoded, k, frames[keys[owner[k]]], self.panel.preparation, name)
-                score = float(decoded.quality[k].float().clamp(0, 1)) if decoded.quality is not None else 1.0
-                regions.setdefault(i, []).append((region, score))
+                if region is not None:
+                    regions.setdefault(i, []).append((region, scores[k]))
         return [self._grounding(answer, regions.get(i, [])) for i, answer in enumerate(answers)]
 
     @staticmethod
@@ -114,8 +134,21 @@ class EmbeddingGrounder:
         return phrases
 
 
-def to_region(decoded: Decoded, index: int, frame: Frame, preparation: ImagePreparation, name: str = "") -> Region:
-    """A decoded region in the pixels of the picture, clipped to it.
+def scores_of(decoded: Decoded, judged: bool) -> list[float]:
+    """How sure each region is, in [0, 1]: as the mask decoder judges, or by the mean chance of the pixels in its mask."""
+    if decoded.masks is None:
+        return [1.0] * (len(decoded.boxes) if decoded.boxes is not None else 0)
+    if judged and decoded.quality is not None:
+        return [float(score) for score in decoded.quality.float().clamp(0, 1)]
+    logits = decoded.masks.float().flatten(1)
+    inside = logits > 0
+    return [float(score) for score in (logits.sigmoid() * inside).sum(dim=1) / inside.sum(dim=1).clamp(min=1)]
+
+
+def to_region(
+    decoded: Decoded, index: int, frame: Frame, preparation: ImagePreparation, name: str = ""
+) -> Region | None:
+    """A decoded region in the pixels of the picture, clipped to it; None where only a mask is decoded, and it is empty.
 
     Args:
         decoded: Regions in the square that the encoder sees.
@@ -128,7 +161,8 @@ def to_region(decoded: Decoded, index: int, frame: Frame, preparation: ImagePrep
     mask = _picture_mask(decoded.masks[index], transform) if decoded.masks is not None else None
     if decoded.boxes is None:
         assert mask is not None
-        return Region.from_mask(mask, name)
+        region = Region.from_mask(mask, name)
+        return None if region.is_degenerate else region
     box = Region.from_cxcywh(decoded.boxes[index].float().tolist(), NORMALISED)
     placed = transform.back(box.to(transform.target)).clip()
     return Region(placed.box, frame, name, mask)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
-from triptych.conversation import Image, Region
+from triptych.conversation import Conversation, Image, Region, user
 from triptych.conversation.expression import NONE
+from triptych.errors import GenerationError
 
 Verdict: TypeAlias = Literal["valid", "repaired", "invalid", "none"]
 """Of an answer: `valid`: written by the rules; `repaired`: something was wrong, but regions could be told; `invalid`:
@@ -44,6 +45,38 @@ class Grounding:
         return self.regions[max(places, key=lambda i: (self.scores[i], -i))] if self.regions else None
 
 
+def encodable(text: str) -> str:
+    """Text that tokenizers and files can hold: halves of characters (lone surrogates) are `?`, whole ones stay."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def words_of(expression: str) -> str:
+    """What is asked for, fit to be asked.
+
+    Raises:
+        GenerationError: It has no words.
+    """
+    if not expression.strip():
+        raise GenerationError(f"the expression {expression!r} has no words; say what to look for")
+    return encodable(expression)
+
+
+def request(prompt: Sequence[str], image: Image, expression: str) -> Conversation:
+    """The question for an expression in a picture.
+
+    Args:
+        prompt: Parts of what is said, of which one holds `{expression}`; tokens among them stay tokens.
+        image: The picture.
+        expression: What to find.
+
+    Raises:
+        GenerationError: The expression has no words.
+    """
+    words = words_of(expression)
+    said = [part.format(expression=words) if type(part) is str else part for part in prompt]
+    return Conversation((user(image, *said),))
+
+
 def says_none(words: str) -> bool:
     """Whether words are the answer that there is none such."""
     return words.strip(" .\n").lower() == NONE
@@ -59,6 +92,11 @@ def answering(grounding: Grounding) -> Grounding:
 @runtime_checkable
 class Grounder(Protocol):
     """Whatever finds regions of a picture by an expression: a model that writes them, one that decodes them, a detector."""
+
+    @property
+    def prompt(self) -> str:
+        """What it says around an expression, which stands in it as `{expression}`."""
+        ...
 
     def ground(self, image: Image, expression: str) -> Grounding:
         """Where in a picture the expression's things are.
@@ -77,6 +115,11 @@ class Grounder(Protocol):
 @runtime_checkable
 class Describer(Protocol):
     """A grounder that can say in words what a picture shows, too, each phrase with its regions."""
+
+    @property
+    def caption_prompt(self) -> str:
+        """What it says to have a picture described."""
+        ...
 
     def describe_many(self, images: Sequence[Image]) -> list[Grounding]:
         """A grounded caption of each picture: `text` is the caption, the regions are named by their phrases.

@@ -140,11 +140,13 @@ def read_selector(text: str) -> Selector | None:
 def write_call_of(expression: str, singular: Callable[[str], str | None]) -> tuple[str, str]:
     """Name and rule of an expression in the manner of the embedded data; the whole of it and "best" of any other.
 
+    Dots are left out of names: in a caption they stand between two (`Call.phrases`).
+
     Args:
         expression: "the two dogs", "the thing above the cup", …
         singular: From a plural to the name; None where a word is no plural.
     """
-    text = " ".join(expression.split()).strip(" .")
+    text = undotted(expression)
     match = _EXPRESSION.fullmatch(text)
     if match is None:
         return text, "best"
@@ -160,6 +162,11 @@ def write_call_of(expression: str, singular: Callable[[str], str | None]) -> tup
     if behind and read_selector(behind) is None:
         return head + " " + behind, "best"
     return head, behind or "best"
+
+
+def undotted(name: str) -> str:
+    """A name without dots, in one line."""
+    return " ".join(name.replace(".", " ").split())
 
 
 def third(region: Region, axis: Axis) -> int:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from triptych.conversation import NORMALISED, Conversation, Frame, Image, Region, user
-from triptych.conversation.expression import DESCRIBE
 from triptych.encoders.preparation import ImagePreparation
 from triptych.generate.config import GenerationSettings, Responder
 from triptych.grounding.config import TextRegionsConfig
 from triptych.grounding.formats.build import build_format
-from triptych.grounding.grounding import Grounding, answering
+from triptych.grounding.grounding import Grounding, answering, request
 from triptych.grounding.introduce import from_input
+from triptych.language.regions import spoken
 
 
 class TextGrounder:
@@ -34,6 +34,19 @@ class TextGrounder:
         self.responder, self.config, self.settings = responder, config, settings or GenerationSettings()
         self.preparation = preparation if config.frame == "input" else None
         self.format = build_format(config)
+        self._prompt, self._caption_prompt = (
+            spoken(prompt, self.format.tokens) for prompt in (config.prompt, config.caption_prompt)
+        )
+
+    @property
+    def prompt(self) -> str:
+        """See `Grounder.prompt`."""
+        return self.config.prompt
+
+    @property
+    def caption_prompt(self) -> str:
+        """See `Describer.caption_prompt`."""
+        return self.config.caption_prompt
 
     def ground(self, image: Image, expression: str) -> Grounding:
         """See `Grounder.ground`."""
@@ -41,12 +54,20 @@ class TextGrounder:
 
     def ground_many(self, pairs: Sequence[tuple[Image, str]]) -> list[Grounding]:
         """See `Grounder.ground_many`."""
-        asked = [Conversation((user(image, self.config.prompt.format(expression=e)),)) for image, e in pairs]
+        asked = [self.request(image, expression) for image, expression in pairs]
         return [answering(found) for found in self.converse(asked)]
 
     def describe_many(self, images: Sequence[Image]) -> list[Grounding]:
         """See `Describer.describe_many`."""
-        return self.converse([Conversation((user(image, DESCRIBE),)) for image in images])
+        return self.converse([self.caption_request(image) for image in images])
+
+    def request(self, image: Image, expression: str) -> Conversation:
+        """The question for an expression, tags of the prompt as tokens; raises GenerationError where it has no words."""
+        return request(self._prompt, image, expression)
+
+    def caption_request(self, image: Image) -> Conversation:
+        """The question for a grounded caption."""
+        return Conversation((user(image, *self._caption_prompt),))
 
     def converse(self, conversations: Sequence[Conversation]) -> list[Grounding]:
         """Answer conversations about pictures; regions are of the picture shown last, in its pixels.

@@ -20,7 +20,7 @@ from triptych.conversation.expression import NONE, Expression
 from triptych.grounding.calls import Call, read_calls, write_answer, write_calls
 from triptych.grounding.config import CallRegionsConfig
 from triptych.grounding.grounding import says_none
-from triptych.grounding.select import write_call_of
+from triptych.grounding.select import undotted, write_call_of
 from triptych.language.regions import Token
 
 THOUGHTS = "I have to find {caption} in the picture, so I call {name}."
@@ -105,7 +105,7 @@ class CallRegions:
     def call_of(self, expression: str) -> Call:
         """What is asked of the detector for an expression."""
         if not self.config.select:
-            return Call(self.config.name, expression.strip(" ."))
+            return Call(self.config.name, undotted(expression))
         return Call(self.config.name, *write_call_of(expression, singular))
 
     def called(self, calls: list[Call]) -> str:

@@ -11,6 +11,16 @@ from triptych.importing.parts import PLAIN, Parts
 from triptych.language.assembled import filled
 from triptych.weights.formats.systems import KOSMOS2_ADAPTER
 
+REGIONS = {
+    "kind": "text",
+    "format": "kosmos2",
+    "bins": 32,
+    "frame": "input",
+    "prompt": "<grounding><phrase>{expression}</phrase>",
+    "caption_prompt": "<grounding>An image of",
+}
+"""How it was taught to point (Peng et al. 2023, and the published model's page): what is asked for stands in the answer's tags."""
+
 
 def parts(model: Any, folder: Path, dtype: torch.dtype) -> Parts:  # noqa: ARG001 - others need the folder
     """The parts of a loaded model; its tower is CLIP's."""
@@ -31,6 +41,7 @@ def parts(model: Any, folder: Path, dtype: torch.dtype) -> Parts:  # noqa: ARG00
         },
         state={f"adapters.image.{name}": tensor for name, tensor in KOSMOS2_ADAPTER.ours(connector).items()},
         template="kosmos-2",
+        regions=REGIONS,
     )
 
 

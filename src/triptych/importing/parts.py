@@ -12,7 +12,10 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from triptych.errors import RecipeError, TriptychError
+from triptych.grounding.config import TextRegionsConfig
+from triptych.grounding.formats.build import build_format
 from triptych.language.hub_templates import from_transformers
+from triptych.language.new_tokens import new_names
 from triptych.language.template import ChatTemplate
 
 
@@ -33,6 +36,7 @@ class Parts:
         state: Weights of adapter and fusion, by the names of a composed model.
         fusion: What the recipe says of the fusion.
         template: The chat template that the system is asked in, where its folder does not say.
+        regions: What the recipe says of regions, of a system that points.
         tokenizers: Folders of more tokenizers, by the name that they get.
         notes: What a person should know.
     """
@@ -45,6 +49,7 @@ class Parts:
     state: dict[str, Tensor]
     fusion: dict[str, Any] = field(default_factory=lambda: {"kind": "splice"})
     template: str | None = None
+    regions: dict[str, Any] | None = None
     tokenizers: Mapping[str, Path] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -88,6 +93,16 @@ def fit_of(pictures: Mapping[str, Any]) -> str:
     size = pictures.get("size")
     shortest = isinstance(size, int) or (isinstance(size, dict) and "shortest_edge" in size)
     return "crop" if pictures.get("do_center_crop") and shortest else "squash"
+
+
+def regions_of(regions: dict[str, Any] | None, tokenizer: Any) -> tuple[dict[str, Any] | None, list[str]]:
+    """The recipe's `regions`, and notes: none where the tokenizer has not got the tokens that they are written in."""
+    if regions is None:
+        return None, []
+    lacking = new_names(tokenizer, build_format(TextRegionsConfig(**regions)).tokens)
+    if lacking:
+        return None, [f"it does not point: the tokenizer has no {lacking[0]} and {len(lacking) - 1} more of its tokens"]
+    return regions, []
 
 
 def template_of(folder: Path, tokenizer: Any, usual: str | None) -> tuple[str | None, str | None, list[str]]:

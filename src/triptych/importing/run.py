@@ -18,7 +18,7 @@ from torch import Tensor
 from triptych.environment import describe
 from triptych.export.run import written_folder
 from triptych.importing import dual
-from triptych.importing.parts import ImportFailed, Parts, fit_of, preprocessing, template_of
+from triptych.importing.parts import ImportFailed, Parts, fit_of, preprocessing, regions_of, template_of
 from triptych.language.quiet import quiet, silent
 from triptych.recipe import load_recipe
 from triptych.weights import fetch
@@ -146,6 +146,7 @@ def _write(work: Path, found: Parts, folder: Path, tokenizer: Any, precision: st
     """Parts, recipe, weights of adapter and fusion, and `run.json`."""
     pictures = preprocessing(folder)
     template, system, notes = template_of(folder, tokenizer, found.template)
+    regions, unable = regions_of(found.regions, tokenizer)
     found.language.save_pretrained(work / "parts" / "language")
     tokenizer.chat_template = None
     tokenizer.save_pretrained(work / "parts" / "language")
@@ -175,11 +176,12 @@ def _write(work: Path, found: Parts, folder: Path, tokenizer: Any, precision: st
             },
             "adapters": {"image": found.adapter},
             "fusion": found.fusion,
+            **({} if regions is None else {"regions": regions}),
         },
         "sequence": {"max_tokens": min(int(limit), LONGEST)},
     }
     _finish(work, recipe, found.state, f"{found.system} ({folder.name})")
-    return notes
+    return [*notes, *unable]
 
 
 def _name(output: Path) -> str:

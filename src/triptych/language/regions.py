@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
@@ -25,6 +26,15 @@ class Token(str):
         token = super().__new__(cls, name)
         token.region = region
         return token
+
+
+def spoken(text: str, tokens: Sequence[str]) -> tuple[str, ...]:
+    """Text as parts in which the names of tokens are these tokens: what a model wrote, or a recipe, never what a user types."""
+    if not tokens:
+        return (text,)
+    names = "|".join(re.escape(token) for token in sorted(tokens, key=len, reverse=True))
+    pieces = re.split(f"({names})", text)
+    return tuple(Token(piece) if place % 2 else piece for place, piece in enumerate(pieces) if piece)
 
 
 class RegionWriter(Protocol):

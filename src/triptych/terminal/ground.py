@@ -16,7 +16,7 @@ from triptych.errors import DataError, RecipeError
 from triptych.grounding.build import build_grounder
 from triptych.grounding.draw import draw_regions
 from triptych.grounding.finder import load_finder
-from triptych.grounding.grounding import Describer, Grounder, Grounding
+from triptych.grounding.grounding import Describer, Grounder, Grounding, encodable
 from triptych.grounding.serial import grounding_values
 from triptych.model.config import DetectorModelConfig
 from triptych.recipe import load_recipe
@@ -24,6 +24,12 @@ from triptych.terminal.picture import as_blocks
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 """What a drawing can be saved as."""
+
+UNTAUGHT = (
+    "the caption has no regions. A model gives grounded captions if it was trained on some: data of `kind: referring` with a "
+    "share of `caption` in `kinds`, or of `kind: flickr30k_entities` with `style: captions`"
+)
+"""Said of a caption that points at nothing."""
 
 
 def ground(run: Path, image: Path, expressions: Sequence[str], output: Path | None) -> None:
@@ -42,6 +48,7 @@ def ground(run: Path, image: Path, expressions: Sequence[str], output: Path | No
     if output is not None and output.suffix.lower() not in SUFFIXES:
         raise DataError(f"--output {output}: expected a file of one of the kinds {', '.join(SUFFIXES)}")
     console = Console(stderr=True)
+    expressions = [encodable(text) for text in expressions]
     picture = Image(image)
     pixels = picture.open()
     with console.status(f"loading {run}"):
@@ -51,8 +58,10 @@ def ground(run: Path, image: Path, expressions: Sequence[str], output: Path | No
         {"expression": text, **grounding_values(each)} if expressions else grounding_values(each)
         for text, each in zip(asked, found, strict=True)
     ]
-    told = {"image": str(image), "size": list(pixels.size), "found": answers}
+    told = {"image": encodable(str(image)), "size": list(pixels.size), "found": answers}
     sys.stdout.write(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+    if not expressions and not found[0].regions:
+        console.print(UNTAUGHT, highlight=False)
     drawn = draw_regions(pixels, named(asked, found))
     if output is not None:
         save(drawn, output)

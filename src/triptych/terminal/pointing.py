@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from triptych.api import Model
@@ -13,7 +12,7 @@ from triptych.grounding.build import build_grounder
 from triptych.grounding.call_grounder import CallGrounder
 from triptych.grounding.embedding_grounder import EmbeddingGrounder
 from triptych.grounding.text_grounder import TextGrounder
-from triptych.language.regions import Token
+from triptych.language.regions import spoken
 
 
 @dataclass(frozen=True)
@@ -68,15 +67,6 @@ def speak(model: Model, settings: GenerationSettings, write: Callable[[str], Non
         return Said(exchange.messages, text, tuple(detection.region for detection in exchange.found))
 
     return answer
-
-
-def spoken(text: str, tokens: Sequence[str]) -> tuple[str, ...]:
-    """An answer as parts in which the names of tokens are these tokens: what was generated, as it continues a conversation."""
-    if not tokens:
-        return (text,)
-    names = "|".join(re.escape(token) for token in sorted(tokens, key=len, reverse=True))
-    pieces = re.split(f"({names})", text)
-    return tuple(Token(piece) if place % 2 else piece for place, piece in enumerate(pieces) if piece)
 
 
 def _written(pieces: Iterable[str], write: Callable[[str], None]) -> str:

@@ -17,13 +17,13 @@ import torch
 from PIL import Image as Pillow
 from torch import Tensor
 
-from triptych.conversation import NORMALISED, Conversation, Image, Region, user
+from triptych.conversation import NORMALISED, Image, Region
 from triptych.generate.config import GenerationSettings
 from triptych.generate.generator import Generator
 from triptych.grounding.config import TextRegionsConfig
 from triptych.grounding.formats.build import TextRegions, build_format
 from triptych.grounding.formats.kosmos2 import Kosmos2, box_of, cells_of
-from triptych.language.regions import Token
+from triptych.grounding.text_grounder import TextGrounder
 from triptych.language.template import ChatTemplate
 from triptych.verify.check import Check
 from triptych.verify.kosmos import KOSMOS2, LATENTS, REFERENCE, composed, load, tiny_kosmos2
@@ -32,6 +32,11 @@ PROCESSOR = "transformers.Kosmos2Processor"
 BINS = 32
 SIDE = 32
 """Pixels of the tiny tower's input."""
+
+REGIONS = TextRegionsConfig(
+    bins=BINS, prompt="<grounding><phrase>{expression}</phrase>", caption_prompt="<grounding>a picture of"
+)
+"""How ours is asked."""
 
 SEEN = (
     ("red", "a red square", ((2, 2, 14, 16),)),
@@ -50,7 +55,7 @@ Found = list[tuple[str, tuple[float, ...]]]
 def kosmos2_generation() -> Iterator[Check]:
     """Greedy tokens and the regions in them, of a model that writes grounded captions and of one that writes noise."""
     torch.manual_seed(0)
-    processor = _processor()
+    processor = tiny_processor()
     reference = tiny_kosmos2(len(processor.tokenizer))
     reference.generation_config.eos_token_id = processor.tokenizer.eos_token_id
     pictures = [_drawn(colour, boxes) for colour, _, boxes in SEEN]
@@ -91,21 +96,24 @@ def _compare(
 ) -> Iterator[Check]:
     """Answers of the reference, one by one, and of our model with its weights, all at once."""
     tokenizer = processor.tokenizer
-    form = build_format(TextRegionsConfig(format="kosmos2", bins=BINS))
+    form = build_format(REGIONS)
     ours = composed(reference, tokenizer, ChatTemplate(tokenizer, "kosmos-2", regions=TextRegions(form)))
     load(ours, KOSMOS2.ours(dict(reference.state_dict())))
+    generator = Generator(ours)
+    grounder = TextGrounder(generator, REGIONS)
+    shown = [Image(picture, key=f"picture {i}") for i, picture in enumerate(pictures)]
     asked = [
-        Conversation((user(Image(picture, key=f"picture {i}"), Token("<grounding>"), *words),))
-        for i, picture in enumerate(pictures)
-        for words in (("a picture of",), (Token("<phrase>"), SEEN[i][1], Token("</phrase>")))
+        question
+        for image, (_, phrase, _) in zip(shown, SEEN, strict=True)
+        for question in (grounder.caption_request(image), grounder.request(image, phrase))
     ]
     prompts = [
         (picture, f"<grounding>{words}")
         for picture, (_, phrase, _) in zip(pictures, SEEN, strict=True)
         for words in ("a picture of", f"<phrase>{phrase}</phrase>")
     ]
-    answers = Generator(ours).answers(asked, GenerationSettings(max_new_tokens=20, batch_size=len(asked)))
-    expected = [_answer(reference, processor, picture, prompt) for picture, prompt in prompts]
+    answers = generator.answers(asked, GenerationSettings(max_new_tokens=20, batch_size=len(asked)))
+    expected = [reference_answer(reference, processor, picture, prompt) for picture, prompt in prompts]
 
     apart = sum(_differences(mine.tokens, theirs) for mine, theirs in zip(answers, expected, strict=True))
     places = sum(token in _locations(tokenizer) for theirs in expected for token in theirs)
@@ -136,7 +144,7 @@ def _differences(mine: Sequence[int], theirs: Sequence[int]) -> int:
     return sum(a != b for a, b in zip(mine, theirs, strict=False)) + abs(len(mine) - len(theirs))
 
 
-def _answer(reference: Any, processor: Any, picture: Pillow.Image, prompt: str) -> list[int]:
+def reference_answer(reference: Any, processor: Any, picture: Pillow.Image, prompt: str) -> list[int]:
     """The ids that the reference writes."""
     inputs = processor(images=picture, text=prompt, num_image_tokens=LATENTS, return_tensors="pt")
     with torch.inference_mode():
@@ -214,7 +222,7 @@ def _drawn(colour: str, boxes: Sequence[tuple[int, int, int, int]]) -> Pillow.Im
     return picture.resize((96, 80), Pillow.Resampling.NEAREST)
 
 
-def _processor() -> Any:
+def tiny_processor() -> Any:
     """The reference's processor with a tokenizer of a few words; it adds its tags and the 1,024 locations itself."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import Kosmos2Processor, PreTrainedTokenizerFast

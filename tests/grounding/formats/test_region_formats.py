@@ -163,3 +163,26 @@ def test_no_answer_breaks_a_parser(name: str) -> None:
 @pytest.mark.parametrize("name", EVERY_FORMAT)
 def test_no_answer_of_a_hundred_thousand_breaks_a_parser(name: str) -> None:
     assert survive(name, 20_000).verdicts.total() == 20_000
+
+
+def test_halves_of_characters_in_a_label_are_replaced() -> None:
+    """JSON can escape what no text file can hold."""
+    for text in (r'[{"bbox": [10, 20, 30, 40], "label": "a\ud83d"}]', '{"bbox": [1, 2, 3, 4], "label": "a\ud83d", x'):
+        (region,) = named("json").parse(text).regions
+        assert region.name == "a?" == region.name.encode().decode()
+
+
+@pytest.mark.parametrize(
+    ("text", "box"),
+    [
+        ('[{"bbox": [0.1, 0.2, 0.3, 0.4]}]', (0.1, 0.2, 0.3, 0.4)),
+        ('{"bbox_2d": [0.0, 0, 1.0, 0.5], "label": "dog"}', (0, 0, 1, 0.5)),
+        ('[{"bbox": [0.1, 0.2, 0.3, 0.4], "label": "d', (0.1, 0.2, 0.3, 0.4)),
+        ('[{"bbox": [0, 0, 1, 1]}]', (0.0005, 0.0005, 0.0015, 0.0015)),
+        ('[{"bbox": [0.5, 0.5, 500.0, 500.0]}]', (0.001, 0.001, 0.5005, 0.5005)),
+    ],
+)
+def test_numbers_with_a_point_up_to_one_are_shares(text: str, box: tuple[float, ...]) -> None:
+    (region,) = named("json").parse(text).regions
+    assert region.box == pytest.approx(box)
+    assert named("json").parse(text).verdict == ("valid" if "[0, 0, 1, 1]" in text else "repaired")

@@ -7,7 +7,7 @@ source ─► expressions ─► grounder ── Grounding ──► records (JS
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +43,7 @@ class _Pointing(Asking):
     """Puts expressions to a grounder; its answers, regions and all, are kept until they are recorded."""
 
     given: dict[str, Grounding] = field(default_factory=dict, init=False, repr=False)
+    sizes: dict[int, list[int] | None] = field(default_factory=dict, init=False, repr=False)
 
     def _put(self, questions: Sequence[Question]) -> Sequence[Reply]:
         grounder: Any = self.responder
@@ -62,7 +63,16 @@ class _Pointing(Asking):
         assert isinstance(question, Asked)
         given = self.given.pop(question.id, None)
         record = super()._record(question, reply, seconds)
-        return replace(record, **_answered(question, given if record.error is None else None))
+        return replace(record, **_answered(question, given if record.error is None else None, self._size(question)))
+
+    def _size(self, question: Question) -> list[int] | None:
+        """Width and height of the picture shown; None where it cannot be read."""
+        if question.shown not in self.sizes:
+            try:
+                self.sizes[question.shown] = list(question.media[0].open().size)
+            except DataError:
+                self.sizes[question.shown] = None
+        return self.sizes[question.shown]
 
 
 def evaluate_grounding(
@@ -124,7 +134,7 @@ def evaluate_grounding(
         dataset=task.data,
         samples=len({record.sample for record in records}),
         questions=len(records),
-        prompt="{expression}",
+        prompt="\n".join(_prompts(grounder, asked)),
         parser=dict.fromkeys(asked, "regions"),
         generation=generation.model_dump(),
         seconds=seconds,
@@ -152,22 +162,28 @@ def _scores(records: Sequence[Record], task: GroundingTaskConfig) -> dict[str, I
     return found
 
 
+def _prompts(grounder: Grounder, kinds: Collection[str]) -> Iterator[str]:
+    """What is said: around expressions, and for captions."""
+    if any(kind != CAPTION for kind in kinds):
+        yield grounder.prompt
+    if CAPTION in kinds and isinstance(grounder, Describer):
+        yield grounder.caption_prompt
+
+
 def _judge(records: Sequence[Record]) -> list[Record]:
     return [record if record.kind == CAPTION else replace(record, correct=is_right(record)) for record in records]
 
 
-def _answered(question: Asked, given: Grounding | None) -> dict[str, Any]:
+def _answered(question: Asked, given: Grounding | None, size: list[int] | None) -> dict[str, Any]:
     """What a record says about regions, and the verdict as `parsed`."""
-    truth = [region_values(region) for region in question.regions]
+    regions: dict[str, Any] = {"truth": [region_values(region) for region in question.regions], "found": []}
+    if size is not None:
+        regions["size"] = size
     if given is None:
-        return {"regions": {"truth": truth, "found": []}, "parsed": None}
-    found = [region_values(region, score) for region, score in zip(given.regions, given.scores, strict=True)]
+        return {"regions": regions, "parsed": None}
+    regions["found"] = [region_values(region, score) for region, score in zip(given.regions, given.scores, strict=True)]
     verdict = given.verdict if given.regions or given.verdict == "invalid" else "none"
-    return {
-        "regions": {"truth": truth, "found": found},
-        "parsed": verdict,
-        "answer": given.text or told(given.regions),
-    }
+    return {"regions": regions, "parsed": verdict, "answer": given.text or told(given.regions)}
 
 
 def _chance(records: Sequence[Record]) -> dict[str, float]:
@@ -190,8 +206,8 @@ def _baselines(
     given = [region_values(Region((left, top, right, bottom), NORMALISED))]
     given[0]["box"] = [left, top, right, bottom]  # all digits: they are shares of the picture
     answers = [
-        replace(r, regions={"truth": (r.regions or {}).get("truth", []), "found": given}, parsed="valid", error=None)
-        for r in records
+        replace(record, regions={**(record.regions or {}), "found": given}, parsed="valid", error=None)
+        for record in records
     ]
     ours, theirs = tally(records, task.masks), tally(_judge(answers), task.masks)
     both = intervals(theirs, seed=task.seed), differences(ours, theirs, seed=task.seed)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.conversation import Region
+from triptych.conversation import NORMALISED, Frame, Region
 from triptych.evaluate.metrics.bootstrap import Tally
 from triptych.evaluate.metrics.classification import ratio
 from triptych.evaluate.tasks.question import Record
@@ -46,12 +46,20 @@ Floats = NDArray[np.float64]
 
 
 def regions_of(record: Record) -> tuple[list[Region], list[Region]]:
-    """The true regions of a record and those found, the surest first, all in the frame of the true ones."""
+    """The true regions of a record and those found, the surest first, all in the frame of `frame_of`."""
     held: Mapping[str, Any] = record.regions or {}
-    truths = [region_of(values) for values in held.get("truth", ())]
     found = sorted(held.get("found", ()), key=lambda values: -float(values.get("score", 1.0)))
-    regions = [region_of(values) for values in found]
-    return truths, [region.to(truths[0].frame) for region in regions] if truths else regions
+    frame = frame_of(record)
+    truths, regions = ([region_of(values).to(frame) for values in each] for each in (held.get("truth", ()), found))
+    return truths, regions
+
+
+def frame_of(record: Record) -> Frame:
+    """The pixels of the picture shown; of records without its size, what the first region is counted in."""
+    held: Mapping[str, Any] = record.regions or {}
+    holders = (held, *held.get("truth", ()), *held.get("found", ()))
+    size = next((values["size"] for values in holders if "size" in values), None)
+    return Frame(*map(float, size)) if size else NORMALISED
 
 
 def said_none(record: Record) -> bool:
@@ -97,10 +105,12 @@ def counts(record: Record, masks: bool) -> dict[str, float]:
             f1 = set_f1(_ious(found, truths), HIT)
             row |= {"several": 1, "set_f1": f1, "set_exact": f1 == 1.0}
     if masks:
-        like = next(iter(truths or found), None)
-        both = (0, 0) if like is None else pixels_of(_filled(found, like), _filled(truths, like))
-        each = segmentation_iou(*(np.array(pixels) for pixels in both))
-        row |= {"segmented": 1, "intersection": both[0], "union": both[1], "mask_iou": float(each)}
+        frame = frame_of(record)
+        both = pixels_of(_filled(found, frame), _filled(truths, frame))
+        # An empty mask is right about nothing if the answer says so, not where there is none to read.
+        unread = verdict == "invalid" and not found
+        iou = 0.0 if unread else float(segmentation_iou(*(np.array(pixels) for pixels in both)))
+        row |= {"segmented": 1, "intersection": both[0], "union": both[1], "mask_iou": iou}
     return row
 
 
@@ -172,7 +182,8 @@ def caption_tally(records: Sequence[Record], masks: bool = False) -> Tally:
         truths, found = regions_of(record)
         ious = _ious(found, truths)
         if masks and truths and found:
-            ours, theirs = ([_filled([region], truths[0]) for region in regions] for regions in (found, truths))
+            frame = frame_of(record)
+            ours, theirs = ([_filled([region], frame) for region in regions] for regions in (found, truths))
             ious = mask_ious(ours, theirs)
         named = np.array([[alike(a.name, b.name) for b in found] for a in truths]).reshape(len(truths), len(found))
         scores = np.array([float(values.get("score", 1.0)) for values in (record.regions or {}).get("found", ())])
@@ -215,14 +226,14 @@ def _points(found: Region, truth: Region) -> bool:
     return truth.contains(found.points[0] if found.points else found.centre)
 
 
-def _filled(regions: Sequence[Region], like: Region) -> NDArray[np.bool_]:
+def _filled(regions: Sequence[Region], frame: Frame) -> NDArray[np.bool_]:
     """The union of regions as pixels of a frame; a region without a mask is its whole box."""
-    height, width = max(1, round(like.frame.height)), max(1, round(like.frame.width))
+    height, width = max(1, round(frame.height)), max(1, round(frame.width))
     pixels = np.zeros((height, width), bool)
     for region in regions:
         if region.mask is not None:
             pixels |= region.mask.decode(height, width)
         else:
-            left, top, right, bottom = (round(value) for value in region.to(like.frame).clip().box)
+            left, top, right, bottom = (round(value) for value in region.to(frame).clip().box)
             pixels[top:bottom, left:right] = True
     return pixels

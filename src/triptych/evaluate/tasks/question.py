@@ -70,7 +70,8 @@ class Record:
         facts: Those of the question.
         verdict: What a judge said of the answer, word for word.
         judged: Whose verdict it is and on what: `{judge: name, prompt: hash}`.
-        regions: Of grounding, `{truth, found}`: the true regions, and those of the answer (see `grounding.serial`).
+        regions: Of grounding, `{truth, found, size}`: the true regions and those of the answer (see `grounding.serial`),
+            and width and height of the picture shown.
     """
 
     id: str

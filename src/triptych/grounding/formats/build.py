@@ -10,7 +10,7 @@ from triptych.conversation.conversation import Part
 from triptych.grounding.config import TextRegionsConfig
 from triptych.grounding.formats.format import Format
 from triptych.grounding.formats.json import Json
-from triptych.grounding.formats.kosmos2 import Kosmos2
+from triptych.grounding.formats.kosmos2 import GROUNDING, Kosmos2
 from triptych.grounding.formats.qwen import Qwen
 from triptych.grounding.formats.shikra import Shikra
 from triptych.language.regions import Token
@@ -20,7 +20,7 @@ def build_format(config: TextRegionsConfig) -> Format:
     """The format that a recipe names."""
     match config.format:
         case "kosmos2":
-            return Kosmos2(config.bins)
+            return Kosmos2(config.bins, GROUNDING in config.prompt + config.caption_prompt)
         case "shikra":
             return Shikra(config.decimals)
         case "qwen":

@@ -2,7 +2,8 @@
 
     [{"bbox": [123, 456, 789, 900], "label": "the dog"}]
 
-A point is `{"point": [x, y], …}`. No token is added. Other models' keys (`bbox_2d`, `box`, `box_2d`, …) are read, too.
+A point is `{"point": [x, y], …}`. No token is added. Other models' keys (`bbox_2d`, `box`, `box_2d`, …) are read, too,
+and so are shares from 0 to 1, which are told by their point.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 from triptych.conversation import Region
 from triptych.grounding.formats.format import Parsed, numbers_of, region_of, verdict_of
 from triptych.grounding.formats.qwen import middle, thousandth
+from triptych.grounding.grounding import encodable
 from triptych.language.regions import Token
 
 KEYS = ("bbox", "point", "bbox_2d", "box", "box_2d", "point_2d", "bounding_box")
@@ -59,8 +61,8 @@ class Json:
             strict = False
             label = _LABEL.search(text)
             for match in _LOOSE.finditer(text):
-                numbers = [float(number) for number in match.group(1).split(",")]
-                region, _ = region_of([middle(n) for n in numbers[: len(numbers) // 2 * 2]], label[1] if label else "")
+                numbers = [_number(digits) for digits in match.group(1).split(",")]
+                region, _ = region_of(_shares(numbers[: len(numbers) // 2 * 2]), encodable(label[1]) if label else "")
                 regions.append(region)
         said = "".join(words)
         return Parsed(tuple(regions), said, verdict_of(regions, strict, bool(_TRACE.search(text))))
@@ -97,11 +99,22 @@ def _item(item: Any) -> tuple[Region | None, bool]:
     usual = isinstance(numbers, list) and all(_is_number(n) for n in numbers)
     if not usual or not isinstance(numbers, list) or len(numbers) not in (2, 4):
         return None, False
-    label = next((item[name] for name in LABELS if isinstance(item.get(name), str)), "")
+    label = encodable(next((item[name] for name in LABELS if isinstance(item.get(name), str)), ""))
     in_range = all(abs(number) < 1e9 for number in numbers)
-    region, repaired = region_of([middle(float(min(1e9, max(-1e9, number)))) for number in numbers], label)
+    region, repaired = region_of(_shares([min(1e9, max(-1e9, number)) for number in numbers]), label)
     right = key == ("bbox" if len(numbers) == 4 else "point") and set(item) <= {key, "label"} and in_range
     return region, right and not repaired and all(type(number) is int for number in numbers)
+
+
+def _shares(numbers: Sequence[int | float]) -> list[float]:
+    """Shares of the frame: thousandths, but where some are written with a point and none goes beyond 1, these are shares."""
+    if any(type(number) is float for number in numbers) and all(abs(number) <= 1 for number in numbers):
+        return [float(number) for number in numbers]
+    return [middle(float(number)) for number in numbers]
+
+
+def _number(digits: str) -> int | float:
+    return float(digits) if "." in digits else int(digits)
 
 
 def _is_number(value: Any) -> bool:

@@ -3,7 +3,8 @@
     <phrase>a dog</phrase><object><patch_index_0044><patch_index_0863></object>
 
 The cells of the top-left and the bottom-right corner. Several boxes of one phrase stand between one <object> and
-</object>, with </delimiter_of_multi_objects/> between them. The arithmetic is that of transformers' `processing_kosmos2`.
+</object>, with </delimiter_of_multi_objects/> between them. As published, a prompt that asks for regions begins with <grounding>, and a
+phrase to be found stands in its tags: `<grounding><phrase>a dog</phrase>`. The arithmetic is that of transformers' `processing_kosmos2`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from triptych.language.regions import Token
 
 PHRASE, END_PHRASE, OBJECT, END_OBJECT = "<phrase>", "</phrase>", "<object>", "</object>"
 DELIMITER = "</delimiter_of_multi_objects/>"
+GROUNDING = "<grounding>"
+"""Begins a prompt that is to be answered with regions, in models that were taught so."""
+
 TAGS = (PHRASE, END_PHRASE, OBJECT, END_OBJECT, DELIMITER)
 
 _PIECE = re.compile(r"<patch_index_(\d{1,9})>|</?(?:phrase|object)>|</delimiter_of_multi_objects/>")
@@ -52,15 +56,17 @@ class Kosmos2:
 
     Args:
         bins: P, cells along one side; 32 in the paper.
+        begun: Whether prompts begin with `<grounding>`, which is a token only then.
     """
 
-    def __init__(self, bins: int = 32) -> None:
-        self.bins = bins
+    def __init__(self, bins: int = 32, begun: bool = False) -> None:
+        self.bins, self.begun = bins, begun
 
     @property
     def tokens(self) -> tuple[str, ...]:
         """The tags, and P² locations."""
-        return (*TAGS, *(location_token(cell) for cell in range(self.bins**2)))
+        begin = (GROUNDING,) if self.begun else ()
+        return (*begin, *TAGS, *(location_token(cell) for cell in range(self.bins**2)))
 
     def write(self, phrase: str, regions: Sequence[Region]) -> list[str | Token]:
         """The phrase in its tags, if there is one, and the object behind it."""
