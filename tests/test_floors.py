@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "triptych"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "config"),
-    ("custom", "environment", "files", "kernels", "packed"),
+    ("custom", "distributed", "environment", "files", "kernels", "packed"),
     ("conversation", "weights"),
     ("grounding.transform", "grounding.grounding"),
     ("encoders", "adapters", "language", "scenes"),

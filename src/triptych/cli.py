@@ -49,9 +49,9 @@ def train(
     Ctrl-C saves and stops; `--resume` goes on exactly where training stood. With several processes:
     `torchrun --nproc-per-node 8 -m triptych train RECIPE`.
     """
+    from triptych import distributed
     from triptych.recipe import load_recipe
     from triptych.report import write_report
-    from triptych.training import distributed
     from triptych.training.loop import train as run_training
 
     run = run_training(load_recipe(recipe, overrides or ()), output, resume, overwrite)

@@ -12,6 +12,7 @@ import torch
 
 from tiny_regions import REGIONS, Rectangles, shown
 from tiny_world import World
+from triptych import distributed
 from triptych.conversation import NORMALISED, Conversation, Frame, Region, assistant, user
 from triptych.conversation.expression import DESCRIBE
 from triptych.data.mixture import Mixture
@@ -30,7 +31,6 @@ from triptych.model.composed import MultimodalModel
 from triptych.recipe import Recipe
 from triptych.sequence.pack import Batch, pack
 from triptych.sequence.plan import Refusal
-from triptych.training import distributed
 from triptych.training.config import Regions
 from triptych.training.data import make_reader
 from triptych.training.objectives import Balanced

@@ -247,6 +247,12 @@ def test_what_is_written_reads_back_the_same(tmp_path_factory: pytest.TempPathFa
     assert dump_recipe(load_recipe(path)) == dump_recipe(recipe)
 
 
+def test_a_name_that_looks_like_a_number_is_written_in_quotes(tmp_path: Path) -> None:
+    recipe = parse_recipe({**BASE, "name": "1e-3"})
+    (tmp_path / "round.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
+    assert load_recipe(tmp_path / "round.yaml").name == "1e-3"
+
+
 def test_the_written_recipe_says_every_default(base: Path) -> None:
     written = yaml.safe_load(dump_recipe(load_recipe(base)))
     assert written["stages"][0]["clip"] == 1.0

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from triptych.training.distributed import sum_over_ranks
+from triptych.distributed import sum_over_ranks
 
 RATE = 0.05
 """How much of the statistics a step replaces, once there are twenty of them."""

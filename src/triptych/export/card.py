@@ -16,6 +16,7 @@ from triptych.evaluate.results import load_results
 from triptych.export.finished import Finished
 from triptych.export.formats import Format
 from triptych.model.config import Blip2Config
+from triptych.recipe.load import write_yaml
 from triptych.recipe.schema import ModelConfig
 
 
@@ -127,7 +128,7 @@ def licence(run: Finished) -> Iterator[str]:
 def shown_recipe(run: Finished) -> str:
     """The recipe without paths of this machine."""
     values = run.recipe.model_dump(mode="json", exclude={"base"})
-    return yaml.safe_dump(_relative(values), sort_keys=False, allow_unicode=True, width=110)
+    return write_yaml(_relative(values))
 
 
 def _relative(value: Any) -> Any:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -21,6 +20,7 @@ from triptych.importing import dual
 from triptych.importing.parts import ImportFailed, Parts, fit_of, preprocessing, regions_of, template_of
 from triptych.language.quiet import quiet, silent
 from triptych.recipe import load_recipe
+from triptych.recipe.load import write_yaml
 from triptych.weights import fetch
 
 SYSTEMS: dict[str, tuple[str, str]] = {
@@ -191,8 +191,7 @@ def _name(output: Path) -> str:
 
 def _finish(work: Path, recipe: dict[str, Any], state: dict[str, Tensor], origin: str) -> None:
     """Recipe, weights and `run.json`: what makes a folder a finished run."""
-    text = yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True, width=110)
-    (work / "recipe.yaml").write_text(text, encoding="utf-8")
+    (work / "recipe.yaml").write_text(write_yaml(recipe), encoding="utf-8")
     load_recipe(work / "recipe.yaml")  # its mistakes would be ours
     (work / "weights").mkdir()
     save_file(

@@ -178,7 +178,7 @@ def _stage(
     flops[ENCODER] = 0.0 if learns else encoder_flops(model.vision) * encoded
     flops = {name: found for name, found in flops.items() if found}
     rates = {name: rate(model.vision if name in ("encoder", ENCODER) else model.heads, device) for name in flops}
-    # Only what is encoded ahead is shared among devices; see `training.distributed.share`.
+    # Only what is encoded ahead is shared among devices; see `distributed.share`.
     shared = {name: count if name == ENCODER and cached else 1 for name in flops}
     return StageCost(
         name=stage.name,

@@ -24,16 +24,31 @@ class _Loader(yaml.SafeLoader):
     """YAML 1.1 reads `1e-3` as a string; people mean a number."""
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)
+class _Dumper(yaml.SafeDumper):
+    """Puts a string that would be read as a number into quotes."""
+
+
+for _resolver in (_Loader, _Dumper):
+    _resolver.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"^[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
+        list("-+0123456789"),
+    )
 
 
 def read_yaml(text: str) -> Any:
     """YAML as recipes are written: `1e-3` is a number. Raises yaml.YAMLError."""
     return yaml.load(text, Loader=_Loader)
+
+
+def write_yaml(values: Any) -> str:
+    """YAML that `read_yaml` reads back the same."""
+
+    def written(as_it_is: bool) -> str:
+        return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=as_it_is, width=110)
+
+    text = written(True)
+    return written(False) if "\x85" in text else text  # a line's end that PyYAML writes as it is and does not read back
 
 
 def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -103,13 +118,7 @@ def _refusal(name: str, found: list[str]) -> RecipeError:
 
 def dump_recipe(recipe: Recipe) -> str:
     """The recipe as YAML, every default written out."""
-    values = recipe.model_dump(mode="json")
-
-    def written(as_it_is: bool) -> str:
-        return yaml.safe_dump(values, sort_keys=False, allow_unicode=as_it_is, width=110)
-
-    text = written(True)
-    return written(False) if "\x85" in text else text  # a line's end that PyYAML writes as it is and does not read back
+    return write_yaml(recipe.model_dump(mode="json"))
 
 
 def _read(path: Path, extended_by: tuple[Path, ...]) -> dict[str, Any]:

@@ -19,11 +19,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import yaml
-
 from triptych.errors import RecipeError, TriptychError
 from triptych.files import write_atomically
 from triptych.recipe import dump_recipe, load_recipe
+from triptych.recipe.load import write_yaml
 from triptych.recipe.messages import unknown_name
 from triptych.study import calibrate as calibration
 from triptych.study import measure
@@ -106,7 +105,7 @@ def run_study(
             if run.variant in chosen:
                 _same_recipe(run)
         asked = plan.study.model_dump(mode="json", exclude={"folder"})
-        write_atomically(plan.folder / "study.yaml", yaml.safe_dump(asked, sort_keys=False, allow_unicode=True))
+        write_atomically(plan.folder / "study.yaml", write_yaml(asked))
         for number, run in enumerate(plan.runs, start=1):
             state = read_state(run.folder)
             if run.variant not in chosen or (state is not None and state.state == "done"):

@@ -21,13 +21,14 @@ from typing import NoReturn
 
 import torch
 
+from triptych import distributed
 from triptych.data.ledger import Ledger
 from triptych.data.loader import load_steps
 from triptych.errors import DataError, TrainingError, resume_command
 from triptych.model.build import load_weights, new_weights, save_weights
 from triptych.model.trainable import Trainable
 from triptych.recipe import Recipe
-from triptych.training import checkpoint, distributed
+from triptych.training import checkpoint
 from triptych.training.batch import AnyBatch
 from triptych.training.checkpoint import Progress
 from triptych.training.config import StageConfig

@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from triptych.training import distributed
+from triptych import distributed
 
 
 def gather_rows(mine: Tensor) -> tuple[Tensor, int]:

@@ -13,6 +13,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from triptych import distributed
 from triptych.decoders import losses
 from triptych.decoders.regions import Decoded
 from triptych.decoders.targets import Targets, seen
@@ -21,7 +22,6 @@ from triptych.model.composed import MultimodalModel
 from triptych.model.pointing import RegionPanel
 from triptych.sequence.pack import Batch, Pointing
 from triptych.sequence.plan import IGNORE
-from triptych.training import distributed
 from triptych.training.config import Regions
 from triptych.training.objectives.next_token import cross_entropy
 from triptych.training.objectives.objective import Loss
