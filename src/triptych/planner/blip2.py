@@ -13,7 +13,6 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from triptych.encoders.precision import resolve
 from triptych.model.blip2 import Blip2
 from triptych.planner.activations import encoder_flops, encoder_working_bytes
 from triptych.planner.blip2_step import StepSize, run_step
@@ -28,6 +27,7 @@ from triptych.planner.measure import (
     counted_flops,
     empty_features,
     feature_bytes,
+    in_bfloat16,
     rate,
 )
 from triptych.planner.memory import MemoryItem, passing, standing
@@ -50,8 +50,7 @@ def plan_blip2(recipe: Recipe, device: DeviceSpec, count: int = 1) -> CostPlan:
         RecipeError: An architecture is not known, or the size of a dataset or of the vocabulary.
     """
     tokenizer = tokenizer_at_hand(recipe)
-    bfloat16 = not device.is_cpu or str(resolve("auto")) == "torch.bfloat16"
-    model = build_blip2_shape(recipe, bfloat16, tokenizer)
+    model = build_blip2_shape(recipe, in_bfloat16(device), tokenizer)
     sizes = pair_sizes(recipe, model.words if tokenizer is not None else None, beside=2)
     known: set[str] = set()
     described = parts_of(model, recipe)
@@ -68,10 +67,8 @@ def plan_blip2(recipe: Recipe, device: DeviceSpec, count: int = 1) -> CostPlan:
         device=device,
         count=count,
         parts=described,
-        media_tokens={},
         datasets=sizes,
         stages=stages,
-        generation=None,
         note=_note(model, sizes),
         wording=BLIP2_PAIRS,
         suggestions=found,

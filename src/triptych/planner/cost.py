@@ -137,10 +137,11 @@ class CostPlan:
     device: DeviceSpec
     count: int
     parts: list[Part]
-    media_tokens: Mapping[str, int]
     datasets: Mapping[str, DatasetSize]
     stages: list[StageCost]
-    generation: GenerationCost | None
+    media_tokens: Mapping[str, int] = field(default_factory=dict)
+    """Positions of a medium in the sequence, by modality; none where there is no sequence."""
+    generation: GenerationCost | None = None
     """None where nothing answers."""
     note: str = ""
     """What using a model costs that answers nothing."""

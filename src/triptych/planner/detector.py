@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from triptych.encoders.precision import resolve
 from triptych.model.detector import OpenVocabularyDetector
 from triptych.planner.activations import encoder_flops, encoder_working_bytes
 from triptych.planner.box_sizes import BoxSize, box_sizes, phrases_of
@@ -29,6 +28,7 @@ from triptych.planner.measure import (
     empty_features,
     empty_pixels,
     feature_bytes,
+    in_bfloat16,
     rate,
 )
 from triptych.planner.memory import MemoryItem, passing, standing
@@ -61,8 +61,7 @@ def plan_detector(recipe: Recipe, device: DeviceSpec, count: int = 1) -> CostPla
         RecipeError: An architecture is not known, or the size of a dataset or of the vocabulary.
     """
     tokenizer = tokenizer_at_hand(recipe)
-    bfloat16 = not device.is_cpu or str(resolve("auto")) == "torch.bfloat16"
-    model = build_detector_shape(recipe, bfloat16, tokenizer)
+    model = build_detector_shape(recipe, in_bfloat16(device), tokenizer)
     sizes = box_sizes(recipe)
     known: set[str] = set()
     described = parts_of(model, recipe)
@@ -83,10 +82,8 @@ def plan_detector(recipe: Recipe, device: DeviceSpec, count: int = 1) -> CostPla
         device=device,
         count=count,
         parts=described,
-        media_tokens={},
         datasets=sizes,
         stages=stages,
-        generation=None,
         note=_note(model),
         wording=PICTURES,
         suggestions=found,

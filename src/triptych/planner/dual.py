@@ -15,7 +15,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from triptych.encoders.precision import resolve
 from triptych.errors import TriptychError
 from triptych.model.dual import DualEncoder
 from triptych.model.frozen import FrozenImages, FrozenTexts
@@ -29,6 +28,7 @@ from triptych.planner.measure import (
     empty_features,
     empty_pixels,
     feature_bytes,
+    in_bfloat16,
     learned_flops,
     rate,
 )
@@ -50,8 +50,7 @@ def plan_dual(recipe: Recipe, device: DeviceSpec, count: int = 1) -> CostPlan:
         RecipeError: An architecture is not known, or the size of a dataset.
     """
     tokenizer = tokenizer_at_hand(recipe)
-    bfloat16 = not device.is_cpu or str(resolve("auto")) == "torch.bfloat16"
-    model = build_dual_shape(recipe, bfloat16, tokenizer)
+    model = build_dual_shape(recipe, in_bfloat16(device), tokenizer)
     sizes = pair_sizes(recipe, model.words if tokenizer is not None else None)
     known: set[str] = set()
     described = parts.parts_of(model, recipe)
@@ -65,10 +64,8 @@ def plan_dual(recipe: Recipe, device: DeviceSpec, count: int = 1) -> CostPlan:
         device=device,
         count=count,
         parts=described,
-        media_tokens={},
         datasets=sizes,
         stages=stages,
-        generation=None,
         note=f"a picture takes {picture:.2e} FLOPs, a text {text:.2e}, and both sides {weights / 2**20:,.0f} MiB for weights",
         wording=PAIRS,
         suggestions=_suggestions(recipe, stages, device),

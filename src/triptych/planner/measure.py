@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from triptych.conversation import Image
 from triptych.encoders.encoder import Encoder
+from triptych.encoders.precision import resolve
 from triptych.planner.activations import FusedAttention, KeptBytes, SpelledOutAttention
 from triptych.planner.devices import DeviceSpec
 
@@ -117,6 +118,11 @@ def learned_flops(run: Callable[[], Tensor], again: bool = False) -> int:
         if out.requires_grad:
             out.float().sum().backward()  # type: ignore[no-untyped-call]
     return int(counter.get_total_flops()) + (counted_flops(run) if again and out.requires_grad else 0)
+
+
+def in_bfloat16(device: DeviceSpec) -> bool:
+    """Whether `precision: auto` is bfloat16 there: on every accelerator, and on this CPU where it gains by it."""
+    return not device.is_cpu or resolve("auto") == torch.bfloat16
 
 
 def rate(module: nn.Module, device: DeviceSpec) -> float:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 
 from triptych.encoders.encoder import Encoder
-from triptych.encoders.precision import resolve
 from triptych.errors import RecipeError
 from triptych.model.composed import MultimodalModel
 from triptych.model.config import Blip2Config, DetectorModelConfig, DualConfig
@@ -24,7 +23,7 @@ from triptych.planner.flops import (
     language_shape,
     learning,
 )
-from triptych.planner.measure import feature_bytes, rate
+from triptych.planner.measure import feature_bytes, in_bfloat16, rate
 from triptych.planner.memory import Load, stage_memory
 from triptych.planner.tokens import tokenizer_at_hand
 from triptych.recipe import Recipe
@@ -57,7 +56,7 @@ def plan(recipe: Recipe, device: DeviceSpec | str = "cpu", count: int = 1) -> Co
 
             return plan_detector(recipe, spec, count)
     tokenizer = tokenizer_at_hand(recipe)
-    model = parts.build(recipe, not spec.is_cpu or str(resolve("auto")) == "torch.bfloat16", tokenizer)
+    model = parts.build(recipe, in_bfloat16(spec), tokenizer)
     shape = language_shape(model.language)
     sizes = dataset_sizes(recipe, tokenizer)
     described = parts.parts_of(model, recipe)
