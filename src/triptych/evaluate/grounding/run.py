@@ -43,7 +43,6 @@ class _Pointing(Asking):
     """Puts expressions to a grounder; its answers, regions and all, are kept until they are recorded."""
 
     given: dict[str, Grounding] = field(default_factory=dict, init=False, repr=False)
-    sizes: dict[int, list[int] | None] = field(default_factory=dict, init=False, repr=False)
 
     def _put(self, questions: Sequence[Question]) -> Sequence[Reply]:
         grounder: Any = self.responder
@@ -63,16 +62,7 @@ class _Pointing(Asking):
         assert isinstance(question, Asked)
         given = self.given.pop(question.id, None)
         record = super()._record(question, reply, seconds)
-        return replace(record, **_answered(question, given if record.error is None else None, self._size(question)))
-
-    def _size(self, question: Question) -> list[int] | None:
-        """Width and height of the picture shown; None where it cannot be read."""
-        if question.shown not in self.sizes:
-            try:
-                self.sizes[question.shown] = list(question.media[0].open().size)
-            except DataError:
-                self.sizes[question.shown] = None
-        return self.sizes[question.shown]
+        return replace(record, **_answered(question, given if record.error is None else None, _size(question)))
 
 
 def evaluate_grounding(
@@ -160,6 +150,15 @@ def _scores(records: Sequence[Record], task: GroundingTaskConfig) -> dict[str, I
     if any(record.kind == CAPTION for record in records):
         found |= intervals(caption_tally(records, task.masks), seed=task.seed, resamples=200)
     return found
+
+
+def _size(question: Question) -> list[int] | None:
+    """Width and height of the picture shown; None where it cannot be read."""
+    try:
+        frame = question.media[0].frame
+    except DataError:
+        return None
+    return [round(frame.width), round(frame.height)]
 
 
 def _prompts(grounder: Grounder, kinds: Collection[str]) -> Iterator[str]:
