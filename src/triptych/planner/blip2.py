@@ -185,14 +185,13 @@ def _note(model: Blip2, sizes: Mapping[str, DatasetSize]) -> str:
     tokens = min(model.words.max_tokens, math.ceil(length))
     ids, lengths = torch.zeros(1, tokens, dtype=torch.long, device="meta"), torch.full((1,), tokens, device="meta")
     seen = model.look(empty_features(model.encoder, 1))
-    picture = encoder_flops(model.encoder) + counted_flops(
-        lambda: model.read_pictures(model.look(empty_features(model.encoder, 1)))
-    )
+    encoding = encoder_flops(model.encoder)
+    picture = encoding + counted_flops(lambda: model.read_pictures(model.look(empty_features(model.encoder, 1))))
     text = counted_flops(lambda: model.read_texts(ids, lengths))
     pair = counted_flops(lambda: model.match(seen, ids, lengths))
     return (
-        f"a picture becomes {len(model.reader.queries)} queries and takes {picture:.2e} FLOPs ({encoder_flops(model.encoder) / picture:.0%} of them the encoder's), "
-        f"a text {text:.2e}, reading a pair of them together to rank anew {pair:.2e}"
+        f"a picture becomes {len(model.reader.queries)} queries and takes {picture:.2e} FLOPs ({encoding / picture:.0%} of them "
+        f"the encoder's), a text {text:.2e}, reading a pair of them together to rank anew {pair:.2e}"
     )
 
 

@@ -238,10 +238,11 @@ def _note(model: OpenVocabularyDetector) -> str:
         return counted_flops(lambda: model.heads(empty_features(model.vision, 1), directions.expand(phrases, -1)))
 
     one, two = asked(1), asked(2)
-    picture = encoder_flops(model.vision) + one
+    encoding = encoder_flops(model.vision)
+    picture = encoding + one
     return (
-        f"a picture is {len(model.heads.get_buffer('places')):,} cells and takes {picture:.2e} FLOPs ({encoder_flops(model.vision) / picture:.0%} of them the encoder's), each more "
-        f"phrase {phrase:.2e} and {two - one:.2e} on each picture"
+        f"a picture is {len(model.heads.get_buffer('places')):,} cells and takes {picture:.2e} FLOPs ({encoding / picture:.0%} "
+        f"of them the encoder's), each more phrase {phrase:.2e} and {two - one:.2e} on each picture"
     )
 
 
