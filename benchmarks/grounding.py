@@ -20,6 +20,8 @@ from triptych.api import load
 from triptych.grounding.build import build_grounder
 
 PHOTOS = "coco-grounding"
+DETECTORS = {"detector": None, "clip-detector": "clip-mini"}
+"""Those trained here, and the run that each one starts from. Expressions become calls by rule for them."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,9 @@ def run(settings: Settings) -> None:
     """Read the runs (train and evaluate those that are not there), compare; writes `grounding.json` and `grounding.md`."""
     folder = ROOT / "runs" / ("quick" if settings.quick else "")
     small = ["stages.0.steps=2"] if settings.quick else []
-    wanted = settings.variants or (*(mini.name for mini in MINIS), PHOTOS)
-    if unknown := set(wanted) - {PHOTOS, *(mini.name for mini in MINIS)}:
+    known = (*(mini.name for mini in MINIS), *DETECTORS, PHOTOS)
+    wanted = settings.variants or known
+    if unknown := set(wanted) - set(known):
         raise ValueError(f"--variants: there is no {', '.join(sorted(unknown))} among the runs of grounding")
     minis: dict[str, Any] = {}
     for mini in MINIS:
@@ -67,11 +70,23 @@ def run(settings: Settings) -> None:
         found = figures(finished(folder / mini.name, mini.name, small))
         trained = _trained(folder / mini.detector) if mini.detector else None
         minis[mini.name] = {"way": mini.way, "bars": mini.bars, "detector": trained, **found}
+    detectors = {name: _detector(folder, name, small, settings) for name in DETECTORS if name in wanted}
     photos = figures(finished(folder / PHOTOS, f"recipes/{PHOTOS}.yaml", small)) if PHOTOS in wanted else None
-    write("grounding", {"minis": minis, "photographs": photos}, page, settings)
+    write("grounding", {"minis": minis, "detectors": detectors, "photographs": photos}, page, settings)
     if len(minis) == len(MINIS):
         rows = {f"{mini['way']}\n({name})": build_grounder(load(folder / name)) for name, mini in minis.items()}
         draw(rows, settings.folder / "grounding.png")
+
+
+def _detector(folder: Path, name: str, small: Sequence[str], settings: Settings) -> dict[str, Any]:
+    """What a detector finds by itself; the run that it starts from is trained first."""
+    settings.say(name)
+    changes = list(small)
+    if (first := DETECTORS[name]) is not None:
+        weights = f"run:{finished(folder / first, first, small, evaluate=False)}"
+        if settings.quick:  # a recipe finds it in runs/ otherwise
+            changes += [f"model.{side}.weights={weights}" for side in ("vision", "text")]
+    return figures(finished(folder / name, f"recipes/{name}.yaml", changes))
 
 
 def finished(folder: Path, recipe: str, changes: Sequence[str] = (), evaluate: bool = True) -> Path:
@@ -133,7 +148,21 @@ Right answers by kind of expression (several things: all of them and nothing els
 
 {table(["", *KINDS], kinds)}
 
-Training, pictures encoded included: {", ".join(f"{name} {_minutes(mini)}" for name, mini in minis.items())}.{shown}{_photographs(photos)}"""
+Training, pictures encoded included: {", ".join(f"{name} {_minutes(mini)}" for name, mini in minis.items())}.{shown}{_detectors(values["detectors"])}{_photographs(photos)}"""
+
+
+def _detectors(detectors: dict[str, Any]) -> str:
+    if not detectors:
+        return ""
+    spent = ", ".join(f"{name} {_minutes(found)}" for name, found in detectors.items())
+    return f"""
+
+## Detectors by themselves
+
+`recipes/detector.yaml` stands on an EfficientNet and on word embeddings, `recipes/clip-detector.yaml` on both towers of `clip-mini`.
+Expressions become calls by rule here, so that this is what a model that calls them can reach at best. Training: {spent}.
+
+{table(["", *SCORES.values()], _all_rows(detectors))}"""
 
 
 def _photographs(photos: dict[str, Any] | None) -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 from triptych.conversation.region import Region
 
@@ -49,3 +52,7 @@ def checked_wording(wording: str) -> str:
     except (KeyError, IndexError, ValueError, AttributeError):
         pass
     raise ValueError(f"the wording {wording!r} needs `{{expression}}` once and nothing else in braces")
+
+
+Wording = Annotated[str, AfterValidator(checked_wording)]
+"""How an expression is asked for, in a recipe: words with `{expression}` once."""

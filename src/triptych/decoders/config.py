@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from triptych.config import Config
-from triptych.conversation.expression import LOCATE, checked_wording
+from triptych.conversation.expression import LOCATE, Wording
 from triptych.encoders.config import EncoderConfig
 from triptych.generate.config import GenerationSettings
 
@@ -70,9 +70,7 @@ class EmbeddingRegionsConfig(Config):
         True,
         description="whether regions in questions become an embedding: the picture's features under the box or mask",
     )
-    prompt: Annotated[str, AfterValidator(checked_wording)] = Field(
-        LOCATE, description="how an expression is asked for by `triptych ground` and the like"
-    )
+    prompt: Wording = Field(LOCATE, description="how an expression is asked for by `triptych ground` and the like")
     generation: GenerationSettings = GenerationSettings(max_new_tokens=48, batch_size=32)
 
     @model_validator(mode="after")

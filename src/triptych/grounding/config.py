@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from triptych.config import Config
-from triptych.conversation.expression import DESCRIBE, LOCATE, checked_wording
+from triptych.conversation.expression import DESCRIBE, LOCATE, Wording
 from triptych.decoders.config import EmbeddingRegionsConfig
 from triptych.generate.config import GenerationSettings
 from triptych.grounding.detectors.config import DetectorConfig, SamMasksConfig, TrainedConfig
-
-Prompt = Annotated[str, AfterValidator(checked_wording)]
-"""How an expression is asked for: words with `{expression}` once."""
 
 
 class TextRegionsConfig(Config):
@@ -31,7 +28,7 @@ class TextRegionsConfig(Config):
         "input",
         description="what coordinates are relative to: the square that the encoder sees, padding and all, or the picture",
     )
-    prompt: Prompt = Field(
+    prompt: Wording = Field(
         LOCATE,
         description="how an expression is asked for by `triptych ground` and the like; tags of the format in it are tokens",
     )
@@ -63,7 +60,7 @@ class CallRegionsConfig(Config):
     decimals: int = Field(
         2, ge=1, le=6, description="digits behind the point of boxes that the model reads, from 0 to 1"
     )
-    prompt: Prompt = Field(LOCATE, description="how an expression is asked for by `triptych ground` and the like")
+    prompt: Wording = Field(LOCATE, description="how an expression is asked for by `triptych ground` and the like")
     generation: GenerationSettings = GenerationSettings(max_new_tokens=96, batch_size=32)
 
 

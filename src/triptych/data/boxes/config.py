@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from triptych.config import Config
-from triptych.conversation.expression import LOCATE, checked_wording
+from triptych.conversation.expression import LOCATE, Wording
 from triptych.data.expected import Expected
 
 
@@ -20,7 +20,7 @@ class BoxesConfig(Config):
         "phrase", description="what stands before the regions of an answer: nothing, or the phrase that they belong to"
     )
     masks: bool = Field(False, description="whether regions carry masks, where the dataset has them")
-    wordings: tuple[Annotated[str, AfterValidator(checked_wording)], ...] = Field(
+    wordings: tuple[Wording, ...] = Field(
         (LOCATE,),
         min_length=1,
         description="ways of asking for an expression, each with `{expression}`: let the model's `regions.prompt` be one of "

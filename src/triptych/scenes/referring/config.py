@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, get_args
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from triptych.config import Config
-from triptych.conversation.expression import LOCATE, checked_wording
+from triptych.conversation.expression import LOCATE, Wording
 from triptych.scenes.config import Split
 from triptych.scenes.pairs import Cast
 from triptych.scenes.things import select
@@ -60,7 +60,7 @@ class ReferringConfig(Config):
         description="what stands before the regions of an answer: nothing, the thing's name, or the expression again",
     )
     masks: bool = Field(False, description="whether regions carry their masks")
-    wordings: tuple[Annotated[str, AfterValidator(checked_wording)], ...] = Field(
+    wordings: tuple[Wording, ...] = Field(
         (LOCATE,),
         min_length=1,
         description="ways of asking for an expression, each with `{expression}`; grounders ask in the default way",
