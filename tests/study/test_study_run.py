@@ -224,6 +224,32 @@ def test_a_process_of_its_own_says_how_it_ended_and_writes_what_it_said(tmp_path
     assert "no-such.yaml" in complaint(tmp_path / "logs" / "log.txt", len(said.encode()), 1)
 
 
+def test_an_interruption_of_the_study_alone_is_passed_on_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process notes every interruption, takes its time to save, and ends as it likes."""
+    (tmp_path / "saving.py").write_text(
+        """
+import signal, sys, time
+heard = []
+signal.signal(signal.SIGINT, lambda *_: heard.append(1))
+print("ready", flush=True)
+while not heard:
+    time.sleep(0.01)
+time.sleep(0.3)
+print("saved", len(heard), flush=True)
+"""
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    log = tmp_path / "log.txt"
+
+    def interrupt() -> None:
+        if "ready" in log.read_text():
+            raise KeyboardInterrupt
+
+    with locked(tmp_path / "study") as lock, pytest.raises(KeyboardInterrupt):
+        Processes(lock)(["saving"], log, interrupt)
+    assert log.read_text().split() == ["ready", "saved", "1"]
+
+
 def test_a_dry_run_starts_nothing(world: World, tiny_cache: Path, tmp_path: Path) -> None:
     file = write_study(world, tmp_path, variants={"mlp": {"notes": "two layers"}}, seeds=[0])
     command = ["study", str(file), "--output", str(tmp_path / "out"), "--dry-run"]

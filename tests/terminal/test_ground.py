@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image as Pillow
 from typer.testing import CliRunner
 
@@ -155,3 +157,19 @@ def test_a_caption_without_regions_says_what_is_missing(
     shown = capsys.readouterr()
     assert json.loads(shown.out)["found"] == [{"regions": [], "verdict": "none", "text": "a dog"}]
     assert "the caption has no regions" in shown.err and "kind: referring" in shown.err
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(VALUES)
+def test_json_for_people_is_json(values: object) -> None:
+    assert json.loads(command.as_json(values)) == values
+
+
+def test_a_box_is_one_line() -> None:
+    shown = command.as_json({"box": [1.5, 2, 3, 40], "points": [[1, 2], [3, 4]], "text": "[\n1\n]"})
+    assert '"box": [1.5, 2, 3, 40],' in shown and "[1, 2],\n" in shown and '"text": "[\\n1\\n]"' in shown

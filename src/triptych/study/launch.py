@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -32,7 +33,8 @@ class Processes:
         self._lock = lock
 
     def __call__(self, arguments: Sequence[str], log: Path, tick: Callable[[], None]) -> int:
-        """See `Launch`. Ctrl-C reaches the process, too: it saves, and is waited for."""
+        """See `Launch`. An interruption, by Ctrl-C or by a signal to the study alone, is passed on once: the process saves, and is
+        waited for; a second one ends it."""
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             process = subprocess.Popen(
@@ -41,6 +43,7 @@ class Processes:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 pass_fds=(self._lock,),
+                process_group=0,  # a terminal's Ctrl-C reaches the study alone, so that the process hears of it once
             )
             try:
                 while process.poll() is None:
@@ -48,6 +51,7 @@ class Processes:
                     time.sleep(TICK_SECONDS)
             except BaseException:
                 try:
+                    process.send_signal(signal.SIGINT)
                     process.wait()
                 except KeyboardInterrupt:
                     process.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -59,7 +60,7 @@ def ground(run: Path, image: Path, expressions: Sequence[str], output: Path | No
         for text, each in zip(asked, found, strict=True)
     ]
     told = {"image": encodable(str(image)), "size": list(pixels.size), "found": answers}
-    sys.stdout.write(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(as_json(told) + "\n")
     if not expressions and not found[0].regions:
         console.print(UNTAUGHT, highlight=False)
     drawn = draw_regions(pixels, named(asked, found))
@@ -105,6 +106,13 @@ def named(asked: Sequence[str], found: Sequence[Grounding]) -> list[Region]:
         for text, each in zip(asked, found, strict=True)
         for region in each.regions
     ]
+
+
+def as_json(values: object) -> str:
+    """JSON to be read by people, too: indented, but a list of numbers (a box, a size) on one line."""
+    text = json.dumps(values, indent=2, ensure_ascii=False)
+    # No string spans lines, so a bracket at the end of one opens a list.
+    return re.sub(r"\[\n[^\[\]{}\"]*\]", lambda numbers: f"[{' '.join(numbers[0][1:-1].split())}]", text)
 
 
 def save(drawn: object, path: Path) -> None:
