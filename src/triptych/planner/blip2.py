@@ -31,14 +31,14 @@ from triptych.planner.measure import (
     rate,
 )
 from triptych.planner.memory import MemoryItem, passing, standing
-from triptych.planner.parts import parts_of
+from triptych.planner.parts import learning, parts_of
 from triptych.planner.shapes import build_blip2_shape
 from triptych.planner.suggestions import larger_devices, suggest_caching
 from triptych.planner.tokens import tokenizer_at_hand
 from triptych.recipe import Recipe
 from triptych.report.numbers import gibibytes
 from triptych.training.config import Blip2Losses, StageConfig
-from triptych.training.parts import Trained, describe_parts, freeze, set_mode
+from triptych.training.parts import Trained, freeze, set_mode
 
 ENCODER = "frozen encoder"
 
@@ -137,8 +137,7 @@ def _stage(
     rates |= {ENCODER: rate(model.encoder, device), "contrast (ITC)": device.float32}
     return StageCost(
         name=stage.name,
-        trained=[state.part for state in describe_parts(model) if state.trained],
-        learned=sum(p.numel() for group in trained.values() for p in group.values()),
+        learning=learning(model),
         steps=draws.steps,
         samples=draws.samples,
         tokens=float(draws.samples) * (size.words / size.pairs + 1),

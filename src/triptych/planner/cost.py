@@ -66,8 +66,7 @@ class StageCost:
 
     Args:
         name: Of the stage.
-        trained: The parts that learn.
-        learned: Parameters that learn.
+        learning: The parts that learn, and how many of their parameters do.
         steps: Optimiser steps.
         samples: Conversations seen.
         tokens: Positions read, media included.
@@ -83,8 +82,7 @@ class StageCost:
     """
 
     name: str
-    trained: list[str]
-    learned: int
+    learning: Mapping[str, int]
     steps: int
     samples: int
     tokens: float
@@ -97,6 +95,16 @@ class StageCost:
     seconds: Mapping[str, float]
     memory: list[MemoryItem]
     cache_bytes: float
+
+    @property
+    def trained(self) -> list[str]:
+        """The parts that learn."""
+        return list(self.learning)
+
+    @property
+    def learned(self) -> int:
+        """Parameters that learn."""
+        return sum(self.learning.values())
 
     @property
     def total_flops(self) -> float:

@@ -32,7 +32,7 @@ from triptych.planner.measure import (
     rate,
 )
 from triptych.planner.memory import MemoryItem, passing, standing
-from triptych.planner.parts import parts_of
+from triptych.planner.parts import learning, parts_of
 from triptych.planner.shapes import build_detector_shape
 from triptych.planner.suggestions import larger_devices, suggest_caching
 from triptych.planner.tokens import tokenizer_at_hand
@@ -40,7 +40,7 @@ from triptych.recipe import Recipe
 from triptych.report.numbers import gibibytes
 from triptych.training.config import DetectionLoss, StageConfig
 from triptych.training.objectives.detection import focal
-from triptych.training.parts import Trained, describe_parts, freeze, set_mode
+from triptych.training.parts import Trained, freeze, set_mode
 
 ENCODER = "frozen encoder"
 
@@ -179,8 +179,7 @@ def _stage(
     shared = {name: count if name == ENCODER and cached else 1 for name in flops}
     return StageCost(
         name=stage.name,
-        trained=[state.part for state in describe_parts(model) if state.trained],
-        learned=sum(p.numel() for group in trained.values() for p in group.values()),
+        learning=learning(model),
         steps=draws.steps,
         samples=draws.samples,
         tokens=draws.samples * draws.mean(sizes, lambda size: size.text_tokens),

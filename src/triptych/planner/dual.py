@@ -37,7 +37,7 @@ from triptych.planner.shapes import build_dual_shape
 from triptych.planner.tokens import tokenizer_at_hand
 from triptych.recipe import Recipe
 from triptych.training.config import MaskedImage, StageConfig
-from triptych.training.parts import Trained, describe_parts, freeze, set_mode
+from triptych.training.parts import Trained, freeze, set_mode
 
 COSINE_BYTES = 12
 """Per cosine at the peak, float32: the product, its scaled copy, and what the softmax keeps."""
@@ -112,8 +112,7 @@ def _stage(
     rates = {name: _rate(model, name, device) for name in flops}
     return StageCost(
         name=stage.name,
-        trained=[state.part for state in describe_parts(model) if state.trained],
-        learned=sum(p.numel() for group in trained.values() for p in group.values()),
+        learning=parts.learning(model),
         steps=draws.steps,
         samples=samples,
         tokens=0.0 if masked else samples * length,

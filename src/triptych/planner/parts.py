@@ -94,6 +94,11 @@ def build(recipe: Recipe, bfloat16_encoder: bool, tokenizer: Any | None = None) 
     return MultimodalModel(language, encoders, adapters, recipe.sequence, fusion, panel, eyes)
 
 
+def learning(model: Trainable) -> dict[str, int]:
+    """The parts of a frozen model (`freeze`) that learn, and how many of their parameters do."""
+    return {state.part: state.trained for state in describe_parts(model) if state.trained}
+
+
 def parts_of(model: Trainable, recipe: Recipe) -> list[Part]:
     """The parts of a model, in the order of the table that training prints."""
     found = []

@@ -28,7 +28,7 @@ from triptych.planner.memory import Load, stage_memory
 from triptych.planner.tokens import tokenizer_at_hand
 from triptych.recipe import Recipe
 from triptych.training.config import NextToken, StageConfig
-from triptych.training.parts import describe_parts, freeze
+from triptych.training.parts import freeze
 
 
 def plan(recipe: Recipe, device: DeviceSpec | str = "cpu", count: int = 1) -> CostPlan:
@@ -142,8 +142,7 @@ def _stage(
     )
     return StageCost(
         name=stage.name,
-        trained=[state.part for state in describe_parts(model) if state.trained],
-        learned=sum(parameter.numel() for group in trained.values() for parameter in group.values()),
+        learning=parts.learning(model),
         steps=draws.steps,
         samples=samples,
         tokens=samples * length,
