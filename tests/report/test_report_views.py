@@ -204,6 +204,8 @@ def test_the_ledger_counts_by_reason() -> None:
         (score_name("existence_f1"), "existence F1"),
         (score_name("existence_yes_ratio"), "existence yes ratio"),
         (score_name("cider_d"), "CIDEr-D"),
+        (score_name("acc_50"), "Acc@0.5"),
+        (score_name("caption_miou"), "caption mIoU"),
     ],
 )
 def test_numbers_are_written_for_people(written: str, expected: str) -> None:

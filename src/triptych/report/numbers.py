@@ -54,7 +54,18 @@ def words(name: str) -> str:
     return name.replace("_", " ").replace(".", " · ").replace("/", " · ")
 
 
-SCORES = {"cider_d": "CIDEr-D", "bleu_4": "BLEU-4", "rouge_l": "ROUGE-L", "f1": "F1"}
+SCORES = {
+    "cider_d": "CIDEr-D",
+    "bleu_4": "BLEU-4",
+    "rouge_l": "ROUGE-L",
+    "f1": "F1",
+    "acc_50": "Acc@0.5",
+    "ap_50": "AP@0.5",
+    "mean_iou": "mean IoU",
+    "miou": "mIoU",
+    "ciou": "cIoU",
+    "giou": "gIoU",
+}
 """Scores whose names are spelled in their own way."""
 
 

@@ -24,6 +24,9 @@ MEAN, SEED, CONTROL, CHANCE = LEGEND = (
 Panel = tuple[str, Callable[[Variant], float | None], Callable[[Variant], str]]
 """A cost: its name, its value, and the value with its unit."""
 
+BESIDE = 2
+"""Up to so many scores the costs stand beside them, else below."""
+
 MAIN, SECOND, BAR = "#1f6f8b", "#b4572a", "#a9c6cf"
 
 
@@ -43,22 +46,20 @@ def draw_study(findings: Findings, path: Path) -> Path:
     variants = findings.ranked
     panels = [panel for panel in _panels() if any(panel[1](variant) is not None for variant in variants)]
     scores = list(findings.scores)
-    widths = [3.2 if len(scores) == 1 else 2.6] * len(scores) + [1.4] * len(panels)
-    size = (2.0 + 1.32 * sum(widths), 1.75 + 0.48 * len(variants))
+    across = [3.2 if len(scores) == 1 else 2.6] * len(scores), [1.4] * len(panels)
+    rows = [[*across[0], *across[1]]] if len(scores) <= BESIDE else [widths for widths in across if widths]
+    size = (2.0 + 1.32 * max(map(sum, rows)), 1.1 + (0.65 + 0.48 * len(variants)) * len(rows))
     # A figure of its own, not pyplot: no global state, no display needed.
     layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08, wspace=0.04)
     figure = Figure(figsize=size, layout=layout, facecolor="white")
-    axes = figure.subplots(1, len(widths), squeeze=False, sharey=True, width_ratios=widths)[0]
+    axes = _axes(figure, rows, [variant.name for variant in variants])
     for axis, score in zip(axes, scores, strict=False):
         _scores(axis, findings, variants, score)
     for axis, (name, value, write) in zip(axes[len(scores) :], panels, strict=True):
         _bars(axis, variants, name, value, write)
-    first = axes[0]
-    first.set_yticks(range(len(variants)), [variant.name for variant in variants], fontsize=11, color=INK)
-    first.set_ylim(len(variants) - 0.45, -0.55)
     figure.suptitle(findings.title or findings.study, x=0.01, ha="left", fontsize=14, fontweight="bold", color=INK)
-    handles, names = first.get_legend_handles_labels()
-    known = dict(sorted(zip(names, handles, strict=True), key=lambda item: LEGEND.index(item[0])))
+    shown = [pair for axis in axes for pair in zip(*axis.get_legend_handles_labels(), strict=True)]
+    known = {name: handle for handle, name in sorted(shown, key=lambda pair: LEGEND.index(pair[1]))}
     figure.legend(
         known.values(), known.keys(), loc="outside lower left", ncols=4, frameon=False, fontsize=8.5, labelcolor=SOFT,
         title=setting(findings), title_fontsize=8.5, alignment="left",
@@ -68,6 +69,22 @@ def draw_study(findings: Findings, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, buffer.getvalue())
     return path
+
+
+def _axes(figure: Any, rows: Sequence[Sequence[float]], variants: Sequence[str]) -> list[Any]:
+    """Axes of these widths, row by row: a line for each variant, named in front of each row."""
+    axes: list[Any] = []
+    grid = figure.add_gridspec(len(rows), 1)
+    for row, widths in enumerate(rows):
+        cells = grid[row].subgridspec(1, len(widths), width_ratios=widths)
+        first = figure.add_subplot(cells[0])
+        others = [figure.add_subplot(cells[column], sharey=first) for column in range(1, len(widths))]
+        for other in others:
+            other.tick_params(labelleft=False)
+        first.set_yticks(range(len(variants)), variants, fontsize=11, color=INK)
+        first.set_ylim(len(variants) - 0.45, -0.55)
+        axes += [first, *others]
+    return axes
 
 
 def _scores(axis: Any, findings: Findings, variants: Sequence[Variant], name: str) -> None:
