@@ -18,6 +18,7 @@ from benchmarks.minis import triptych
 from benchmarks.results import Settings, table, write
 from triptych.api import load
 from triptych.grounding.build import build_grounder
+from triptych.report.numbers import score_name
 
 PHOTOS = "coco-grounding"
 DETECTORS = {"detector": None, "clip-detector": "clip-mini"}
@@ -40,12 +41,7 @@ MINIS = (
     Mini("llava-plus-mini", "text to grounding", {"acc_50": 0.80, "valid": 0.95, "none_f1": 0.80}, "detector"),
 )
 
-SCORES = {
-    "acc_50": "Acc@0.5",
-    "mean_iou": "mean IoU",
-    "pointing": "pointing",
-    "ciou": "cIoU",
-    "giou": "gIoU",
+SCORES = {name: score_name(name) for name in ("acc_50", "mean_iou", "pointing", "ciou", "giou")} | {
     "none_f1": "none such, F1",
     "valid": "valid answers",
 }
