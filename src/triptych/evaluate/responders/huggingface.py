@@ -57,7 +57,8 @@ class HuggingFaceResponder:
             self.tokenizer.pad_token = self.tokenizer.eos_token
         self.prompts = Prompts(self.processor)
         self.fingerprint = _fingerprint(name, self.model)
-        self._batchable: dict[bool, bool] = {}
+        self.reads_batches: dict[bool, bool] = {}
+        """For prompts with and without pictures: whether a batch gives each its own logits; filled when first asked."""
 
     @torch.inference_mode()
     def respond(self, conversations: Sequence[Conversation], settings: GenerationSettings) -> list[Reply]:
@@ -91,17 +92,17 @@ class HuggingFaceResponder:
         Some classes derive positions or masks from the width of the batch, and some processors take one prompt at a
         time: those are asked one by one. Looked at once for prompts with pictures and once for prompts without.
         """
-        if seen not in self._batchable:
+        if seen not in self.reads_batches:
             ends = [order[0], order[-1]]
             try:
                 together = self._first_logits([prompts[i] for i in ends], [pictures[i] for i in ends])
             except GenerationError:
-                self._batchable[seen] = False
+                self.reads_batches[seen] = False
                 return False
             alone = [self._first_logits([prompts[i]], [pictures[i]])[0] for i in ends]
             limit = _TOLERANCE.get(self.model.dtype, _TOLERANCE_OF_HALF)
-            self._batchable[seen] = all(_agree(a, b, limit) for a, b in zip(together, alone, strict=True))
-        return self._batchable[seen]
+            self.reads_batches[seen] = all(_agree(a, b, limit) for a, b in zip(together, alone, strict=True))
+        return self.reads_batches[seen]
 
     def _first_logits(self, prompts: list[Prompt], pictures: list[list[Any]], steps: int = 3) -> list[Tensor]:
         """Logits `[steps, V]` of the first tokens of each reply, greedy, in float32."""
