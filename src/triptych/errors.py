@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from reprlib import Repr
+from typing import Any
 
 
 class TriptychError(Exception):
@@ -36,6 +38,17 @@ class GenerationError(TriptychError):
 
 class EvaluationError(TriptychError):
     """An evaluation cannot run, or its records do not belong together."""
+
+
+_repr = Repr()
+_repr.maxstring = _repr.maxother = _repr.maxlong = 80
+_repr.maxlevel = 3
+
+
+def shortened(value: Any, limit: int = 120) -> str:
+    """A value as messages show it: its `repr`, of which the middle is left out where it is long."""
+    text = _repr.repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 20]}…{text[-19:]}"
 
 
 def resume_command(run: Path) -> str:
