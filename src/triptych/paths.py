@@ -33,6 +33,14 @@ def user_path(text: str | Path, base: str | Path = "", error: type[TriptychError
     return path
 
 
+def exists(path: Path) -> bool:
+    """Whether something is there, as far as the system lets it be seen."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def resolved(path: Path, error: type[TriptychError] = RecipeError) -> Path:
     """The absolute path without links.
 

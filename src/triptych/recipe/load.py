@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from triptych.errors import RecipeError, shortened
-from triptych.paths import resolved, user_path
+from triptych.paths import exists, resolved, user_path
 from triptych.recipe.changes import change, merged
 from triptych.recipe.combinations import mistakes
 from triptych.recipe.messages import explain, located, unknown_name
@@ -63,7 +62,7 @@ def preset_path(name: str) -> Path:
 
 def _located(path: Path) -> Path:
     """A file, or the preset of that name where there is no such file."""
-    return preset_path(str(path)) if not os.path.exists(path) and str(path) in preset_names() else path
+    return preset_path(str(path)) if not exists(path) and str(path) in preset_names() else path
 
 
 def parse_recipe(values: dict[str, Any], name: str = "recipe") -> Recipe:
@@ -75,9 +74,7 @@ def parse_recipe(values: dict[str, Any], name: str = "recipe") -> Recipe:
     return _validated(values, name, (), ())
 
 
-def _validated(
-    values: dict[str, Any], name: str, documents: Sequence[Document], overrides: Sequence[str]
-) -> Recipe:
+def _validated(values: dict[str, Any], name: str, documents: Sequence[Document], overrides: Sequence[str]) -> Recipe:
     base = values.get("base", ".")
     if isinstance(base, str):  # a run's recipe must mean the same wherever it is read again
         values = {**values, "base": str(resolved(user_path(base)))}
@@ -125,7 +122,7 @@ def _read(path: Path, extended_by: tuple[Path, ...]) -> tuple[dict[str, Any], li
             f"{line}: extends: expected the path of a recipe or the name of a preset, got {shortened(parent)}"
         )
     here = user_path(parent, path.parent)
-    is_preset = not os.path.exists(here) and parent in preset_names()
+    is_preset = not exists(here) and parent in preset_names()
     base, documents = _read(preset_path(parent) if is_preset else here, (*extended_by, path))
     base.pop("name", None)
     laid: dict[str, Any] = merged(base, values)
@@ -133,7 +130,7 @@ def _read(path: Path, extended_by: tuple[Path, ...]) -> tuple[dict[str, Any], li
 
 
 def _nearby(path: Path) -> str:
-    if not os.path.isdir(path.parent):
+    if not exists(path.parent):
         return ""
     presets = preset_names() if path.parent == Path() else []
     return f"; {unknown_name(path.name, [other.name for other in path.parent.glob('*.yaml')] + presets)}"

@@ -139,7 +139,9 @@ class LoadingConfig(Config):
 class Recipe(Config):
     """A whole run: compose, train, evaluate. See `recipes/` for examples and `triptych inspect` for what one means."""
 
-    name: str = Field(max_length=200, pattern=r"^\.*[A-Za-z0-9_-][A-Za-z0-9._-]*$", description="names the run's folder")
+    name: str = Field(
+        max_length=200, pattern=r"^\.*[A-Za-z0-9_-][A-Za-z0-9._-]*$", description="names the run's folder"
+    )
     base: str = Field(
         ".",
         description="folder that relative paths start from, itself relative to the recipe's file; that file's own by default",

@@ -39,7 +39,9 @@ class VariantConfig(Config):
 class StudyConfig(Config):
     """A whole study. See `recipes/studies/` for examples."""
 
-    name: str = Field(max_length=200, pattern=r"^\.*[A-Za-z0-9_-][A-Za-z0-9._-]*$", description="names the study's folder")
+    name: str = Field(
+        max_length=200, pattern=r"^\.*[A-Za-z0-9_-][A-Za-z0-9._-]*$", description="names the study's folder"
+    )
     title: str = Field("", description="the question that the study answers, for the plot and the report")
     recipe: str | None = Field(None, description="a recipe file, relative to this one, or the name of a preset")
     base: dict[str, Any] | None = Field(None, description="instead of `recipe`: a recipe written here")
@@ -63,7 +65,9 @@ class StudyConfig(Config):
         found = {}
         for name, changes in value.items():
             if changes is not None and not isinstance(changes, dict):
-                raise ValueError(f"the variant {name!r} is a mapping of changes to the recipe, got {shortened(changes)}")
+                raise ValueError(
+                    f"the variant {name!r} is a mapping of changes to the recipe, got {shortened(changes)}"
+                )
             changes = dict(changes or {})
             found[str(name)] = {"notes": changes.pop("notes", ""), "changes": changes}
         return found
@@ -79,7 +83,9 @@ class StudyConfig(Config):
                 raise ValueError(f"`score`: expected TASK.METRIC, such as scenes.naming, got {shortened(score)}")
         for name in self.variants:
             if not name.replace("_", "").replace("-", "").replace(".", "").isalnum() or not name.isascii():
-                raise ValueError(f"the name of the variant {shortened(name)} becomes a folder: use letters, digits, . _ -")
+                raise ValueError(
+                    f"the name of the variant {shortened(name)} becomes a folder: use letters, digits, . _ -"
+                )
         return self
 
     def with_seeds(self, count: int) -> StudyConfig:

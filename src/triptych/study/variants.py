@@ -5,11 +5,10 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from typing import Any
 
-from triptych.paths import resolved, user_path
+from triptych.paths import exists, resolved, user_path
 from triptych.recipe import Recipe, load_recipe, parse_recipe
 from triptych.recipe.changes import change
 from triptych.study.config import StudyConfig
@@ -30,7 +29,7 @@ def base_values(study: StudyConfig) -> dict[str, Any]:
     else:
         assert study.recipe is not None
         path = user_path(study.recipe, study.folder)
-        recipe = load_recipe(path if os.path.exists(path) or path.suffix == ".yaml" else study.recipe)
+        recipe = load_recipe(path if exists(path) or path.suffix == ".yaml" else study.recipe)
     return recipe.model_dump(mode="json")
 
 

@@ -12,12 +12,13 @@ from pathlib import Path
 
 from triptych import files
 from triptych.errors import WeightsError
+from triptych.paths import user_path
 
 
 def cache_folder() -> Path:
     """`$TRIPTYCH_CACHE`, or `triptych` in the platform's folder for caches (`$XDG_CACHE_HOME`, `~/.cache`, …)."""
     if chosen := os.environ.get("TRIPTYCH_CACHE"):
-        return Path(chosen).expanduser().absolute()
+        return user_path(chosen, error=WeightsError).absolute()
     if sys.platform == "darwin":
         root = Path.home() / "Library" / "Caches"
     elif sys.platform == "win32":

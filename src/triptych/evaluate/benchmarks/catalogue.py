@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from pydantic import ValidationError
 
 from triptych.errors import RecipeError, shortened
 from triptych.evaluate.benchmarks.config import TaskFile
-from triptych.paths import user_path
+from triptych.paths import exists, user_path
 from triptych.yaml_file import read_yaml_file
 
 FOLDER = Path(__file__).parents[2] / "tasks"
@@ -30,9 +29,8 @@ def load(name: str | Path) -> TaskFile:
         RecipeError: There is no such task, or its file is malformed: file, line and reason are told.
     """
     path = user_path(name)
-    own = FOLDER / path / "task.yaml"
-    path = own if os.path.isfile(own) else path / "task.yaml" if os.path.isdir(path) else path
-    if not os.path.exists(path) or path.suffix not in (".yaml", ".yml"):
+    path = next((file for file in (FOLDER / path / "task.yaml", path / "task.yaml") if exists(file)), path)
+    if not exists(path) or path.suffix not in (".yaml", ".yml"):
         close = difflib.get_close_matches(str(name)[:100], names(), n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise RecipeError(
