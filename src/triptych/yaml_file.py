@@ -151,7 +151,7 @@ def _scalar(node: ScalarNode) -> Any:
         case "int" if re.fullmatch(SCALARS["int"][0], text):
             return _whole(text, line)
         case "float" if re.fullmatch(rf"{SCALARS['float'][0]}|[-+]?[0-9][0-9_]*", text):
-            number = float(text.replace("_", "").replace(".inf", "inf").replace(".nan", "nan").lower())
+            number = float(re.sub(r"\.(?=[in])", "", text.replace("_", "").lower()))  # YAML writes `.inf`, Python `inf`
             if not math.isfinite(number):
                 raise Mistake(f"{shortened(text)} is no finite number", line)
             return number
