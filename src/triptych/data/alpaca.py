@@ -46,6 +46,10 @@ class AlpacaSource:
     def __len__(self) -> int:
         return len(self.records)
 
+    def where(self, index: int) -> str:
+        """File and line of a record."""
+        return self.records.where(range(len(self))[index])
+
     def __getitem__(self, index: int) -> Conversation:
         """Conversation number `index`; DataError, with file and line, when that record cannot be used."""
         index = range(len(self))[index]

@@ -47,6 +47,10 @@ class InterleavedSource:
     def __len__(self) -> int:
         return len(self.records)
 
+    def where(self, index: int) -> str:
+        """File and line of a record."""
+        return self.records.where(range(len(self))[index])
+
     def __getitem__(self, index: int) -> Conversation:
         """Document number `index`; DataError, with file and line, when it is malformed or a picture is missing."""
         index = range(len(self))[index]

@@ -52,6 +52,10 @@ class LlavaSource:
     def __len__(self) -> int:
         return len(self.records)
 
+    def where(self, index: int) -> str:
+        """File and line of a record."""
+        return self.records.where(range(len(self))[index])
+
     def __getitem__(self, index: int) -> Conversation:
         """Conversation number `index`, named `NUMBER:ID`; ids alone repeat in datasets in use.
 

@@ -69,6 +69,11 @@ class TextSource:
     def __len__(self) -> int:
         return len(self._places)
 
+    def where(self, index: int) -> str:
+        """File and line of a document."""
+        which, number, _ = self._places[index]
+        return f"{self._files[which].path}:{self._files[which].line(number)}"
+
     def __getitem__(self, index: int) -> Conversation:
         """Document number `index`, named by file, line and piece; DataError when it cannot be read or is empty."""
         which, number, piece = self._places[index]

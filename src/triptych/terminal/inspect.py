@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from triptych.custom import CustomConfig
+from triptych.data.reading import read_record
 from triptych.data.sources import build as build_source
 from triptych.errors import DataError, RecipeError
 from triptych.model.config import Blip2Config, DetectorModelConfig, DualConfig
@@ -45,7 +46,7 @@ def inspect(recipe: Recipe, sample: int, data: str | None, save: Path | None) ->
     source = build_source(recipe.data[name], base)
     if not 0 <= sample < len(source):
         raise DataError(f"{name} has {len(source):,} records; --sample goes from 0 to {len(source) - 1}")
-    conversation = source[sample]
+    conversation = read_record(source, sample)
     match recipe.model:
         case DualConfig() | Blip2Config():
             from triptych.terminal.inspect_pairs import inspect_pair

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from triptych.data.pairs import picture_of, texts_of
+from triptych.data.reading import read_record
 from triptych.data.sources import build as build_source
 from triptych.encoders.preparation import ImagePreparation
 from triptych.errors import TriptychError
@@ -158,7 +159,7 @@ def _batch(recipe: Recipe) -> Table:
     for number in range(shown):
         name, index = mixture.draw(number)
         try:
-            conversation = sources[name][index]
+            conversation = read_record(sources[name], index)
             record, text = conversation.id or str(index), drawn(texts_of(conversation), conversation.id, number)
         except (TriptychError, Refusal) as error:
             record, text = str(index), f"refused: {error}"

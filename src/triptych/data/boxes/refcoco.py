@@ -54,6 +54,10 @@ class RefcocoSource:
     def __len__(self) -> int:
         return len(self._places)
 
+    def where(self, index: int) -> str:
+        """File and line of a record."""
+        return str(self._records.where(self._places[index][0]))
+
     def __getitem__(self, index: int) -> Conversation:
         """Conversation number `index`; DataError, with file and record, when it cannot be used."""
         number, part = self._places[index]

@@ -55,6 +55,10 @@ class VisualGenomeSource:
     def __len__(self) -> int:
         return len(self._places)
 
+    def where(self, index: int) -> str:
+        """File and line of a record."""
+        return str(self._records.where(self._places[index][0]))
+
     def __getitem__(self, index: int) -> Conversation:
         """Conversation number `index`; DataError, with file and line, when it cannot be used."""
         number, part = self._places[index]
