@@ -439,7 +439,8 @@ def main() -> None:
         from rich.console import Console
         from rich.markup import escape
 
-        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        text = escape(str(error).encode("utf-8", "backslashreplace").decode())  # names of files need not be Unicode
+        Console(stderr=True).print(f"[bold red]error:[/] {text}", highlight=False, soft_wrap=True)
         sys.exit(1)
 
 

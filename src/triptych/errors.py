@@ -58,7 +58,10 @@ def excerpt(value: object, limit: int = 80) -> str:
             written as escapes; of anything else, its abbreviated `repr`.
         limit: Characters of it, at most; what is longer says how long it is.
     """
-    text = value if isinstance(value, str) else _SHORT.repr(value)
+    try:
+        text = value if isinstance(value, str) else _SHORT.repr(value)
+    except Exception:  # an integer of thousands of digits, an object whose own repr fails
+        text = f"a value of type {type(value).__name__}"
     shown = _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text[: limit + 1])
     if len(text) <= limit and len(shown) <= 2 * limit:
         return shown

@@ -116,6 +116,14 @@ class Ledger:
                 counts[key] = counts.get(key, 0) + 1
         return dict(sorted(counts.items(), key=lambda item: -item[1]))
 
+    def examples(self, stage: str, most: int = EXAMPLES) -> list[str]:
+        """Records of a stage with their reasons, one of each kind, the commonest kinds first."""
+        first: dict[tuple[str, Outcome, str], Entry] = {}
+        for entry in self._entries.values():
+            if entry.stage == stage:
+                first.setdefault((entry.dataset, entry.outcome, entry.kind), entry)
+        return [f"{first[key].record}: {told(first[key])}" for key in list(self.counts(stage))[:most]]
+
     def check(
         self, share: float, *, stage: str, seen: Mapping[str, int], sizes: Mapping[str, int], minimum: int = 20
     ) -> None:

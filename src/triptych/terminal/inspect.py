@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -102,11 +103,11 @@ def inspect(recipe: Recipe, sample: int, data: str | None, save: Path | None) ->
             recipe.sequence.overflow,
         )
     except Refusal as refusal:
-        console.print(f"[red]refused[/] ({refusal.reason}): {refusal.detail}")
+        console.print(f"[red]refused[/] ({escape(refusal.reason)}): {escape(refusal.detail)}")
         return
     console.print(_table(layout, tokenizer))
     console.print(
-        f"{name} {conversation.id or sample}: {len(layout)} tokens, "
+        f"{escape(f'{name} {conversation.id or sample}')}: {len(layout)} tokens, "
         f"{sum(span.length for span in layout.spans)} of them media, "
         f"[green]{layout.supervised} supervised[/]"
         + (f", {layout.dropped} messages left out" if layout.dropped else "")
@@ -122,7 +123,7 @@ def _table(layout: Layout, tokenizer: object) -> Table:
     place = 0
     while True:
         for span in (span for span in layout.spans if span.start == place):
-            table.add_row(str(place), str(span.length), "[yellow]image[/]", "", str(span.medium))
+            table.add_row(str(place), str(span.length), "[yellow]image[/]", "", Text(str(span.medium)))
             place += span.length
         if place >= len(layout):
             break

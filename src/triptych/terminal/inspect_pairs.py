@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -58,7 +59,7 @@ def inspect_pair(recipe: Recipe, conversation: Conversation, name: str, save: Pa
     try:
         picture, texts = picture_of(conversation), texts_of(conversation)
     except Refusal as refusal:
-        console.print(f"[red]refused[/] ({refusal.reason}): {refusal.detail}")
+        console.print(f"[red]refused[/] ({escape(refusal.reason)}): {escape(refusal.detail)}")
         return
     square = square_of(preparation, picture)
     if console.is_terminal:
@@ -67,7 +68,7 @@ def inspect_pair(recipe: Recipe, conversation: Conversation, name: str, save: Pa
         square.save(save)
     console.print(_texts(texts, words))
     console.print(
-        f"{name} {conversation.id}: the picture as {square.width} × {square.height} pixels ({fit_of(preparation)}), "
+        f"{escape(f'{name} {conversation.id}')}: the picture as {square.width} × {square.height} pixels ({fit_of(preparation)}), "
         f"{_sees(model)}" + (f"; each draw takes one of {len(texts)} texts" if len(texts) > 1 else ""),
         highlight=False,
     )
@@ -75,7 +76,7 @@ def inspect_pair(recipe: Recipe, conversation: Conversation, name: str, save: Pa
         stage = recipe.stages[-1]
         pairs = stage.batch_size
         console.print(
-            f"a batch of the stage {stage.name!r}: {pairs:,} pairs, {pairs * (pairs - 1):,} that do not belong together"
+            f"a batch of the stage {escape(repr(stage.name))}: {pairs:,} pairs, {pairs * (pairs - 1):,} that do not belong together"
             + _judged(stage),
             highlight=False,
         )
