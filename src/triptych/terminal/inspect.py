@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from triptych.custom import CustomConfig
+from triptych.data.reading import read_record
 from triptych.data.sources import build as build_source
 from triptych.errors import DataError, RecipeError
 from triptych.model.config import Blip2Config, DetectorModelConfig, DualConfig
@@ -45,7 +47,7 @@ def inspect(recipe: Recipe, sample: int, data: str | None, save: Path | None) ->
     source = build_source(recipe.data[name], base)
     if not 0 <= sample < len(source):
         raise DataError(f"{name} has {len(source):,} records; --sample goes from 0 to {len(source) - 1}")
-    conversation = source[sample]
+    conversation = read_record(source, sample)
     match recipe.model:
         case DualConfig() | Blip2Config():
             from triptych.terminal.inspect_pairs import inspect_pair
@@ -101,11 +103,11 @@ def inspect(recipe: Recipe, sample: int, data: str | None, save: Path | None) ->
             recipe.sequence.overflow,
         )
     except Refusal as refusal:
-        console.print(f"[red]refused[/] ({refusal.reason}): {refusal.detail}")
+        console.print(f"[red]refused[/] ({escape(refusal.reason)}): {escape(refusal.detail)}")
         return
     console.print(_table(layout, tokenizer))
     console.print(
-        f"{name} {conversation.id or sample}: {len(layout)} tokens, "
+        f"{escape(f'{name} {conversation.id or sample}')}: {len(layout)} tokens, "
         f"{sum(span.length for span in layout.spans)} of them media, "
         f"[green]{layout.supervised} supervised[/]"
         + (f", {layout.dropped} messages left out" if layout.dropped else "")
@@ -121,7 +123,7 @@ def _table(layout: Layout, tokenizer: object) -> Table:
     place = 0
     while True:
         for span in (span for span in layout.spans if span.start == place):
-            table.add_row(str(place), str(span.length), "[yellow]image[/]", "", str(span.medium))
+            table.add_row(str(place), str(span.length), "[yellow]image[/]", "", Text(str(span.medium)))
             place += span.length
         if place >= len(layout):
             break
