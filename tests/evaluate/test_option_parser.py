@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import string
 import time
 
@@ -146,6 +147,17 @@ def test_contradictions_stay_unread(options: list[str], data: st.DataObject, tem
     letter, other = data.draw(st.permutations(sorted(choices)))[:2]
     said = ("" if template.startswith("{L}") else before) + template.format(L=letter, M=other)
     assert parse_option(said, choices) is None, said
+
+
+def test_every_pair_of_ten_letters_in_every_phrasing() -> None:
+    choices = {letter: letter.lower() * 3 for letter in "ABCDEFGHIJ"}
+    for letter, other in itertools.permutations(choices, 2):
+        for template in TEMPLATES:
+            said = template.format(L=letter, M=other, t=choices[letter])
+            assert parse_option(said, choices) == letter, said
+        for template, before in itertools.product(CONTRADICTIONS, NOISE[::2]):
+            said = ("" if template.startswith("{L}") else before) + template.format(L=letter, M=other)
+            assert parse_option(said, choices) is None, said
 
 
 FRAGMENTS = st.sampled_from(

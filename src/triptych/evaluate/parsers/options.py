@@ -29,7 +29,7 @@ _WORD = r"[A-Za-z0-9À-ӿͰ-Ͽ]"
 _OPEN = r"[(\[{*_\"'“”‘`$«「『【<]*"
 _CLOSE = r"[)\]}*_\"'“”’`$»」』】>]*"
 _FILLERS = (
-    r"(?:(?:so|thus|therefore|hence|final(?:ly)?|well|the|my|(?:i|we)(?=\s+[a-z]{3})|think|believe|would|say|choose|pick|select|correct|right|best|answer|"
+    r"(?:(?:so|thus|therefore|hence|final(?:ly)?|well|the|my|(?:i|we)(?= (?:think|believe|would|say|choose|pick|select))|think|believe|would|say|choose|pick|select|correct|right|best|answer|"
     r"option|choice|letter|is|it|it['’]s|that|be|clearly|definitely|indeed|most|likely|probably|simply|ans|"
     r"la|le|el|il|der|die|das|het|l['’]|opción|opção|opzione|lettre|letra|lettera|alternativa|a\s+(?:letra|alternativa|opção)|"
     r"вариант|буква|donc|also|por\s+lo\s+tanto|选项|選項|選択肢|옵션|보기|选择|選擇)(?:\b|(?=[^\x00-\x7f]))[\s:,=*_#]*){0,12}"
