@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from triptych.evaluate.metrics.bootstrap import Score, Tally
 from triptych.evaluate.metrics.tallies import tally_by
+from triptych.evaluate.parsers.unread import Unread
 from triptych.evaluate.tasks.question import Record
 
 OURS = "triptych"
@@ -33,7 +34,7 @@ def cluster(record: Record) -> Hashable:
 
 
 def rule_of(
-    parse: Callable[[Record], str | None],
+    parse: Callable[[Record], str | Unread | None],
     right: Callable[[Record, str | None], bool | float],
     row: Row,
     score: Score,
@@ -41,14 +42,17 @@ def rule_of(
     """A rule that reads each answer by itself, and sums a cluster's records by `row`.
 
     Args:
-        parse: A record's answer in canonical form; `None` is unparsed.
+        parse: A record's answer in canonical form; `None` is unparsed, and so is `Unread`, which says why.
         right: Whether, or how well, that answers the question.
         row: The sums of a cluster's judged records.
         score: Scores of summed rows.
     """
 
     def judge(record: Record) -> Record:
-        parsed = parse(record) if record.error is None else None
-        return replace(record, parsed=parsed, correct=right(record, parsed) if record.error is None else 0.0)
+        if record.error is not None:
+            return replace(record, parsed=None, correct=0.0, reason=None)
+        read = parse(record)
+        parsed, reason = (None, read.reason) if isinstance(read, Unread) else (read, None)
+        return replace(record, parsed=parsed, correct=right(record, parsed), reason=reason)
 
     return Rule(judge, lambda records: tally_by(records, cluster, row, score, kind=lambda record: record.kind))

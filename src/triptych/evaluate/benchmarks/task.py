@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -65,13 +66,15 @@ class BenchmarkTask:
         ).hexdigest()[:16]
 
     def _question(self, item: Item, sample: int) -> Question:
-        options = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, item.options, strict=False))
-        text = self.file.prompt.replace("{question}", item.question).replace("{options}", options).strip()
+        options = "\n".join(f"{letter}. {option}" for letter, option in item.choices.items())
+        text = filled(self.file.prompts.get(item.kind, self.file.prompt), item.question, options)
         facts: dict[str, Any] = {**item.facts, "picture": item.picture}
         if files := [str(medium.source) for medium in item.images if isinstance(medium.source, str | Path)]:
             facts["images"] = files
         if item.options:
             facts["options"] = list(item.options)
+        if item.letters:
+            facts["letters"] = item.letters
         return Question(item.id, item.kind or self.file.metric, text, item.truth, item.images, sample, sample, facts)
 
     def judge(self, records: Sequence[Record]) -> list[Record]:
@@ -92,6 +95,14 @@ class BenchmarkTask:
         Scores of which less is better (rates of hallucination, of attacks) have no chance: saying nothing is perfect.
         """
         return chance_of(self.file, self.rules[OURS], records)
+
+
+def filled(prompt: str, question: str, options: str) -> str:
+    """A prompt with its question and options; a line of it that only held the options goes where there are none."""
+    if not options:
+        prompt = prompt.replace("\n{options}", "")
+    parts = {"{question}": question, "{options}": options}
+    return re.sub(r"\{question\}|\{options\}", lambda match: parts[match.group()], prompt).strip()
 
 
 def chance_of(file: TaskFile, rule: Rule, records: Sequence[Record]) -> dict[str, float]:
@@ -183,11 +194,12 @@ def _central(captions: Sequence[str]) -> list[str]:
 def _rotations(item: Item) -> Iterator[Item]:
     """The question under every rotation of its options (CircularEval)."""
     count = len(item.options)
-    right = LETTERS.index(str(item.truth))
+    letters = item.letters or LETTERS
+    right = letters.index(str(item.truth))
     for shift in range(count):
         options = item.options[shift:] + item.options[:shift]
         facts = {**item.facts, "group": item.id, "rotation": shift}
-        letter = LETTERS[(right - shift) % count]
+        letter = letters[(right - shift) % count]
         yield replace(item, id=f"{item.id}/{shift}", options=options, truth=letter, facts=facts)
 
 
