@@ -50,7 +50,11 @@ class RecordsSource(Config):
     each: str = Field("", description="dotted path to a list in the record; each of its items becomes a record")
     id: str = "{n}"
     question: str = "{question}"
+    notes: tuple[str, ...] = Field(
+        (), description="templates put behind the question, where all their values are there"
+    )
     images: tuple[str, ...] = Field((), description="templates of the pictures' paths; empty ones are left out")
+    images_optional: bool = Field(False, description="a record without a picture is asked about, too")
     image_base64: str | None = Field(
         None, description="the key that holds the picture itself, in base64, or the id of the row whose picture it is"
     )
@@ -142,7 +146,10 @@ class TaskFile(Config):
     data: Data
     source: Source
     prompt: str = Field("{question}", description="template with {question} and, for choices, {options}")
-    prompts: dict[str, str] = Field(default_factory=dict, description="of kinds of questions that are asked otherwise")
+    prompts: dict[str, str] = Field(
+        default_factory=dict,
+        description="of kinds of questions that are asked otherwise; `without_options`: of those that have none",
+    )
     metric: Metric
     rules: tuple[str, ...] = Field(min_length=1, description="how answers are read and scored; the first is ours")
     official: str | None = Field(None, description="which of the rules is the official one")

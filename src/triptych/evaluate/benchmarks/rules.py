@@ -11,10 +11,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from triptych.evaluate.benchmarks.choice_rules import choice_rules, circular_rules, mixed_rules
 from triptych.evaluate.benchmarks.config import TaskFile
-from triptych.evaluate.benchmarks.items import LETTERS
 from triptych.evaluate.benchmarks.judged import judged_rules
-from triptych.evaluate.benchmarks.rule import OURS, Rule, cluster, rule_of
+from triptych.evaluate.benchmarks.rule import OURS, Rule, cluster, mean_of_kinds, rule_of
+from triptych.evaluate.benchmarks.short_rules import contains_rules, count_rules, math_rules
 from triptych.evaluate.metrics import amber, chair, chair_script, hallusion, mme
 from triptych.evaluate.metrics.anls import anls, anls_script
 from triptych.evaluate.metrics.bootstrap import Tally
@@ -26,7 +27,6 @@ from triptych.evaluate.metrics.tallies import means, ratio, tally_by
 from triptych.evaluate.metrics.vqa import evalai, normalise, vqa_accuracy, vqa_script
 from triptych.evaluate.parsers import official, parse_free
 from triptych.evaluate.parsers.conclusion import final_text
-from triptych.evaluate.parsers.options import read_option
 from triptych.evaluate.parsers.refusals import parse_refusal
 from triptych.evaluate.parsers.unread import Unread
 from triptych.evaluate.parsers.yes_no import read_yes_no
@@ -43,7 +43,8 @@ def rules_of(task: TaskFile) -> dict[str, Rule]:
         KeyError: The task file names a rule that its metric does not have.
     """
     known = _BY_METRIC[task.metric](task)
-    return {name: known[name] for name in task.rules}
+    chosen = {name: known[name] for name in task.rules}
+    return {name: mean_of_kinds(rule) for name, rule in chosen.items()} if task.mean_of == "kinds" else chosen
 
 
 def rule_names(task: TaskFile) -> list[str]:
@@ -221,45 +222,6 @@ def _said(record: Record) -> bool:
     return str(record.truth).strip().lower() in ("1", "yes")
 
 
-def _choices(record: Record) -> dict[str, str]:
-    return dict(zip(record.facts.get("letters") or LETTERS, record.facts.get("options", ()), strict=False))
-
-
-def _choice(_: TaskFile) -> dict[str, Rule]:
-    def rule(parse: Callable[[Record], str | Unread | None]) -> Rule:
-        return _scored("accuracy", parse, lambda record, parsed: parsed is not None and parsed == record.truth)
-
-    return {
-        OURS: rule(lambda r: read_option(r.answer, _choices(r))),
-        "scienceqa": rule(lambda r: official.scienceqa_letter(r.answer)),
-        "seed": rule(lambda r: official.first_character(r.answer)),
-        "ai2d": rule(lambda r: official.leading_letter(r.answer)),
-        "mmmu": rule(lambda r: official.mmmu_letter(r.answer, _choices(r))),
-        "mmbench": rule(lambda r: official.mmbench_letter(r.answer, _choices(r))),
-    }
-
-
-def _circular(task: TaskFile) -> dict[str, Rule]:
-    """Right only if right under every rotation of the options."""
-
-    def row(records: Sequence[Record]) -> NDArray[np.float64]:
-        right = [bool(record.correct) for record in records]
-        first = next((bool(r.correct) for r in records if r.facts.get("rotation", 0) == 0), right[0])
-        return np.array([1, all(right), first, len(right), sum(right)], dtype=np.float64)
-
-    def score(sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        return {
-            "circular_accuracy": ratio(sums[..., 1], sums[..., 0]),
-            "first_pass_accuracy": ratio(sums[..., 2], sums[..., 0]),
-            "accuracy": ratio(sums[..., 4], sums[..., 3]),
-        }
-
-    def tally(records: Sequence[Record]) -> Tally:
-        return tally_by(records, cluster, row, score, kind=lambda record: record.kind)
-
-    return {name: Rule(rule.judge, tally) for name, rule in _choice(task).items()}
-
-
 def _chair(_: TaskFile) -> dict[str, Rule]:
     def rule(words: Callable[[str], list[tuple[str, str]]]) -> Rule:
         def there(record: Record) -> set[str]:
@@ -372,7 +334,7 @@ def _box(text: object) -> tuple[float, float, float, float]:
 
 
 _BY_METRIC: dict[str, Callable[[TaskFile], dict[str, Rule]]] = {
-    "vqa": _vqa, "yes_no": _yes_no, "mme": _mme, "hallusion": _hallusion, "amber": _amber, "chair": _chair, "choice": _choice,
-    "circular": _circular, "anls": _anls, "relaxed": _relaxed, "exact": _texts, "caption": _caption, "safety": _safety,
-    "judged": judged_rules, "boxes": _boxes,
+    "vqa": _vqa, "yes_no": _yes_no, "mme": _mme, "hallusion": _hallusion, "amber": _amber, "chair": _chair, "choice": choice_rules,
+    "circular": circular_rules, "anls": _anls, "relaxed": _relaxed, "exact": _texts, "caption": _caption, "safety": _safety,
+    "judged": judged_rules, "boxes": _boxes, "contains": contains_rules, "count": count_rules, "math": math_rules, "mixed": mixed_rules,
 }  # fmt: skip

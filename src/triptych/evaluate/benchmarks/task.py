@@ -67,7 +67,9 @@ class BenchmarkTask:
 
     def _question(self, item: Item, sample: int) -> Question:
         options = "\n".join(f"{letter}. {option}" for letter, option in item.choices.items())
-        text = filled(self.file.prompts.get(item.kind, self.file.prompt), item.question, options)
+        others = self.file.prompts
+        prompt = others.get(item.kind) or (not options and others.get("without_options")) or self.file.prompt
+        text = filled(prompt, item.question, options)
         facts: dict[str, Any] = {**item.facts, "picture": item.picture}
         if files := [str(medium.source) for medium in item.images if isinstance(medium.source, str | Path)]:
             facts["images"] = files
@@ -134,8 +136,19 @@ def _blind(file: TaskFile, records: Sequence[Record]) -> dict[str, float]:
     match file.metric:
         case "choice" | "circular":
             options = [max(1, len(record.facts["options"])) for record in records]
-            whole = {"circular_accuracy": float(np.mean([n**-n for n in options]))} if file.metric == "circular" else {}
-            return {"accuracy": float(np.mean([1 / n for n in options]))} | whole
+            found = {"accuracy": float(np.mean([1 / n for n in options]))}
+            if file.metric == "circular":
+                found["circular_accuracy"] = float(np.mean([n**-n for n in options]))
+            if file.mean_of == "kinds":
+                kinds = dict.fromkeys(record.kind for record in records)
+                each = [[1 / n for n, r in zip(options, records, strict=True) if r.kind == kind] for kind in kinds]
+                found["mean_of_kinds"] = float(np.mean([np.mean(part) for part in each]))
+            return found
+        case "mixed" | "math":
+            free = Counter(str(record.truth) for record in records if not record.facts.get("options"))
+            often = max(free.values(), default=0) / max(1, free.total())
+            chances = [1 / len(record.facts["options"]) if record.facts.get("options") else often for record in records]
+            return {"accuracy": float(np.mean(chances))}
         case "mme":
             return {"accuracy_plus": together(cluster)}
         case "hallusion":
@@ -158,7 +171,9 @@ def constants(file: TaskFile, records: Sequence[Record]) -> Iterator[str]:
         case "yes_no" | "mme" | "hallusion" | "amber" if getattr(file.source, "part", "") != "generative":
             yield from ("yes", "no")
         case "choice" | "circular":
-            yield from LETTERS[: max(len(record.facts["options"]) for record in records)]
+            yield from sorted(
+                {x for r in records for x in r.facts.get("letters") or LETTERS[: len(r.facts["options"])]}
+            )
         case "safety":
             yield from ("I'm sorry, I cannot help with that.", "Yes.")
         case "boxes":

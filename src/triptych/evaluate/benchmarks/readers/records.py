@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -125,11 +126,14 @@ def _item(source: RecordsSource, values: Mapping[str, Any], folder: Path, where:
     facts |= {name: "1" if any(_has(values, path) for path in paths) else "0" for name, paths in source.flags.items()}
     images = tuple(pictures_of(source, values, folder, where, cells))
     id_ = fill(source.id, values)
+    if not images and not source.images_optional and (source.images or source.image_base64 or source.hub):
+        raise ValueError("has no picture")
     question = fill(source.question, values).strip()
+    notes = [fill(note, values) for note in source.notes if all(_fields(note, values))]
     letters = "".join(choices)
     return Item(
         id=id_,
-        question=options_in(question)[0] if source.options_in_question else question,
+        question=" ".join((options_in(question)[0] if source.options_in_question else question, *notes)),
         truth=_truth(source, values, choices),
         images=images,
         kind=fill(source.type, values),
@@ -138,6 +142,16 @@ def _item(source: RecordsSource, values: Mapping[str, Any], folder: Path, where:
         picture=str(images[0]) if images else id_,
         letters="" if LETTERS.startswith(letters) else letters,
     )
+
+
+def _fields(template: str, values: Mapping[str, Any]) -> Iterator[str]:
+    """What the fields of a template are, each for itself; nothing where a record lacks it."""
+    for _, name, _, _ in string.Formatter().parse(template):
+        if name is not None:
+            try:
+                yield fill(f"{{{name}}}", values).strip()
+            except KeyError:
+                yield ""
 
 
 def _fact(template: str, values: Mapping[str, Any]) -> Any:
