@@ -24,12 +24,11 @@ def mathvista_script(answer: str, choices: Sequence[str], answer_type: str, prec
 
     An answer that names no option becomes the option with the fewest different letters, even where it says nothing.
     """
-    said = answer.strip()
-    if quoted := re.search(r'The answer is "(.*)"\.', said):
+    said = answer
+    if said not in choices and (quoted := re.search(r'The answer is "(.*)"\.', said)):
         said = quoted.group(1)
     if choices:
-        if said in choices:
-            return said
+        said = said.strip()
         if letters := re.findall(r"\(([a-zA-Z])\)", said):
             said = letters[0].upper()
         place = ord(said) - ord("A") if len(said) == 1 else -1
