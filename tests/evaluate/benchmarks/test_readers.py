@@ -167,7 +167,7 @@ class TestOneBadRecord:
         ("pope", "coco/annotations/instances_val2017.json", '"category_id": 3', '"category_id": 99'),
         ("coco-val-captions", "coco/annotations/captions_val2017.json", '"file_name": "000000000004.jpg"', '"file_name": "x.jpg"'),
         ("flickr30k", "flickr30k/dataset_flickr30k.json", '"filename": "000000000004.jpg"', '"filename": 4'),
-        ("docvqa", "docvqa/val_v1.0_withQT.json", '"image": "documents/d3.png"', '"image": null, "answers": 3, "answers": []'),
+        ("docvqa", "docvqa/val_v1.0_withQT.json", '"image": "documents/d3.png"', '"image": null'),
     )  # fmt: skip
 
     @pytest.mark.parametrize(("task", "file", "old", "new"), CASES)
@@ -180,9 +180,6 @@ class TestOneBadRecord:
         whole = {item.id: item for item in read(catalogue.load(task), data)}
         faults = Faults()
         kept = {item.id: item for item in read(catalogue.load(task), tmp_path / "data", faults)}
-        if task == "docvqa":  # a question without its picture is still a question
-            assert kept.keys() == whole.keys()
-            return
         assert faults.count >= 1 and faults.listed
         if task == "pope":  # one picture less changes which things are drawn for the others
             assert len({item.picture for item in kept.values()}) == len({item.picture for item in whole.values()}) - 1
