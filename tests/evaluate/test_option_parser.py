@@ -45,6 +45,32 @@ READ = [
     "La réponse est donc B.", "Réponse : B", "Die richtige Antwort ist B", "La risposta corretta è B", "A resposta correta é a letra B.",
     "Het juiste antwoord is B", "Ответ: B", "Правильный ответ: B", "Prawidłowa odpowiedź to B", "答えはB", "答えはBです。", "正解はBです", "정답은 B",
     "정답은 B입니다.", "Jawaban yang benar adalah B", "Đáp án đúng là B", "คำตอบคือ B", "الإجابة الصحيحة هي B", "सही उत्तर B है", "Doğru cevap B",
+    # more of each
+    "The correct option is B.", "Correct answer: B", "Correct option: (B) frog", "The right choice is B", "B is the correct answer.",
+    "**B** is correct.", "Answer is B", "So the final answer is: B", "Final Answer: (B)", "I think the answer is B", "I believe it's B.",
+    "It should be B.", "It must be (B).", "Hence, the answer: B", "Choice B", "Choose B", "Select B.", "> B", "- B", "B ✅", "Answer:\\nB",
+    "Answer:\\n\\n(B) frog", "answer: option B", "The answer would be option (B).", "\\text{B}", "\\textbf{B}", "**Correct answer: B. frog**",
+    "**The correct answer is: (B) frog.**", "Therefore, the correct answer is:\\n\\n**B. frog**", "The answer is B) frog.",
+    "Thus, the correct answer is $B$.", "the answer is 'B'.", "My final choice is B.", "The best option here is B.",
+    "Based on the image, the best answer is option **B: frog**.", "After careful consideration, I would say B.", "I'd say B.", "I would go for B.",
+    "Among the options, B is the best choice.", "The answer is clearly B.", "The option that matches is B.", "Answer: B (frog)", "Answer - B",
+    "Answer → B", "[[B]]", "答案：B。", "答案是：B. frog", "答案是选项B", "因此，答案选B。", "我选择B。", "选项B是正确的。", "B选项正确", "B是正确答案", "正确选项为B", "本题答案为(B)",
+    "所以正确答案是 **B**。", "正解：B", "正解は選択肢Bです。", "Bが正解です。", "정답: B", "답: B", "정답은 (B)입니다", "B가 정답입니다.", "Respuesta: B", "La respuesta es B) frog",
+    "La opción correcta es la B.", "La respuesta correcta es la opción B.", "A resposta é B.", "Resposta: B", "A alternativa correta é B",
+    "La bonne réponse est B.", "La réponse correcte est la B.", "La réponse est l'option B.", "Die Antwort ist B.", "Antwort: B",
+    "Die korrekte Antwort lautet: B", "Richtig ist B.", "Die richtige Antwort ist Option B.", "B ist richtig.", "La risposta è B.", "Risposta: B",
+    "Risposta corretta: B", "Правильный ответ — B.", "Ответ — B", "Верный ответ: B", "Правильный ответ: (B)", "Câu trả lời đúng là B.", "Đáp án: B",
+    "Jawaban: B", "Jawabannya adalah B.", "الجواب هو B", "الإجابة: B", "Cevap: B", "Doğru cevap: B.", "उत्तर: B", "सही उत्तर है B", "Odpowiedź: B",
+    "Poprawna odpowiedź to B.", "The answer is: **B**", "Answer: **B. frog**", "The frog is what eats flies.\\n\\nAnswer: B",
+    "The frog eats flies. Therefore the answer is (B) frog, since frogs eat flies.", "Reasoning: the arrow goes to frog.\\nAnswer: B.",
+    "Option (B) is correct.", "The correct answer is option B.", "Looking at each: heron no, frog yes. So: B", "So the correct answer must be B.",
+    "Thus the answer is choice B.", "The answer is therefore B.", "I will choose (B).", "We select B.", "I'm going with B.", "The final answer is B",
+    "#### B", "Answer: B</s>", "The answer is B<|im_end|>", "B</answer>", "Answer:B", "ANSWER:(B)", "ans:B",
+    '{"reasoning": "frogs eat flies", "answer": "B"}', '{"answer": "B. frog"}', '{"choice": "B"}', '{"Answer": "(B)"}', "<answer>\\nB\\n</answer>",
+    "<answer>The answer is B.</answer>", "<answer>frog</answer>", "Final answer: \\boxed{\\textbf{B}}", "$$\\boxed{B}$$", "\\boxed{(B)}",
+    "\\boxed{frog}", "\\boxed{B. frog}", "<think>A</think>\\n<answer>B</answer>", "The correct answer is B: frog.", "The correct answer is (B): frog",
+    "The correct letter is B.", "The answer is letter B.", "(B).", "B,", "B:", "'B'", "B) frog.", "b. frog", "B frog", "option b", "OPTION B",
+    "Option B: frog", "Option B. frog", "Option (B)", "The answer is option b.", "frog.", "FROG", "A: heron? No. The correct answer is B.",
 ]  # fmt: skip
 
 UNREAD = [
@@ -66,6 +92,21 @@ UNREAD = [
     "Answer with the option's letter from the given choices directly.", "Ответ: В",  # Cyrillic, the third letter there
     # not finished, or nothing in the mark
     "<think>B", "<think>The answer is B", "B <think>or is it", "<answer></answer>", "<|channel|>analysis<|message|>B",
+    # more of each
+    "The answer is B or maybe C", "B and C are both correct", "It's either B or C", "I would say A or B", "Not A, maybe B", "A is wrong",
+    "It is not B.", "B is not the answer", "The answer isn't B", "Answer: None", "Answer: unknown", "B, no wait, C", "First I thought B. But C.",
+    "Is the answer B or C?", "The answer: A B", "A; B", "A & C", "(A)(D)", "AB", "Answer: AB", "ABCD", "A→B", "B/C", "Answer: A/B", "Could be B",
+    "Possibly B.", "Either B or C is correct.", "Both B and C are correct.", "The answer is not A. It is not B either.", "None of these",
+    "I am unable to answer.", "As an AI, I can't see", "A picture of a frog", "A large frog sits here.", "An answer cannot be given.",
+    "Choices: A, B, C, D", "The options are A. heron, B. frog, C. fish, D. snail.", "Options: (A) heron (B) frog (C) fish (D) snail",
+    "If it were B, the arrow would point up.", "Unless the answer is B, this fails.", "The answer may be B.", "Why is the answer B?",
+    "I doubt that the answer is B.", "It is unlikely that the answer is B.", "The answer can't be B", "The answer cannot be B.",
+    "It's not clear whether the answer is B.", "B is incorrect.", "B is wrong.", "Option B is not correct.", "The answer is neither A nor B.",
+    "<answer>A</answer><answer>B</answer>", "\\boxed{A}\\nThe answer is B.", "A\\n\\nB", "B\\n\\nThe answer is C.", "答案可能是A或B", "不是B", "B不正确", "B是错的",
+    "La respuesta no es B.", "No es B", "Ce n'est pas B", "Nicht B", "Не B", "Bではない", "B가 아니다", "<think>B</think>", "<think></think>",
+    "<think>A</think>\\n\\n<think>B", "Answer: ?", "Answer: Z", "Answer: 5", "Vitamin B is shown", "Hepatitis B", "Group A, group B",
+    "Point A is left of point B.", "a b", "Answer: I don't know", "The answer is a frog or a fish.", "heron, frog",
+    "The answer is heron. The answer is frog.", "The answer is (B) fish.", "B. fish",
 ]  # fmt: skip
 
 
@@ -98,6 +139,9 @@ def test_options_that_hold_other_letters() -> None:
             assert parse_option(text, choices) == letter, text
     assert parse_option("No", {"A": "Yes", "B": "No"}) == "B"
     assert parse_option("The answer is (B) no.", {"A": "Yes", "B": "No"}) == "B"
+    assert parse_option("Yes, there is a dog.", {"A": "Yes", "B": "No"}) == "A"
+    assert parse_option("Yes, there is a dog.", {"A": "Yes", "B": "No", "C": "Cannot tell"}) is None
+    assert parse_option("Yes and no.", {"A": "Yes", "B": "No"}) is None
 
 
 TEMPLATES = [

@@ -17,12 +17,12 @@ _LINK = (
 
 _ENGLISH = (
     rf"\b(?:answers?|ans|solution|response|selection|conclusion)\b{_LINK}"
-    r"(?:\bis\b|['’]s\b|\bwas\b|\b(?:would|should|will|must|has\s+to|have\s+to)\s+be\b|[:=]|->|→|⇒|=>)",
+    r"(?:\bis\b|['’]s\b|\bwas\b|\b(?:would|should|will|must|has\s+to|have\s+to)\s+be\b|[:=]|->|→|⇒|=>|(?<=\s)[-–—](?=\s))",
     rf"\b(?:choice|option|letter)\b{_LINK}(?:\bis\b|\bwas\b|\b(?:would|should|will|must|has\s+to|have\s+to)\s+be\b)",
     r"(?:\b(?:correct|best|right|final|chosen|selected|my|your)\s+|(?:^|\n)[\s#*_>]*)(?:choice|option|letter)[*_]*\s*(?:[:=]|->|→)",
     r"(?:^|\n)[ \t#*_>]*(?:the\s+)?(?:final\s+|correct\s+|my\s+)?answer[ \t#*_]*\n",
     r"\b(?:i|we)(?:['’](?:d|ll|ve|m)|\s+(?:would|will|should|must|can|have|therefore|thus|hence|am))*\s+"
-    r"(?:choose|chose|chosen|select|selected|pick|picked|go\s+with|going\s+with|opt\s+for|opted\s+for|answer|vote\s+for|"
+    r"(?:choose|chose|chosen|select|selected|pick|picked|say(?=\s+(?:it|that|option|[(*]?[A-Z]\b))|go\s+(?:with|for)|going\s+(?:with|for)|opt\s+for|opted\s+for|answer|vote\s+for|"
     r"settle\s+on|conclude\s+(?:that\s+)?(?:it\s+is|it['’]s))\s",
 )
 _ADJECTIVES = (
@@ -38,6 +38,7 @@ _ROMANCE = (
     rf"\b(?:{_OPTION_NOUNS}(?:\s+(?:{_ADJECTIVES}))+|(?:bonne|meilleure)\s+{_OPTION_NOUNS})\s*[:=]",
 )
 _GERMANIC = (
+    r"\b(?:richtig|korrekt)\s+ist\b",
     r"\b(?:antwort|lösung|loesung|auswahl)(?:option|möglichkeit)?\s*(?:\bist\b|\blautet\b|\bwäre\b|[:=])(?:\s+(?:also|daher|somit)\b)?",
     r"\bantwoord\s*(?:\bis\b|\bluidt\b|[:=])",
     r"\bsvar(?:et)?\s*(?:\bär\b|\ber\b|[:=])",
@@ -49,8 +50,8 @@ _SLAVIC = (
     r"\bodpověď\s*(?:\bje\b|[:=])",
 )
 _ASIAN = (
-    r"(?:正确|正確|最终|最終|标准|標準|参考|參考)(?:的)?(?:答案|选项|選項)(?:应该|應該|应|應|就)?(?:是|为|為|选|選|:|=)*",
-    r"(?:答案|选项|選項|答)(?:应该|應該|应|應|就)?(?:是|为|為|选|選|:|=)+",
+    r"(?:正确|正確|最终|最終|标准|標準|参考|參考)(?:的)?(?:答案|选项|選項)(?:应该|應該|应|應|就)?(?:是|为|為|选(?!项)|選(?!項)|:|=)*",
+    r"(?:答案|选项|選項|答)(?:应该|應該|应|應|就)?(?:是|为|為|选(?!项)|選(?!項)|:|=)+",
     r"(?<![不非没沒未别勿])(?:选择|選擇|选|選)(?![项項择擇])(?:是|:)*",
     r"(?:正解|正答|答え|答|回答|解答|正しい答え|正しい選択肢)(?:は|:|=|→)+",
     r"(?:정답|답변|답안|해답|답)(?:은|는|이|:|=)+",
