@@ -103,8 +103,9 @@ def tokenizer_for(run: Finished, image_token: str | None = None) -> Any:
     tokenizer = copy.deepcopy(language.tokenizer)
     if image_token is not None:
         add_token(tokenizer, image_token)
+    template = language.template
     tokenizer.chat_template = for_transformers(
-        language.template.template, run.recipe.model.language.system, image_token or "<image>"
+        template.template, template.system_prompt, image_token or "<image>", template.drops_spaces
     )
     return tokenizer
 

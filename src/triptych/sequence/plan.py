@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from triptych.conversation import Conversation, Image, Message, Region
 from triptych.language.regions import RegionWriter, Unfolder
-from triptych.language.template import ChatTemplate
+from triptych.language.template import ChatTemplate, TemplateRefusal
 
 IGNORE = -100
 """The label of a token that is not supervised."""
@@ -177,6 +177,8 @@ def _write(
     texts = (message.text for message in messages for _ in message.media)
     try:
         pieces = template.pieces(messages, reply)
+    except TemplateRefusal as error:
+        raise Refusal("chat template", str(error)) from None
     except ValueError as error:
         raise Refusal("regions", str(error)) from None
     for piece in pieces:
