@@ -13,7 +13,6 @@ alone; their names in what people say are text. Documents have no turns and get 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,10 +22,10 @@ from triptych.conversation.conversation import Part
 from triptych.errors import RecipeError
 from triptych.language.regions import RegionWriter, Token
 from triptych.language.template_check import check
-from triptych.language.template_encode import Control, TextEncoder
+from triptych.language.template_encode import THINK, Control, TextEncoder
 from triptych.language.template_layout import Place, TemplateLayout
 from triptych.language.template_render import TemplateRefusal, keywords
-from triptych.language.template_shape import STOP, Content, Shape, outline
+from triptych.language.template_shape import STOP, Content, Keywords, Shape, outline
 from triptych.language.templates import PLAIN, resolve
 
 __all__ = ["PLAIN", "ChatTemplate", "Piece", "TemplateRefusal"]
@@ -113,7 +112,10 @@ class ChatTemplate:
         every = keywords(self.template)
         # A user cannot reach the template's treatment of a token by writing its name.
         harmless = [word for word in every if not any(isinstance(p, Control) for p in self._encoder.split(word))]
-        self._keywords = {True: _alternatives(every), False: _alternatives(harmless)}
+        self._keywords = {
+            True: Keywords(frozenset({*every, *THINK}), self._encoder.answer_names),
+            False: Keywords(frozenset(harmless)),
+        }
 
     def pieces(self, messages: Sequence[Message], reply: bool = False) -> list[Piece]:
         """The messages as pieces.
@@ -144,6 +146,27 @@ class ChatTemplate:
                 stream.append(_Text(atom.what, answer, atom.closing))
         last = len(messages) - 1 if not reply and messages and messages[-1].role == "assistant" else None
         return self._tokenised(stream, last)
+
+    def untaught(self, messages: Sequence[Message]) -> tuple[int, ...]:
+        """Numbers of the answers that are to be learned and that the sequence of all messages does not teach.
+
+        A template that writes an answer otherwise once others follow it (without its thoughts, above all) has it in the
+        sequence as later prompts have it; as it is said itself, it stands at the end of a sequence only.
+
+        Raises:
+            TemplateRefusal: The template refuses the turns.
+            ValueError: There are regions that cannot be written.
+        """
+        if any(message.role == "document" for message in messages):
+            return ()
+        complete = self._with_system(messages)
+        shapes, _ = self._outlined(complete)
+        taught = {atom.answer for atom in self._layout.layout(shapes, False)}
+        return tuple(
+            number - (len(complete) - len(messages))
+            for number, message in enumerate(complete)
+            if message.role == "assistant" and message.supervised and shapes[number].items and number not in taught
+        )
 
     def _with_system(self, messages: Sequence[Message]) -> Sequence[Message]:
         if self.system_prompt is not None and (not messages or messages[0].role != "system"):
@@ -286,10 +309,6 @@ def _own(tokenizer: Any) -> str | None:
     """The tokenizer's template; of several by name, the one for conversations."""
     own = getattr(tokenizer, "chat_template", None)
     return own.get("default") if isinstance(own, dict) else own
-
-
-def _alternatives(words: Sequence[str]) -> re.Pattern[str] | None:
-    return re.compile(f"({'|'.join(map(re.escape, words))})") if words else None
 
 
 def _control(control: Control, answer: int | None) -> _Hard:

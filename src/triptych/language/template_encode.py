@@ -56,8 +56,9 @@ class TextEncoder:
         }
         special = set(tokenizer.all_special_tokens) | {str(token) for token in added.values() if token.special}
         self.ids = frozenset(control.id for control in self.controls.values())
-        self.answers = self._pattern(name for name in self.controls if name not in special or name in THINK)
+        self.answer_names = frozenset(name for name in self.controls if name not in special or name in THINK)
         """Names of tokens that an answer may have in it: those that are text to whoever reads it, and those of thinking."""
+        self._answers = self._pattern(self.answer_names)
         self._all = self._pattern(self.controls)
         self.separator = self._plain_special(added)
         """A special token without any effect on text beside it; None where there is none."""
@@ -71,7 +72,7 @@ class TextEncoder:
 
     def split(self, text: str, answer: bool = False) -> list[str | Control]:
         """What a template writes as texts and control tokens; of an answer, only those that it may have in it."""
-        pattern = self.answers if answer else self._all
+        pattern = self._answers if answer else self._all
         pieces = pattern.split(text) if pattern is not None else [text]
         return [self.controls[piece] if place % 2 else piece for place, piece in enumerate(pieces) if piece]
 

@@ -9,7 +9,7 @@ the sequence        = the template's text of all messages; answer i is learned t
 
 from __future__ import annotations
 
-import os
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -140,7 +140,7 @@ class TemplateLayout:
             # What a template leaves out of an answer is for the conversation's later turns; the model still writes it.
             said = text[len(prompt) : last] if whole else text[len(prompt) : first] + content
         else:
-            said = _continued(prompt[len(os.path.commonprefix([prompt, text])) :], content)
+            said = _continued(prompt[_common(prompt, text) :], content)
         return _Answer(prompt, said, end, tail, kept)
 
     def _end(self, behind: str) -> tuple[str, str, bool]:
@@ -187,7 +187,7 @@ class TemplateLayout:
         """A text in its parts; spans: message, beginning of the answer, end of what it says, end of the turn."""
         cuts = sorted({0, len(text), *(cut for span in spans for cut in span[1:])})
         atoms: list[Atom] = []
-        for start, stop in zip(cuts, cuts[1:], strict=False):
+        for start, stop in itertools.pairwise(cuts):
             piece = text[start:stop]
             owner = next((span for span in spans if span[1] <= start < span[3]), None)
             answer = None if owner is None else owner[0]
@@ -198,6 +198,11 @@ class TemplateLayout:
                 atoms.append(Atom(Place(int(message), int(content)), answer, closing))
                 atoms += [Atom(what, answer, closing) for what in self.encoder.split(behind.replace(STOP, ""))]
         return atoms
+
+
+def _common(a: str, b: str) -> int:
+    """How many characters two texts begin with alike."""
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
 
 
 def _continued(header: str, content: str) -> str:

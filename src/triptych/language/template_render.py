@@ -6,6 +6,7 @@ ChatTemplate ──► render ──► cache ──► one process per process 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
 import subprocess
@@ -101,10 +102,8 @@ class _Process:
             running.wait()
             for pipe in (running.stdin, running.stdout):
                 if pipe is not None:
-                    try:
+                    with contextlib.suppress(OSError):  # what could not be written any more
                         pipe.close()
-                    except OSError:  # what could not be written any more
-                        pass
 
 
 _process = _Process()

@@ -9,6 +9,7 @@ out once for all conversations of a shape. Marks and literals in order are the c
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -84,9 +85,38 @@ class Shape:
         return self.role == "assistant" and count < before
 
 
-def outline(
-    message: Message, parts: Sequence[Content], keywords: re.Pattern[str] | None
-) -> tuple[Shape, tuple[Content, ...]]:
+@dataclass(frozen=True)
+class Keywords:
+    """What a template looks for in messages of a role.
+
+    Args:
+        words: The texts that it looks for.
+        whole: Texts that no keyword is looked for in: names of tokens.
+    """
+
+    words: frozenset[str]
+    whole: frozenset[str] = frozenset()
+
+    @functools.cached_property
+    def pattern(self) -> re.Pattern[str] | None:
+        """Finds them, the longest first."""
+        every = sorted(self.words | self.whole, key=len, reverse=True)
+        return re.compile(f"({'|'.join(map(re.escape, every))})") if self.words else None
+
+    def split(self, text: str) -> list[str]:
+        """A text cut at the keywords: text, keyword, text, …"""
+        if self.pattern is None:
+            return [text]
+        chunks = [""]
+        for place, chunk in enumerate(self.pattern.split(text)):
+            if place % 2 and chunk in self.words:
+                chunks += [chunk, ""]
+            else:
+                chunks[-1] += chunk
+        return chunks
+
+
+def outline(message: Message, parts: Sequence[Content], keywords: Keywords) -> tuple[Shape, tuple[Content, ...]]:
     """A message's shape, and what its marks stand for.
 
     White space around what is said is the template's to see (many trim it), but for that around an answer, which is learned
@@ -100,11 +130,11 @@ def outline(
     items: list[tuple[Kind, str]] = []
     contents: list[Content] = []
     for part in _joined(parts):
-        if isinstance(part, Image) or isinstance(part, Token):
+        if isinstance(part, Image | Token):
             items.append(("media" if isinstance(part, Image) else "text", ""))
             contents.append(part)
             continue
-        chunks = keywords.split(part) if keywords is not None else [part]
+        chunks = keywords.split(part)
         for place, chunk in enumerate(chunks):
             if place % 2:
                 items.append(("literal", chunk))
