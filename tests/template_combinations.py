@@ -20,9 +20,10 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from tiny_tokenizers import KINDS, tiny_tokenizer
 from triptych.conversation import Image, Message, assistant, system, user
 from triptych.errors import RecipeError
+from triptych.export.conversations import processor_reads
 from triptych.export.language import exported_tokenizer, image_token_for
 from triptych.language.template import ChatTemplate, TemplateRefusal
-from triptych.language.template_check import as_transformers_has_it, flat, prefixes
+from triptych.language.template_check import flat, prefixes
 from triptych.language.templates import TEMPLATES
 
 SOURCES = {
@@ -125,39 +126,12 @@ def _one(
     for number in answers:
         prompt = flat(ours.pieces(messages[:number], reply=True), (image,) * 4)
         pictures = [RED for message in messages[:number] for _ in message.media]
-        theirs = transformers_reads(processor, messages[:number], pictures)
-        for way, ids in theirs.items():
-            if ids != prompt:
-                wrong.append(f"prompt {ours.tokenizer.decode(prompt)!r}, {way} {ours.tokenizer.decode(ids)!r}")
+        wrong += [
+            f"prompt {ours.tokenizer.decode(prompt)!r}, transformers {ours.tokenizer.decode(ids)!r}"
+            for ids in processor_reads(processor, messages[:number], pictures)
+            if ids != prompt
+        ]
     return Combination(template, kind, name, None, len(answers), len(learned), wrong[0] if wrong else None)
-
-
-def transformers_reads(
-    processor: Any, messages: Sequence[Message], pictures: Sequence[Any]
-) -> dict[str, tuple[int, ...]]:
-    """The ids that a processor makes of messages, in each of the ways that its documentation shows."""
-    said = as_transformers_has_it(messages)
-    remaining = iter(pictures)
-    with_pictures = [
-        {
-            **message,
-            "content": [
-                {**part, "image": next(remaining)} if part["type"] == "image" else part for part in message["content"]
-            ],
-        }
-        if isinstance(message["content"], list)
-        else message
-        for message in said
-    ]
-    text = processor.apply_chat_template(said, add_generation_prompt=True)
-    two_steps = processor(text=text, images=list(pictures) or None)["input_ids"]
-    one_step = processor.apply_chat_template(with_pictures, add_generation_prompt=True, tokenize=True)
-    return {"transformers": _row(two_steps), "transformers in one step": _row(one_step)}
-
-
-def _row(ids: Any) -> tuple[int, ...]:
-    row = ids.tolist() if hasattr(ids, "tolist") else ids
-    return tuple(row[0] if row and isinstance(row[0], list) else row)
 
 
 def counts(results: Sequence[Combination]) -> Counter[str]:

@@ -127,7 +127,7 @@ IMAGE_TOKENS = ("<image>", "<|image|>", "<|picture|>")
 
 def image_token_for(template: ChatTemplate) -> str:
     """The first of `IMAGE_TOKENS` that the template does not write itself, as Kosmos-2's writes `<image>`."""
-    return next((name for name in IMAGE_TOKENS if name not in template.template), IMAGE_TOKENS[-1])
+    return next(name for name in IMAGE_TOKENS if not template.writes(name) or name == IMAGE_TOKENS[-1])
 
 
 def adds_nothing(tokenizer: Any) -> None:

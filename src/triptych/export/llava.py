@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from triptych.adapters.grid import GridAdapter
 from triptych.adapters.mlp import MLP
+from triptych.export.conversations import Reads, processor_at
 from triptych.export.finished import Finished
 from triptych.export.language import (
     add_token,
@@ -170,6 +171,11 @@ def write(run: Finished, folder: Path, shard: str) -> str:
     ).save_pretrained(folder)
     save_generation(folder, tokenizer, (run.language.template.end[-1],), (image,))
     return loading("LlavaForConditionalGeneration")
+
+
+def reads(folder: Path) -> Reads:
+    """How transformers reads conversations from what was written."""
+    return processor_at(folder)
 
 
 def loading(name: str) -> str:

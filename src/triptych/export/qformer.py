@@ -46,7 +46,7 @@ def misfits_of(run: Finished, system: System) -> Iterator[str]:
         return
     if run.language.config.model_type == kosmos.MODEL_TYPE:
         yield "model.language: Kosmos' decoder is none of transformers' language models for BLIP-2"
-    if IMAGE in run.language.template.template:
+    if run.language.template.writes(IMAGE):
         yield f"model.language.chat_template: it writes {IMAGE}, which stands for pictures in BLIP-2"
     model = run.recipe.model
     assert isinstance(model, ModelConfig) and isinstance(run.model, MultimodalModel)

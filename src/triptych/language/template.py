@@ -147,6 +147,10 @@ class ChatTemplate:
         last = len(messages) - 1 if not reply and messages and messages[-1].role == "assistant" else None
         return self._tokenised(stream, last)
 
+    def writes(self, text: str) -> bool:
+        """Whether the template writes a text of its own around a question about a picture."""
+        return text in self._layout.text((Shape("user", (("media", ""), ("text", ""))),), True)
+
     def untaught(self, messages: Sequence[Message]) -> tuple[int, ...]:
         """Numbers of the answers that are to be learned and that the sequence of all messages does not teach.
 
