@@ -87,9 +87,7 @@ def test_the_language_model_alone_reads_what_the_run_reads(
 def test_a_folder_that_reads_otherwise_is_not_written(
     runs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "triptych.export.language.for_transformers", lambda *_: "{% for m in messages %}Q {% endfor %}"
-    )
+    monkeypatch.setattr("triptych.export.language.for_transformers", lambda *_: "{% for m in messages %}Q {% endfor %}")
     with pytest.raises(
         ExportError, match=r"would read other tokens than the run did, of a question: .* in what was written"
     ):
