@@ -130,6 +130,7 @@ def make_reader(
         pad=model.language.placeholder,
         apart=apart,
         details=_details(model, recipe) if points else None,
+        unroll=model.unroll if template is None else partial(model.unroll, template=template),
     )
 
 
