@@ -18,7 +18,7 @@ from torch.nn import functional
 from triptych.errors import RecipeError
 from triptych.fusion.config import CrossAttendConfig
 from triptych.fusion.fusion import Fusion, Reading
-from triptych.fusion.layers import decoder_layers
+from triptych.language.layers import decoder_layers
 from triptych.fusion.limits import mistake
 from triptych.fusion.memory import Memory, Spot, remember
 from triptych.language.backbone import LanguageModel

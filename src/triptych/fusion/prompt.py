@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from triptych.errors import RecipeError
 from triptych.fusion.config import PromptConfig, TuningConfig
 from triptych.fusion.fusion import Fusion, Reading
-from triptych.fusion.layers import attention_of, decoder_layers, linear_layers
+from triptych.language.layers import attention_of, decoder_layers, linear_layers
 from triptych.fusion.limits import mistake, no_projections
 from triptych.fusion.memory import Memory, Spot, remember
 from triptych.language import fast

@@ -12,7 +12,7 @@ from triptych.language import consolidated
 from triptych.language.backbone import LanguageModel
 from triptych.language.config import LanguageConfig, LoRAConfig
 from triptych.language.convert import convert_gguf
-from triptych.language.fast import accelerate
+from triptych.language.probe import prepare
 from triptych.language.quiet import quiet
 from triptych.language.template import ChatTemplate
 from triptych.weights import cache_folder, fetch
@@ -46,11 +46,11 @@ def build(config: LanguageConfig, base: Path | None = None) -> LanguageModel:
     else:
         model = random_model(architecture(config), dtype)
     model.config.use_cache = False
-    accelerate(model)
+    capabilities = prepare(model)
     if config.lora is not None:
         model = insert_lora(model, config.lora)
     model.requires_grad_(False).eval()
-    return LanguageModel(model, tokenizer, ChatTemplate(tokenizer, config.chat_template, config.system))
+    return LanguageModel(model, tokenizer, ChatTemplate(tokenizer, config.chat_template, config.system), capabilities)
 
 
 def random_model(config: Any, dtype: torch.dtype) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AttentionInterface, AttentionMaskInterface
+from transformers import AttentionInterface, AttentionMaskInterface, Cache
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 from transformers.models.llama.modeling_llama import LlamaAttention, LlamaMLP, LlamaRMSNorm
@@ -130,7 +130,6 @@ class FastAttention(LlamaAttention):  # type: ignore[misc]
         hidden_states: Tensor,
         position_embeddings: tuple[Tensor, Tensor] | None = None,
         attention_mask: Tensor | None = None,
-        past_key_values: Any = None,
         **options: Any,
     ) -> tuple[Tensor, None]:
         """`[B, L, D]` to `[B, L, D]`."""
@@ -144,8 +143,10 @@ class FastAttention(LlamaAttention):  # type: ignore[misc]
         query = kernels.Rotary.apply(query, cos, sin).transpose(1, 2)  # type: ignore[no-untyped-call]
         key = kernels.Rotary.apply(key, cos, sin).transpose(1, 2)  # type: ignore[no-untyped-call]
         value = value.transpose(1, 2)
-        if past_key_values is not None:
-            key, value = past_key_values.update(key, value, self.layer_idx)
+        # The name of the cache's argument differs between versions of transformers.
+        for option in options.values():
+            if isinstance(option, Cache):
+                key, value = option.update(key, value, self.layer_idx)
         dropout = self.attention_dropout if self.training else 0.0
         out, _ = attention(self, query, key, value, attention_mask, dropout=dropout, scaling=self.scaling, **options)
         return self.o_proj(out.reshape(*shape, -1)), None
@@ -159,16 +160,26 @@ FASTER: dict[type[nn.Module], type[nn.Module]] = {
 """Exact class → the subclass that computes the same."""
 
 
-def accelerate(model: Any) -> None:
-    """Switch a transformers model to this module's arithmetic, where it has the same."""
-    AttentionInterface.register(NAME, attention)
-    AttentionMaskInterface.register(NAME, sdpa_mask)
-    if model._supports_sdpa and not uses_windows(model.config):  # those that do not cap their scores, for example
+def accelerate(model: Any, with_attention: bool | None = None) -> None:
+    """Switch a transformers model to this module's arithmetic, where it has the same.
+
+    Args:
+        model: To be changed.
+        with_attention: Whether attention is switched as well; None where it may be the same (`accelerable`).
+    """
+    if accelerable(model) if with_attention is None else with_attention:
+        AttentionInterface.register(NAME, attention)
+        AttentionMaskInterface.register(NAME, sdpa_mask)
         model.set_attn_implementation(NAME)
     for module in model.modules():
         if type(module) in FASTER and getattr(getattr(module, "config", None), "hidden_act", "silu") == "silu":
             module.__class__ = FASTER[type(module)]
     packed.pack(model)
+
+
+def accelerable(model: Any) -> bool:
+    """Whether a model's attention may be the same as this module's, as far as its class tells."""
+    return bool(model._supports_sdpa) and not uses_windows(model.config)  # those that do not cap their scores
 
 
 def uses_windows(config: Any) -> bool:

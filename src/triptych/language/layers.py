@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
 from torch import nn
 
 from triptych.errors import RecipeError
+
+
+def decoder_of(model: Any) -> Any:
+    """The part of a causal language model of transformers that makes hidden states of embeddings.
+
+    Raises:
+        RecipeError: It has none.
+    """
+    named = model.get_decoder()
+    for module in (named, model.base_model, *model.children()):  # some classes name themselves, or their head
+        if module is not model and "inputs_embeds" in inspect.signature(module.forward).parameters:
+            return module
+    raise RecipeError(f"model.language: {type(model).__name__} has no decoder that reads embeddings")
 
 
 def decoder_layers(model: Any) -> list[nn.Module]:
@@ -19,12 +33,13 @@ def decoder_layers(model: Any) -> list[nn.Module]:
     Raises:
         RecipeError: It has no list of layers.
     """
-    decoder, count = model.get_decoder(), model.config.num_hidden_layers
+    decoder = decoder_of(model)
+    count = model.config.get_text_config(decoder=True).num_hidden_layers
     found = getattr(decoder, "layers", None)
     if not isinstance(found, nn.ModuleList):
         lists = [module for module in decoder.modules() if isinstance(module, nn.ModuleList) and len(module) == count]
         found = lists[0] if lists else None
-    if found is None or len(found) != count:
+    if found is None:
         raise RecipeError(
             f"model.fusion: {type(model).__name__} has no list of {count} layers, which layers could be inserted into; "
             "use `fusion: splice`"
