@@ -49,13 +49,15 @@ def capabilities_of(model: Any, accelerated: bool) -> Capabilities:
         known = _read(path)
         if known is None:
             known = _probed(model, accelerated)
-            _write(path, known)
+            if not known.refused:
+                _write(path, known)
         _KNOWN[key] = known
     return _KNOWN[key]
 
 
 def _probed(model: Any, accelerated: bool) -> Capabilities:
-    with silent(), torch.inference_mode():
+    # Also where the model is being built on the meta device, the small one is real.
+    with silent(), torch.inference_mode(), torch.device("cpu"):
         own = _probe(model, False)
         if not accelerated or own.refused:
             return own

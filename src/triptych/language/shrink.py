@@ -105,7 +105,7 @@ def small_model(model: Any) -> Any:
     for name in ("dtype", "torch_dtype", "transformers_version", "_name_or_path", "architectures", "quantization_config"):
         values.pop(name, None)
     config = type(model.config).from_dict(values)
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"), torch.no_grad():
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
         small = type(model)._from_config(config, dtype=torch.float32)
         for parameter in small.parameters():
