@@ -103,7 +103,7 @@ class LanguageModel(nn.Module):
     @property
     def max_positions(self) -> int | None:
         """The longest sequence that the model was made for, where it says so."""
-        limit = getattr(self.config, "max_position_embeddings", None)
+        limit = getattr(self.config.get_text_config(decoder=True), "max_position_embeddings", None)
         return int(limit) if limit else None
 
     def part(

@@ -151,12 +151,19 @@ def insert_lora(model: Any, config: LoRAConfig) -> Any:
 
 
 def _linear_layers(model: Any) -> list[str]:
-    """The names of all linear layers but the head."""
+    """The names of all linear layers but the head; GPT-2's are transformers' `Conv1D`.
+
+    Raises:
+        RecipeError: There is none that low-rank adapters fit.
+    """
+    from transformers.pytorch_utils import Conv1D
+
     head = model.get_output_embeddings()
-    return sorted(
-        {
-            name.split(".")[-1]
-            for name, module in model.named_modules()
-            if isinstance(module, torch.nn.Linear) and module is not head
-        }
-    )
+    names = {
+        name.split(".")[-1]
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear | Conv1D) and module is not head
+    }
+    if not names:
+        raise RecipeError(f"model.language.lora: {type(model).__name__} has no linear layers that LoRA could adapt")
+    return sorted(names)

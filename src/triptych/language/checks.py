@@ -14,7 +14,7 @@ from triptych.language import fast
 from triptych.language.cache import new_cache, select_rows
 from triptych.language.capabilities import Capabilities
 from triptych.language.forward import embed, hidden_states, logits
-from triptych.language.layers import attention_of, decoder_layers, decoder_of
+from triptych.language.layers import attention_of, decoder_layers, decoder_of, head_dim_of, projections_of
 
 LENGTH = 9
 """Tokens that are read: longer than the windows of a small model."""
@@ -286,7 +286,8 @@ def attention(model: Any, capabilities: Capabilities) -> Capabilities:
     name = type(model).__name__
     modules = [attention_of(layer) for layer in decoder_layers(model)]
     if any(module is None for module in modules):
-        return replace(capabilities, prompts_refused=f"not every layer of {name} has attention with k_proj and v_proj")
+        reason = f"not every layer of {name} has attention with projections for keys and for values"
+        return replace(capabilities, prompts_refused=reason)
     if capabilities.layer_width != model.get_input_embeddings().weight.shape[1]:
         return replace(capabilities, prompts_refused=f"the embeddings of {name} have another width than its layers")
     if not fast.extensible(model):
@@ -324,8 +325,8 @@ def _prompts_refused(model: Any, capabilities: Capabilities, modules: list[Any])
         return f"{name} computes attention in a way of its own that cannot be extended"
     for number, module in enumerate(modules):
         heads, width = queries[number][0].shape[1], queries[number][0].shape[3]
-        keys, values = module.k_proj.weight.shape[0], module.v_proj.weight.shape[0]
-        if getattr(module, "head_dim", None) != width or keys != values or keys % width or heads % (keys // width):
+        keys, values = (projection.weight.shape[0] for projection in projections_of(module) or ())
+        if head_dim_of(module) != width or keys != values or keys % width or heads % (keys // width):
             return f"keys and values of {name} have other shapes than its queries"
     if {calls[0].shape[1] for calls in queries.values()} != {_heads(model)}:
         return f"the layers of {name} have different numbers of heads"

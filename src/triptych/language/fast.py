@@ -6,6 +6,7 @@ dicts, LoRA and export see no difference. Other architectures run as transformer
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import AttentionInterface, AttentionMaskInterface, Cache
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
+from transformers.masking_utils import eager_mask, sdpa_mask
 from transformers.models.llama.modeling_llama import LlamaAttention, LlamaMLP, LlamaRMSNorm
 
 from triptych import kernels, packed
@@ -24,6 +25,9 @@ NAME = "triptych"
 
 EXTENDED = "triptych_extended"
 """The same of models that keep transformers' masks and fused attention, where a fusion adds to it."""
+
+EXTENDED_EAGER = "triptych_extended_eager"
+"""The same of models whose attention is spelled out in their own file."""
 
 SHARE = "attention_share"
 """The attribute of an attention module that says what is added to its output; see `bind`."""
@@ -48,6 +52,16 @@ def extended_attention(
     return _extended(module, query, out, options) if SHARE in module.__dict__ else out, None
 
 
+def extended_eager_attention(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
+) -> tuple[Tensor, Tensor | None]:
+    """The attention that a model's own file spells out (caps, sinks), and what is added to it."""
+    out, weights = sys.modules[type(module).__module__].eager_attention_forward(
+        module, query, key, value, attention_mask, **options
+    )
+    return _extended(module, query, out, options) if SHARE in module.__dict__ else out, weights
+
+
 def bind(module: nn.Module, share: Callable[[Tensor, float], Tensor | None]) -> None:
     """Let a module's attention call `share(query [B, H, L, D], scale)`; its result `[B, L, H, D]` is added to the output.
 
@@ -62,7 +76,11 @@ def extensible(model: Any) -> bool:
         AttentionInterface.register(EXTENDED, extended_attention)
         AttentionMaskInterface.register(EXTENDED, sdpa_mask)
         model.set_attn_implementation(EXTENDED)
-    return model.config._attn_implementation in {NAME, EXTENDED}
+    elif model.config._attn_implementation == "eager":
+        AttentionInterface.register(EXTENDED_EAGER, extended_eager_attention)
+        AttentionMaskInterface.register(EXTENDED_EAGER, eager_mask)
+        model.set_attn_implementation(EXTENDED_EAGER)
+    return model.config._attn_implementation in {NAME, EXTENDED, EXTENDED_EAGER}
 
 
 def _extended(module: nn.Module, query: Tensor, out: Tensor, options: Mapping[str, Any]) -> Tensor:

@@ -40,17 +40,32 @@ def decoder_layers(model: Any) -> list[nn.Module]:
         lists = [module for module in decoder.modules() if isinstance(module, nn.ModuleList) and len(module) == count]
         found = lists[0] if lists else None
     if found is None:
-        raise RecipeError(
-            f"model.fusion: {type(model).__name__} has no list of {count} layers, which layers could be inserted into; "
-            "use `fusion: splice`"
-        )
+        raise RecipeError(f"{type(model).__name__} has no list of {count} layers")
     return list(found)
+
+
+PROJECTIONS = (("k_proj", "v_proj"), ("key", "value"))
+"""What attention calls its projections for keys and values; the second pair is BERT's."""
 
 
 def attention_of(layer: nn.Module) -> Any | None:
     """The one module of a layer that has projections of its own for keys and for values; None where there is none."""
-    found = [module for module in layer.modules() if hasattr(module, "k_proj") and hasattr(module, "v_proj")]
-    return found[0] if len(found) == 1 else None
+    modules = [module for module in layer.modules() if projections_of(module) is not None]
+    return modules[0] if len(modules) == 1 else None
+
+
+def projections_of(module: nn.Module) -> tuple[nn.Module, nn.Module] | None:
+    """The projections for keys and for values of an attention module; None where it has none."""
+    for names in PROJECTIONS:
+        key, value = (getattr(module, name, None) for name in names)
+        if isinstance(key, nn.Module) and isinstance(value, nn.Module):
+            return key, value
+    return None
+
+
+def head_dim_of(attention: nn.Module) -> int:
+    """Width of a head; 0 where the module does not say it."""
+    return int(getattr(attention, "head_dim", 0) or getattr(attention, "attention_head_size", 0))
 
 
 def linear_layers(layer: nn.Module) -> Iterator[tuple[str, nn.Linear]]:
