@@ -105,6 +105,7 @@ def reading(model: Any, capabilities: Capabilities) -> Capabilities:
     for candidate in _candidates(model, capabilities):
         try:
             hidden = read(model, candidate, ids)
+            _read_media(model, candidate, ids)
             for own_head in (False, True):
                 whole = replace(candidate, own_head=own_head)
                 if holds(lambda whole=whole, hidden=hidden: same(logits(model, whole, hidden), expected)):  # type: ignore[misc]
@@ -112,6 +113,14 @@ def reading(model: Any, capabilities: Capabilities) -> Capabilities:
         except Exception as error:  # noqa: BLE001 - the last one is the reason
             reason = f"it does not read embeddings: {_line(error)}"
     return replace(capabilities, refused=reason)
+
+
+def _read_media(model: Any, capabilities: Capabilities, ids: Tensor) -> None:
+    """Read embeddings that are no token's, as adapted media are; what it raises says why that cannot be."""
+    embeddings = embed(model, capabilities, ids).clone()
+    embeddings[:, 2:4] = embeddings[:, 2:4].roll(1, dims=1) + embeddings[:, 4:6]
+    if not torch.isfinite(hidden_states(model, capabilities, embeddings, places(ids))).all():
+        raise ValueError("embeddings that are no token's have no hidden states")
 
 
 def _candidates(model: Any, capabilities: Capabilities) -> Iterator[Capabilities]:
