@@ -40,7 +40,7 @@ FAMILIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         | {"linear_num_key_heads": 2, "linear_key_head_dim": 8, "linear_value_head_dim": 8},
         {"packing": "rows", "pads": True, "cache": "steps"},
     ),
-    "mamba": ({"state_size": 8}, {"packing": "rows", "positions": False, "cache_argument": "cache_params"}),
+    "mamba": ({"state_size": 8}, {"packing": "rows", "positions": False, "cache": "steps", "masks_past": False}),
     "falcon_h1": (
         {"mamba_d_ssm": 64, "mamba_n_heads": 4, "mamba_d_head": 16, "mamba_n_groups": 1, "embedding_multiplier": 5.0}
         | {"lm_head_multiplier": 0.5},

@@ -44,12 +44,12 @@ def own_logits(model: Any, ids: Tensor) -> Tensor:
     return found
 
 
-def runs(model: Any) -> bool:
-    """Whether the model's own forward pass gives numbers."""
+def failure(model: Any) -> str:
+    """Why the model's own forward pass gives no numbers; empty where it does."""
     try:
-        return bool(torch.isfinite(own_logits(model, tokens(model))).all())
-    except Exception:  # noqa: BLE001 - whatever a class says
-        return False
+        return "" if torch.isfinite(own_logits(model, tokens(model))).all() else "its logits are not finite"
+    except Exception as error:  # noqa: BLE001 - whatever a class says
+        return _line(error)
 
 
 def same(found: Tensor, expected: Tensor) -> bool:

@@ -78,28 +78,28 @@ def _rank(capabilities: Capabilities) -> tuple[bool, bool, bool, int, bool]:
 
 def _probe(model: Any, accelerated: bool) -> Capabilities:
     """Everything about a small model of the class; of the model itself, where there can be no small one."""
-    subject, inference = _subject(model)
-    if subject is None:
-        return Capabilities(refused="it cannot be probed: no small model of its class can be built and run")
+    subject, changeable = _subject(model)
+    if isinstance(subject, str):
+        return Capabilities(refused=f"it cannot be probed: a small model of its class does not run ({subject})")
     if accelerated:
         fast.accelerate(subject, True)
     capabilities = checks.reading(subject, Capabilities(accelerated=accelerated))
     if capabilities.refused:
         return capabilities
     capabilities = checks.caching(subject, checks.padding(subject, checks.packing(subject, capabilities)))
-    return checks.attention(subject, checks.layers(subject, capabilities)) if inference else capabilities
+    return checks.attention(subject, checks.layers(subject, capabilities)) if changeable else capabilities
 
 
-def _subject(model: Any) -> tuple[Any | None, bool]:
-    """What is probed, and whether it may be changed: the small model, or the model itself."""
+def _subject(model: Any) -> tuple[Any | str, bool]:
+    """What is probed, and whether it may be changed: the small model, or the model itself; or why neither can be."""
     try:
         small = small_model(model)
-        if checks.runs(small):
+        if not (reason := checks.failure(small)):
             return small, True
-    except Exception:  # noqa: BLE001 - sizes that a class does not take, in as many ways as there are classes
-        pass
+    except Exception as error:  # noqa: BLE001 - sizes that a class does not take, in as many ways as there are classes
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
     on_meta = any(parameter.is_meta for parameter in model.parameters())
-    return (None, False) if on_meta or not checks.runs(model) else (model, False)
+    return (reason, False) if on_meta or checks.failure(model) else (model, False)
 
 
 def _key(model: Any, accelerated: bool) -> str:
