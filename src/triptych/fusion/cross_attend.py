@@ -18,7 +18,7 @@ from torch.nn import functional
 from triptych.errors import RecipeError
 from triptych.fusion.config import CrossAttendConfig
 from triptych.fusion.fusion import Fusion, Reading
-from triptych.language.layers import decoder_layers
+from triptych.language.layers import decoder_layers, hidden_size
 from triptych.fusion.limits import mistake
 from triptych.fusion.memory import Memory, Spot, remember
 from triptych.language.backbone import LanguageModel
@@ -93,18 +93,15 @@ class CrossAttend(Fusion):
 
     def __init__(self, config: CrossAttendConfig, language: LanguageModel, embedding_std: float) -> None:
         super().__init__(config)
-        capabilities = language.capabilities
-        if capabilities.layers_refused:
-            raise RecipeError(
-                f"model.fusion: `cross_attend` stands in front of layers, but {capabilities.layers_refused}; use `splice`"
-            )
+        if refused := language.capabilities.layers_refused:
+            raise RecipeError(f"model.fusion: `cross_attend` stands in front of layers, but {refused}; use `splice`")
         layers = decoder_layers(language.model)
         if (reason := mistake(config, len(layers))) is not None:
             raise RecipeError(reason)
         self.config: CrossAttendConfig = config
         dtype = language.embedding.weight.dtype
         chosen = layers[config.first :: config.every]
-        self.blocks = nn.ModuleList(GatedBlock(config, capabilities.layer_width, language.dim) for _ in chosen)
+        self.blocks = nn.ModuleList(GatedBlock(config, hidden_size(language.model), language.dim) for _ in chosen)
         self.marker = nn.Parameter(torch.randn(1, language.dim) * embedding_std)
         self.media_norm = norm(config, language.dim) if config.normalise else None
         self.to(dtype)

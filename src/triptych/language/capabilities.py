@@ -28,7 +28,6 @@ class Capabilities:
         own_head: Logits are made by the model's own forward pass, because they are not the head's output alone (scales,
             caps, a transform before the head).
         embedding_scale: What the decoder multiplies embeddings of ids with, but not embeddings that it is given.
-        layer_width: Width of the hidden states that decoder layers read; 0 where no layer reads `[R, L, W]`.
         layers_refused: Why nothing can be put in front of the layers; empty where it can.
         prompts_refused: Why nothing can be added to attention; empty where it can.
         refused: Why it cannot be used at all; empty where it can.
@@ -45,7 +44,6 @@ class Capabilities:
     cache_argument: str = ""
     own_head: bool = False
     embedding_scale: float = 1.0
-    layer_width: int = 0
     layers_refused: str = ""
     prompts_refused: str = ""
     refused: str = ""

@@ -14,7 +14,7 @@ from triptych.language import fast
 from triptych.language.cache import new_cache, select_rows
 from triptych.language.capabilities import Capabilities
 from triptych.language.forward import embed, hidden_states, logits
-from triptych.language.layers import attention_of, decoder_layers, decoder_of, head_dim_of, projections_of
+from triptych.language.layers import attention_of, decoder_layers, decoder_of, head_dim_of, hidden_size, projections_of
 
 LENGTH = 9
 """Tokens that are read: longer than the windows of a small model."""
@@ -257,7 +257,7 @@ def _cached(model: Any, capabilities: Capabilities, cuts: tuple[tuple[int, int],
 
 
 def layers(model: Any, capabilities: Capabilities) -> Capabilities:
-    """Width of what the decoder's layers read, where something can be put in front of them."""
+    """Whether something can be put in front of every layer: each reads hidden states `[R, L, hidden_size]`, once."""
     name = type(model).__name__
     try:
         found = decoder_layers(model)
@@ -284,8 +284,9 @@ def layers(model: Any, capabilities: Capabilities) -> Capabilities:
         reason = f"{name} does not run each of its layers once"
     elif len(shapes) > 1 or not all(len(shape) == 3 and shape[:2] == tuple(ids.shape) for shape in shapes):
         reason = f"the layers of {name} do not read one stream of hidden states"
-    width = 0 if reason else next(iter(shapes))[2]
-    return replace(capabilities, layer_width=width, layers_refused=reason, prompts_refused=reason)
+    elif next(iter(shapes))[2] != hidden_size(model):
+        reason = f"the layers of {name} read another width than its hidden_size"
+    return replace(capabilities, layers_refused=reason, prompts_refused=reason)
 
 
 def attention(model: Any, capabilities: Capabilities) -> Capabilities:
@@ -297,7 +298,7 @@ def attention(model: Any, capabilities: Capabilities) -> Capabilities:
     if any(module is None for module in modules):
         reason = f"not every layer of {name} has attention with projections for keys and for values"
         return replace(capabilities, prompts_refused=reason)
-    if capabilities.layer_width != model.get_input_embeddings().weight.shape[1]:
+    if hidden_size(model) != model.get_input_embeddings().weight.shape[1]:
         return replace(capabilities, prompts_refused=f"the embeddings of {name} have another width than its layers")
     if not fast.extensible(model):
         reason = f"{name} computes attention in a way of its own that cannot be extended"

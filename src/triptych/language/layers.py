@@ -44,6 +44,11 @@ def decoder_layers(model: Any) -> list[nn.Module]:
     return list(found)
 
 
+def hidden_size(model: Any) -> int:
+    """Width of what the layers read, by the configuration; the probe checks it."""
+    return int(model.config.get_text_config(decoder=True).hidden_size)
+
+
 PROJECTIONS = (("k_proj", "v_proj"), ("key", "value"))
 """What attention calls its projections for keys and values; the second pair is BERT's."""
 

@@ -12,10 +12,15 @@ LAYERS = 4
 
 MOST_LAYERS = 12
 
+WIDTH = 32
+"""Of hidden states; embeddings that have another width have half of it."""
+
+EMBEDDING_WIDTHS = ("embedding_size", "input_embedding_size", "word_embed_proj_dim")
+
 SIZES: dict[str, int] = {
     # widths
-    **dict.fromkeys(("hidden_size", "n_embd", "d_model", "embedding_size", "input_embedding_size", "emb_dim"), 32),
-    **dict.fromkeys(("output_embedding_size", "word_embed_proj_dim", "attention_hidden_size", "lru_width"), 32),
+    **dict.fromkeys(("hidden_size", "n_embd", "d_model", "embedding_size", "input_embedding_size", "emb_dim"), WIDTH),
+    **dict.fromkeys(("output_embedding_size", "word_embed_proj_dim", "attention_hidden_size", "lru_width"), WIDTH),
     **dict.fromkeys(("intermediate_size", "ffn_dim", "decoder_ffn_dim", "encoder_ffn_dim", "ffn_hidden_size"), 48),
     **dict.fromkeys(("moe_intermediate_size", "shared_expert_intermediate_size", "expert_ffn_hidden_size"), 16),
     **dict.fromkeys(("dim_ff", "dff", "intermediate_size_mlp", "dense_intermediate_size"), 48),
@@ -32,7 +37,8 @@ SIZES: dict[str, int] = {
     **dict.fromkeys(("num_experts_per_tok", "moe_k", "moe_topk"), 2),
     **dict.fromkeys(("n_group", "topk_group"), 1),
     # states
-    **dict.fromkeys(("chunk_size", "mamba_chunk_size"), 4),
+    **dict.fromkeys(("chunk_size", "mamba_chunk_size", "index_topk"), 4),
+    "image_size": 32,
     **dict.fromkeys(("state_size", "mamba_d_state", "ssm_state_size"), 8),
     # lengths: shorter than what the probe reads, so that windows and chunks are met
     **dict.fromkeys(("sliding_window", "attention_window_size", "attention_chunk_size", "window_size"), 3),
@@ -84,6 +90,9 @@ def _consistent(values: Mapping[str, Any], small: dict[str, Any]) -> dict[str, A
     for heads, shared in (("num_attention_heads", "num_key_value_heads"), ("num_attention_heads", "num_kv_heads")):
         if isinstance(values.get(shared), int) and values.get(shared) == values.get(heads):
             small[shared] = small[heads]
+    for name in EMBEDDING_WIDTHS:
+        if isinstance(values.get(name), int) and values[name] != values.get("hidden_size"):
+            small[name] = WIDTH // 2
     for token in ("pad_token_id", "bos_token_id", "eos_token_id", "image_token_id"):
         if isinstance(small.get(token), int) and small[token] >= small.get("vocab_size", 1 << 62):
             small[token] = 0
