@@ -38,7 +38,7 @@ def inspect(recipe: Recipe, sample: int, data: str | None, save: Path | None) ->
     from triptych.grounding.introduce import introduce_to_tokenizer, region_writer
     from triptych.language.build import load_tokenizer
     from triptych.language.template import ChatTemplate
-    from triptych.planner.architectures import language_architecture
+    from triptych.planner.parts import meta_language
 
     name = data or (next(iter(recipe.stages[-1].mixture)) if recipe.stages else next(iter(recipe.data), ""))
     if name not in recipe.data:
@@ -81,7 +81,7 @@ def inspect(recipe: Recipe, sample: int, data: str | None, save: Path | None) ->
         if recipe.composed.encoders.image is None or recipe.composed.adapters.image is None:
             raise RecipeError(f"{name} {conversation.id or sample} has images, but model.encoders.image is null")
         encoder = build_encoder(recipe.composed.encoders.image, base)
-        width = language_architecture(language, base).get_text_config().hidden_size
+        width = meta_language(language, base).dim
         config, tokens = recipe.composed.adapters.image, encoder.tokens(medium)
         # Shapes alone say how long a medium is; one's own adapter may need numbers to be built.
         with torch.device("cpu" if isinstance(config, CustomConfig) else "meta"):
