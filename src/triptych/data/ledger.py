@@ -1,4 +1,4 @@
-"""The ledger: the account of every record that was refused or shortened, with the reason.
+"""The ledger: the account of every record that was refused or quoted, with the reason.
 
 One line of JSON per record, stage and outcome, appended as it happens; a record met again in a later epoch is not
 written again. A run that was killed and resumed rewinds it to the step it resumes from.
@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 from triptych.errors import DataError
 from triptych.files import write_atomically
 
-Outcome: TypeAlias = Literal["refused", "shortened"]
+Outcome: TypeAlias = Literal["refused", "quoted"]
 
 EXAMPLES = 3
 """How many records of a kind messages and summaries show."""
@@ -30,7 +30,7 @@ class Entry:
         step: The step in which the record was first met.
         dataset: The dataset's name in the recipe.
         record: Names the record within its dataset.
-        outcome: `refused` or `shortened`.
+        outcome: `refused` or `quoted`.
         kind: The reason in a word or two, the same for all records of which it is true; entries are counted by it.
         reason: The reason in full.
     """

@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Event:
-    """A record that was shortened or refused, for the ledger."""
+    """A record that was quoted or refused, for the ledger."""
 
     dataset: str
     record: str
@@ -166,7 +166,7 @@ class Reader:
                     Event(
                         dataset,
                         record,
-                        "shortened",
+                        "quoted",
                         "too long",
                         f"{layout.dropped} messages left out from the oldest end",
                     )

@@ -102,7 +102,9 @@ class EfficientNet(Encoder):
         super().__init__(
             dim=CHANNELS[config.features],
             grid=(side, side),
-            preparation=ImagePreparation(config.resolution, config.fit, mean_colour(MEAN)),
+            preparation=ImagePreparation(
+                config.resolution, config.fit, mean_colour(MEAN), background=config.background
+            ),
             identity={"features": config.features},
         )
         self.pyramid = config.features == "pyramid"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -125,7 +125,7 @@ class Encoder(nn.Module):
 
     def _hash(self, tensors: Mapping[str, Tensor]) -> str:
         kind = f"{type(self).__module__}.{type(self).__qualname__}"
-        description = [NUMERICS, kind, asdict(self.preparation), self._identity]
+        description = [NUMERICS, kind, self.preparation.identity, self._identity]
         digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
         for name in sorted(tensors):
             tensor = tensors[name].detach().cpu().contiguous()

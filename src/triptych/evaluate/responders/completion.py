@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any, NoReturn
 
-from triptych.errors import GenerationError, shortened
+from triptych.errors import GenerationError, quoted
 from triptych.generate.config import Reply
 
 
@@ -36,11 +36,11 @@ def _json(body: bytes) -> Any:
     try:
         return json.loads(body.decode("utf-8"), parse_constant=_no_number)
     except UnicodeDecodeError as error:
-        raise _Mistake(f"byte {error.start} is no UTF-8, in {shortened(body[:200])}") from None
+        raise _Mistake(f"byte {error.start} is no UTF-8, in {quoted(body[:200])}") from None
     except RecursionError:
         raise _Mistake("its JSON is nested too deeply") from None
     except ValueError as error:  # among them whole numbers of too many digits
-        raise _Mistake(f"no JSON ({str(error)[:200]}), but {shortened(body[:200])}") from None
+        raise _Mistake(f"no JSON ({str(error)[:200]}), but {quoted(body[:200])}") from None
 
 
 def _no_number(text: str) -> NoReturn:
@@ -51,7 +51,7 @@ def _reply(answer: Any) -> Reply:
     if isinstance(answer, dict) and "choices" not in answer and "error" in answer:
         error = answer["error"]
         said = error.get("message", error) if isinstance(error, dict) else error
-        raise _Mistake(f"the error {shortened(said, 300)}")
+        raise _Mistake(f"the error {quoted(said, 300)}")
     choices = _field(answer, "choices", list, "")
     if not choices:
         raise _Mistake("`choices` is empty")
@@ -66,19 +66,19 @@ def _reply(answer: Any) -> Reply:
     if tokens is None:
         tokens = len(text.split())
     elif _typed(tokens, int, "usage.completion_tokens") < 0 or tokens > 2**31:
-        raise _Mistake(f"`usage.completion_tokens` is {shortened(tokens)}")
+        raise _Mistake(f"`usage.completion_tokens` is {quoted(tokens)}")
     return Reply(text.strip(), tokens, "length" if choice.get("finish_reason") == "length" else "stop")
 
 
 def _field(values: Any, name: str, kind: type, where: str) -> Any:
     values = _typed(values, dict, where.rstrip(".") or "the body")
     if name not in values:
-        raise _Mistake(f"`{where}{name}` is missing, there is {shortened(sorted(values))}")
+        raise _Mistake(f"`{where}{name}` is missing, there is {quoted(sorted(values))}")
     return _typed(values[name], kind, f"{where}{name}")
 
 
 def _typed(value: Any, kind: type, where: str) -> Any:
     if not isinstance(value, kind) or isinstance(value, bool):
         names = {list: "a list", dict: "an object", str: "a text", int: "a whole number"}
-        raise _Mistake(f"`{where}` is {shortened(value)}, expected {names[kind]}")
+        raise _Mistake(f"`{where}` is {quoted(value)}, expected {names[kind]}")
     return value

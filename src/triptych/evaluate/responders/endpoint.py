@@ -16,9 +16,9 @@ from http.client import HTTPException, InvalidURL
 from typing import Any
 
 from triptych.conversation import Conversation, Image, Message, Region
-from triptych.errors import EvaluationError, GenerationError, TriptychError
+from triptych.errors import EvaluationError, GenerationError, TriptychError, excerpt
 from triptych.evaluate.responders.completion import read_completion
-from triptych.evaluate.responders.http import TooLarge, checked_url, one_line, opener, read_whole
+from triptych.evaluate.responders.http import TooLarge, checked_url, opener, read_whole
 from triptych.generate.config import GenerationSettings, Reply
 
 KEY_VARIABLE = "OPENAI_API_KEY"
@@ -148,8 +148,8 @@ class EndpointResponder:
             said = b""
         if error.code in _MOVED:
             said = f"name the address that it points to, {error.headers.get('Location')}".encode()
-        status = one_line(_without(key, f"{error.code} {error.reason}".encode()).decode(errors="replace"))
-        reason = one_line(_without(key, said).decode("utf-8", errors="replace")) or "no reason given"
+        status = _line(_without(key, f"{error.code} {error.reason}".encode()))
+        reason = _line(_without(key, said)) or "no reason given"
         answered = f"{self.url}: answered {status}: {reason}"
         if not last and error.code not in _NOBODY:
             return GenerationError(answered)
@@ -164,7 +164,7 @@ class EndpointResponder:
                 f"{self.deadline:g} s); is the server overloaded? The same command goes on from here"
             )
         return EvaluationError(
-            f"{self.url}: cannot be reached, or breaks off ({one_line(str(reason) or repr(reason))}); is the server up? "
+            f"{self.url}: cannot be reached, or breaks off ({excerpt(' '.join((str(reason) or repr(reason)).split()), 300)}); is the server up? "
             "The same command goes on from here"
         )
 
@@ -184,6 +184,10 @@ def _key() -> str:
 def _without(key: str, said: bytes) -> bytes:
     """What a server says without the key, which some repeat."""
     return said.replace(key.encode(), b"[the key]") if key else said
+
+
+def _line(said: bytes) -> str:
+    return excerpt(" ".join(said.decode("utf-8", errors="replace").split()), 300)
 
 
 def _content(message: Message) -> str | list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from http.client import HTTPConnection, HTTPResponse, HTTPSConnection, Incomplet
 from typing import Any
 from urllib.parse import urlsplit
 
-from triptych.errors import EvaluationError, shortened
+from triptych.errors import EvaluationError, quoted
 
 
 class TooLarge(Exception):
@@ -37,15 +37,9 @@ def checked_url(url: str) -> str:
         usable = False
     if not usable or not url.isprintable() or " " in url:
         raise EvaluationError(
-            f"openai:{shortened(url)}: is no address that can be asked; expected http://HOST:PORT/v1 or https://HOST/v1"
+            f"openai:{quoted(url)}: is no address that can be asked; expected http://HOST:PORT/v1 or https://HOST/v1"
         )
     return url.rstrip("/")
-
-
-def one_line(text: str, limit: int = 300) -> str:
-    """What a server says, as one short line without control characters."""
-    words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return words if len(words) <= limit else f"{words[:limit]}…"
 
 
 def read_whole(response: HTTPResponse, most_bytes: int) -> bytes:
