@@ -141,8 +141,8 @@ def _scalar(node: ScalarNode) -> Any:
     text, line = node.value, node.start_mark.line + 1
     match node.tag.removeprefix(TAG):
         case "str" | "merge":
-            if "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
-                raise Mistake(f"the text {quoted(text)} holds a NUL character or half a surrogate pair", line)
+            if any("\ud800" <= character <= "\udfff" for character in text):
+                raise Mistake(f"the text {quoted(text)} holds half a surrogate pair, which is no character", line)
             return text
         case "null" if re.fullmatch(SCALARS["null"][0], text):
             return None

@@ -65,9 +65,7 @@ class StudyConfig(Config):
         found = {}
         for name, changes in value.items():
             if changes is not None and not isinstance(changes, dict):
-                raise ValueError(
-                    f"the variant {name!r} is a mapping of changes to the recipe, got {quoted(changes)}"
-                )
+                raise ValueError(f"the variant {name!r} is a mapping of changes to the recipe, got {quoted(changes)}")
             changes = dict(changes or {})
             found[str(name)] = {"notes": changes.pop("notes", ""), "changes": changes}
         return found
@@ -83,9 +81,7 @@ class StudyConfig(Config):
                 raise ValueError(f"`score`: expected TASK.METRIC, such as scenes.naming, got {quoted(score)}")
         for name in self.variants:
             if not name.replace("_", "").replace("-", "").replace(".", "").isalnum() or not name.isascii():
-                raise ValueError(
-                    f"the name of the variant {quoted(name)} becomes a folder: use letters, digits, . _ -"
-                )
+                raise ValueError(f"the name of the variant {quoted(name)} becomes a folder: use letters, digits, . _ -")
         return self
 
     def with_seeds(self, count: int) -> StudyConfig:
