@@ -23,8 +23,8 @@ from triptych.files import write_atomically
 TESTS = Path(__file__).parents[1] / "tests"
 sys.path[:0] = [str(TESTS), str(TESTS / "fuzz")]
 
-from fuzz_guard import VERDICTS, Outcome, Seed, Tally, fuzz
-from fuzz_seeds import everything
+from fuzz_guard import VERDICTS, Outcome, Seed, Tally, cases, fuzz  # noqa: E402
+from fuzz_seeds import everything  # noqa: E402
 
 
 def main() -> None:
@@ -44,9 +44,7 @@ def main() -> None:
             parser.error(f"there is nothing called {', '.join(chosen.only)}")
         prepared = time.perf_counter() - began
         outside = _listing(Path(place), "work")
-        tally = fuzz(
-            seeds, chosen.count, Path(place) / "work", workers=chosen.workers, start=chosen.start, report=_tell
-        )
+        tally = fuzz(seeds, chosen.count, Path(place) / "work", workers=chosen.workers, report=_tell)
         moved = _listing(Path(place), "work") ^ outside
     seconds = time.perf_counter() - began - prepared
     print(f"{len(tally.outcomes):,} inputs in {seconds:.0f} s, {prepared:.0f} s to prepare", flush=True)

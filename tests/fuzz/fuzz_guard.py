@@ -8,6 +8,7 @@ Workers are forked from a process that has imported everything, so that one cost
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import multiprocessing
 import os
@@ -29,6 +30,9 @@ from triptych.errors import TriptychError
 
 SECONDS = 10.0
 """A target that takes longer has failed."""
+
+GRACE = 10.0
+"""Seconds more after which a worker is killed that has twice had its time."""
 
 BYTES = 2 << 30
 """A worker whose resident memory ever was larger has failed; address space ends a little above."""
@@ -86,30 +90,35 @@ class Tally:
         return [outcome for outcome in self.outcomes if outcome.verdict not in ("read", "refused")]
 
 
+def cases(seeds: Sequence[Seed], count: int, start: int = 0) -> list[tuple[int, int]]:
+    """So many inputs, drawn from the seeds by their weights: which seed, and the input's number from `start` on.
+
+    An input is made by its seed's name and its number alone.
+    """
+    chosen = random.Random(start).choices(range(len(seeds)), [seed.weight for seed in seeds], k=count)
+    return [(index, start + place) for place, index in enumerate(chosen)]
+
+
 def fuzz(
     seeds: Sequence[Seed],
-    count: int,
+    cases: Sequence[tuple[int, int]],
     work: Path,
     *,
     workers: int = 2,
-    start: int = 0,
     report: Callable[[Outcome], None] | None = None,
 ) -> Tally:
-    """Run so many damaged inputs, drawn from the seeds by their weights.
+    """Run damaged inputs.
 
     Args:
         seeds: What is damaged and how it is read. Everything that they import is to be imported before.
-        count: How many inputs.
+        cases: Which inputs, as `cases` draws them.
         work: A folder for the workers' copies; nothing else is to be written to.
         workers: Processes.
-        start: The number of the first input; an input is made by its number and its seed alone.
         report: Called with each outcome.
     """
-    draw = random.Random(start)
-    chosen = draw.choices(range(len(seeds)), [seed.weight for seed in seeds], k=count)
-    waiting = [(number, start + place) for place, number in enumerate(chosen)][::-1]
+    waiting = list(cases)[::-1]
     tally = Tally()
-    pool = [_Worker(seeds, work / f"worker-{i}") for i in range(min(workers, count))]
+    pool = [_Worker(seeds, work / f"worker-{i}") for i in range(min(workers, len(waiting)))]
     while waiting or any(worker.busy for worker in pool):
         for worker in pool:
             if worker.busy is None and waiting:
@@ -161,7 +170,7 @@ class _Worker:
             self.process.join()
             outcome = Outcome(seed, number, "", "died", seconds, message=f"exit code {self.process.exitcode}")
         else:
-            if seconds < 2 * SECONDS + 5:  # the machine may be busy with other work: CPU time decides, see below
+            if seconds < 2 * SECONDS + GRACE:  # the machine may be busy with other work; see `_one`
                 return None
             self.process.kill()
             self.process.join()
@@ -171,7 +180,8 @@ class _Worker:
         return outcome
 
     def end(self) -> None:
-        self.connection.close()
+        with contextlib.suppress(OSError):
+            self.connection.send(None)
         self.process.join(5)
         if self.process.is_alive():
             self.process.kill()
@@ -253,7 +263,7 @@ def _serve(seeds: Sequence[Seed], folder: Path, connection: Connection) -> None:
     silent = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silent, 1)
     os.dup2(silent, 2)
-    sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115  (a question to the terminal gets no answer)
+    sys.stdin = Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115  (a question to the terminal gets no answer)
     space = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (space + 2 * BYTES, space + 2 * BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -262,11 +272,15 @@ def _serve(seeds: Sequence[Seed], folder: Path, connection: Connection) -> None:
     sys.addaudithook(watch)
     copies: dict[Path, Path] = {}
     while True:
-        try:
-            index, number = connection.recv()
-        except EOFError:
+        case = connection.recv()
+        if case is None:
             return
-        connection.send(_one(seeds[index], number, own, copies, watch))
+        index, number = case
+        try:
+            outcome = _one(seeds[index], number, own, copies, watch)
+        except BaseException:  # what came of it cannot be told: a failure, too
+            outcome = Outcome(seeds[index].name, number, "", "died", 0.0, message=traceback.format_exc())
+        connection.send(outcome)
 
 
 def _one(seed: Seed, number: int, own: Path, copies: dict[Path, Path], watch: _Watch) -> Outcome:
@@ -322,10 +336,8 @@ def _files(seed: Seed) -> list[Path]:
 
 def _forget_peak() -> None:
     """Let the kernel count the peak of resident memory anew."""
-    try:
+    with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass
 
 
 def _peak() -> int:

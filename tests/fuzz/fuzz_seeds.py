@@ -208,11 +208,7 @@ def _read_dataset(config: DataConfig, folder: Path, file: Path, output: Path) ->
 
 
 def _read_picture(folder: Path, file: Path, output: Path) -> None:
-    from triptych.encoders.preparation import Preparation
-
-    image = Image(file)
-    picture = image.open()
-    assert picture.width and Preparation is not None
+    assert Image(file).open().width
 
 
 def benchmarks(folder: Path) -> Iterator[Seed]:
