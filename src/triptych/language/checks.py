@@ -48,7 +48,7 @@ def failure(model: Any) -> str:
     """Why the model's own forward pass gives no numbers; empty where it does."""
     try:
         return "" if torch.isfinite(own_logits(model, tokens(model))).all() else "its logits are not finite"
-    except Exception as error:  # noqa: BLE001 - whatever a class says
+    except Exception as error:
         return _line(error)
 
 
@@ -75,7 +75,7 @@ def holds(check: Callable[[], bool]) -> bool:
     """Whether a check passes; what it raises counts as no."""
     try:
         return check()
-    except Exception:  # noqa: BLE001 - a way of calling that a class does not know fails in its own words
+    except Exception:
         return False
 
 
@@ -110,7 +110,7 @@ def reading(model: Any, capabilities: Capabilities) -> Capabilities:
                 whole = replace(candidate, own_head=own_head)
                 if holds(lambda whole=whole, hidden=hidden: same(logits(model, whole, hidden), expected)):  # type: ignore[misc]
                     return whole
-        except Exception as error:  # noqa: BLE001 - the last one is the reason
+        except Exception as error:
             reason = f"it does not read embeddings: {_line(error)}"
     return replace(capabilities, refused=reason)
 
@@ -150,7 +150,7 @@ def _embedding_scale(model: Any) -> float | None:
             handle.remove()
         ratio = float(seen[0].norm() / seen[1].norm())
         return ratio if same(seen[1] * ratio, seen[0]) else None
-    except Exception:  # noqa: BLE001 - then there is no scale to be had
+    except Exception:
         return None
 
 
@@ -261,7 +261,7 @@ def layers(model: Any, capabilities: Capabilities) -> Capabilities:
     name = type(model).__name__
     try:
         found = decoder_layers(model)
-    except Exception as error:  # noqa: BLE001 - its message is the reason
+    except Exception as error:
         return replace(capabilities, layers_refused=_line(error), prompts_refused=_line(error))
     seen: dict[int, list[Any]] = {number: [] for number in range(len(found))}
     handles = [
@@ -329,7 +329,7 @@ def _prompts_refused(model: Any, capabilities: Capabilities, modules: list[Any])
         silent = read(model, capabilities, ids)
         value[0] = 1.0
         loud = read(model, capabilities, ids)
-    except Exception:  # noqa: BLE001 - queries and values of different widths, for example
+    except Exception:
         return f"what {name}'s attention returns has another shape than its queries"
     if any(len(calls) != 2 for calls in queries.values()):
         return f"{name} computes attention in a way of its own that cannot be extended"

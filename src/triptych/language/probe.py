@@ -96,7 +96,7 @@ def _subject(model: Any) -> tuple[Any | str, bool]:
         small = small_model(model)
         if not (reason := checks.failure(small)):
             return small, True
-    except Exception as error:  # noqa: BLE001 - sizes that a class does not take, in as many ways as there are classes
+    except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
     on_meta = any(parameter.is_meta for parameter in model.parameters())
     return (reason, False) if on_meta or checks.failure(model) else (model, False)
