@@ -17,9 +17,9 @@ from torch.nn.functional import pad
 
 from triptych.conversation import Conversation
 from triptych.errors import GenerationError
-from triptych.generate.cache import divisible
 from triptych.generate.config import GenerationSettings, Reply
 from triptych.generate.generator import Generator
+from triptych.language.cache import divisible
 
 LETTERS = string.ascii_uppercase
 _ONE = GenerationSettings(max_new_tokens=1)
@@ -46,11 +46,13 @@ class LikelihoodResponder:
         for start in range(0, len(conversations), settings.batch_size):
             part = conversations[start : start + settings.batch_size]
             options = [_options(conversation) for conversation in part]
+            letters = [_letters(each, texts) for each, texts in zip(part, options, strict=True)]
             if self.by == "letter":
-                scores = letter_scores(self.generator, part, [len(texts) for texts in options])
+                rows = letter_scores(self.generator, part, [LETTERS.index(own[-1]) + 1 for own in letters])
+                scores = [[row[LETTERS.index(x)] for x in own] for row, own in zip(rows, letters, strict=True)]
             else:
                 scores = text_scores(self.generator, part, options)
-            replies += [Reply(LETTERS[row.index(max(row))], 0, "stop") for row in scores]
+            replies += [Reply(own[row.index(max(row))], 0, "stop") for row, own in zip(scores, letters, strict=True)]
         return replies
 
 
@@ -142,6 +144,11 @@ def _letter_tokens(generator: Generator, letter: str) -> list[int]:
     if not single:
         raise GenerationError(f"the tokenizer has no token for the letter {letter}; let the model write its answers")
     return single
+
+
+def _letters(conversation: Conversation, options: Sequence[str]) -> str:
+    """The letters of the options: the first of the alphabet, where the conversation names no others."""
+    return str(conversation.annotations.get("letters") or LETTERS[: len(options)])
 
 
 def _options(conversation: Conversation) -> list[str]:
