@@ -13,6 +13,7 @@ from pathlib import Path
 
 from triptych import files
 from triptych.errors import TriptychError, WeightsError
+from triptych.paths import user_path
 
 SETTLED_SECONDS = 2.0
 """A file that was written to less than this before it was read is read again next time."""
@@ -21,7 +22,7 @@ SETTLED_SECONDS = 2.0
 def cache_folder() -> Path:
     """`$TRIPTYCH_CACHE`, or `triptych` in the platform's folder for caches (`$XDG_CACHE_HOME`, `~/.cache`, …)."""
     if chosen := os.environ.get("TRIPTYCH_CACHE"):
-        return Path(chosen).expanduser().absolute()
+        return user_path(chosen, error=WeightsError).absolute()
     if sys.platform == "darwin":
         root = Path.home() / "Library" / "Caches"
     elif sys.platform == "win32":

