@@ -40,6 +40,25 @@ class EvaluationError(TriptychError):
     """An evaluation cannot run, or its records do not belong together."""
 
 
+class FolderError(TriptychError):
+    """A file or folder cannot be written: the disk is full, the folder is read-only or gone.
+
+    Args:
+        message: For the person at the keyboard.
+        errno: The system's number of the error, where it has one.
+    """
+
+    def __init__(self, message: str, errno: int | None = None) -> None:
+        super().__init__(message)
+        self.errno = errno
+
+
+def one_line(error: BaseException, limit: int = 300) -> str:
+    """What an error of a library says, as one short line for a message of ours."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
 def resume_command(run: Path) -> str:
     """What continues a run that was stopped, for messages: its recipe names no folder, or another one, so it is told."""
     return shlex.join(["triptych", "train", str(run / "recipe.yaml"), "--output", str(run), "--resume"])

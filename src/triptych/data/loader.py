@@ -9,7 +9,7 @@ A step's data is a pure function of its number, so resuming needs nothing but th
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -148,7 +148,9 @@ class Reader:
         row_tokens: The longest packed row.
         pad: The id behind the last document of a row.
         apart: Whether rows hold conversations of one dataset each.
+        alone: Whether rows hold one conversation each.
         details: For the encoder that decoders of regions look at, where it is another one.
+        unroll: Conversation → those that together teach all its answers, where one sequence cannot.
     """
 
     sources: Mapping[str, Source]
@@ -160,7 +162,9 @@ class Reader:
     row_tokens: int
     pad: int
     apart: bool = False
+    alone: bool = False
     details: Inputs | None = None
+    unroll: Callable[[Conversation], Sequence[Conversation]] | None = None
 
     def __call__(self, step: int) -> StepData:
         """The data of a step, a pure function of its number."""
@@ -169,18 +173,20 @@ class Reader:
         inputs: dict[str, tuple[Tensor | None, Tensor | None]] = {}
         details: dict[str, tuple[Tensor | None, Tensor | None]] = {}
 
-        def planned(_: int, conversation: Conversation) -> Layout:
-            layout = self.plan(conversation)
-            for span in layout.spans:
+        def planned(_: int, conversation: Conversation) -> list[Layout]:
+            unrolled = [conversation] if self.unroll is None else self.unroll(conversation)
+            several = [self.plan(each) for each in unrolled]
+            for span in (span for layout in several for span in layout.spans):
                 key = span.medium.content_hash
                 if key not in inputs:
                     inputs[key] = self._input(span.medium)
                 if self.details is not None and key not in details:
                     details[key] = self.details(span.medium)
-            return layout
+            return several
 
         draws = Draws(self.sources, self.mixture, self.batch_size)
-        for dataset, record, layout in draws.read(step, events, planned):
+        read = draws.read(step, events, planned)
+        for dataset, record, layout in ((dataset, record, layout) for dataset, record, all_ in read for layout in all_):
             if layout.dropped:
                 events.append(
                     Event(
@@ -207,7 +213,7 @@ class Reader:
         inputs: Mapping[str, tuple[Tensor | None, Tensor | None]],
         details: Mapping[str, tuple[Tensor | None, Tensor | None]],
     ) -> Batch:
-        batch = pack(layouts, self.row_tokens, self.pad, _dataset if self.apart else None)
+        batch = pack(layouts, self.row_tokens, self.pad, _dataset if self.apart else None, self.alone)
         keys = [medium.content_hash for medium in batch.media]
         return replace(
             batch,

@@ -11,6 +11,7 @@ import numpy as np
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from triptych.api import Dual, Matcher, Model, load, load_dual, load_matcher
 from triptych.conversation import Image
@@ -208,4 +209,14 @@ def score_table(name: str, result: TaskResult) -> Table:
                 f"{interval.value:.3f}",
                 f"{interval.low:.3f} – {interval.high:.3f}",
             )
+    if notes := _notes(result):
+        table.caption, table.caption_justify = Text(notes), "left"  # text from data, never markup
     return table
+
+
+def _notes(result: TaskResult) -> str:
+    """Why answers are unparsed, and which records could not be read or asked about."""
+    lines = [f"unparsed, {count:,}: {reason}" for reason, count in list(result.unparsed.reasons.items())[:3]]
+    if failed := sum(result.failed.values()):
+        lines.append(f"left out or not asked, {failed:,}; the first: {next(iter(result.failed))}")
+    return "\n".join(lines)

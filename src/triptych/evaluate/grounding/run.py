@@ -183,7 +183,8 @@ def _answered(question: Asked, given: Grounding | None, size: list[int] | None) 
         return {"regions": regions, "parsed": None}
     regions["found"] = [region_values(region, score) for region, score in zip(given.regions, given.scores, strict=True)]
     verdict = given.verdict if given.regions or given.verdict == "invalid" else "none"
-    return {"regions": regions, "parsed": verdict, "answer": given.text or told(given.regions)}
+    reason = given.reason or None if verdict == "invalid" else None
+    return {"regions": regions, "parsed": verdict, "answer": given.text or told(given.regions), "reason": reason}
 
 
 def _chance(records: Sequence[Record]) -> dict[str, float]:

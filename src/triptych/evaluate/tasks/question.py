@@ -52,6 +52,7 @@ class Question:
         """The question as a conversation of its own: the pictures first, then what is said."""
         options = self.facts.get("options")
         known = {"options": list(options)} if options else {}
+        known |= {"letters": self.facts["letters"]} if "letters" in self.facts else {}
         said = user(*self.media, *(self.parts or (self.text,)))
         return Conversation((*self.before, said), id=self.id, annotations=known)
 
@@ -65,6 +66,7 @@ class Record:
         sample: Index of the sample that the question belongs to; the same as that of the image but in the control.
         answer: The raw text; empty where the question could not be asked.
         parsed: The answer in canonical form; `None` is unparsed.
+        reason: Why it is, where the parser can say.
         correct: Whether (or, for captions, how well) it was answered.
         finish: `stop`, `length`, or `failed` with the reason in `error`.
         seconds: This answer's share of the time its batch took.
@@ -92,11 +94,13 @@ class Record:
     verdict: str | None = None
     regions: dict[str, Any] | None = None
     judged: dict[str, str] | None = None
+    reason: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; `error`, `facts`, `verdict`, `judged` and `regions` only where there are some."""
+        """Plain values; `error`, `facts`, `verdict`, `judged`, `regions` and `reason` only where there are some."""
         values = asdict(self)
-        return {k: v for k, v in values.items() if k not in ("error", "facts", "verdict", "judged", "regions") or v}
+        optional = ("error", "facts", "verdict", "judged", "regions", "reason")
+        return {k: v for k, v in values.items() if k not in optional or v}
 
 
 @dataclass(frozen=True)
