@@ -129,7 +129,8 @@ class Image:
 
     def _way_of_reading(self, data: bytes) -> bytes:
         """What distinguishes features of today's reading from those of versions that showed hidden colours and cut values off."""
-        if data.startswith(b"\xff\xd8"):  # JPEG, which most pictures are, has neither transparency nor more than eight bits
+        # Most pictures are JPEG, which has neither transparency nor more than eight bits: no need to read its header.
+        if data.startswith(b"\xff\xd8"):
             return b""
         try:
             picture = opened(data, str(self))
