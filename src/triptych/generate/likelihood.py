@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import string
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 from torch.nn.functional import pad
 
 from triptych.conversation import Conversation
 from triptych.errors import GenerationError
-from triptych.generate.cache import divisible
 from triptych.generate.config import GenerationSettings, Reply
 from triptych.generate.generator import Generator
+from triptych.language.cache import divisible
 
 LETTERS = string.ascii_uppercase
 _ONE = GenerationSettings(max_new_tokens=1)
@@ -74,11 +74,31 @@ def letter_scores(
     return [row[:count] for row, count in zip(columns, counts, strict=True)]
 
 
-@torch.inference_mode()
+@dataclass(frozen=True)
+class OptionScore:
+    """How likely a text is as the reply.
+
+    Args:
+        mean: Log-likelihood per token, in nats.
+        greedy: Whether greedy decoding begins with the text: each of its tokens is the likeliest at its place.
+    """
+
+    mean: float
+    greedy: bool
+
+
 def text_scores(
     generator: Generator, conversations: Sequence[Conversation], options: Sequence[Sequence[str]]
 ) -> list[list[float]]:
-    """Mean log-likelihood per token of each option as the reply.
+    """Mean log-likelihood per token of each option as the reply; raises what `option_scores` raises."""
+    return [[score.mean for score in row] for row in option_scores(generator, conversations, options)]
+
+
+@torch.inference_mode()
+def option_scores(
+    generator: Generator, conversations: Sequence[Conversation], options: Sequence[Sequence[str]]
+) -> list[list[OptionScore]]:
+    """How likely each option is as the reply to its conversation.
 
     Raises:
         GenerationError: An option is empty, or the model's cache cannot be repeated (sliding windows).
@@ -109,17 +129,12 @@ def text_scores(
             memory=memory.select(rows) if memory is not None else None,
         )
         last = torch.cat([last, read], dim=1)
-    found = _log_likelihood(model.language.logits(last), tokens)
-    means = ((found * there).sum(dim=1) / there.sum(dim=1)).tolist()
-    scores: list[list[float]] = []
-    for texts in options:
-        scores.append(means[: len(texts)])
-        means = means[len(texts) :]
-    return scores
-
-
-def _log_likelihood(logits: Tensor, tokens: Tensor) -> Tensor:
-    return logits.float().log_softmax(dim=-1).gather(-1, tokens[..., None])[..., 0]
+    logits = model.language.logits(last)
+    logs = logits.float().log_softmax(dim=-1).gather(-1, tokens[..., None])[..., 0]
+    means = ((logs * there).sum(dim=1) / there.sum(dim=1)).tolist()
+    greedy = ((logits.argmax(dim=-1) == tokens) | ~there).all(dim=1).tolist()
+    flat = iter(map(OptionScore, means, greedy))
+    return [[next(flat) for _ in texts] for texts in options]
 
 
 def _letter_tokens(generator: Generator, letter: str) -> list[int]:

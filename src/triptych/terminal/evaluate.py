@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -69,7 +70,7 @@ def evaluate_run(
     told = f"results: {output / 'results.json'}"
     if (output / "run.json").exists():
         told += f"; report: {write_report(output)}"
-    console.print(told, highlight=False)
+    console.print(told, highlight=False, markup=False)
     return results
 
 
@@ -171,7 +172,7 @@ def pooled_features(model: Model, pictures: Sequence[Image]) -> np.ndarray[Any, 
 def score_table(name: str, result: TaskResult) -> Table:
     """The scores of a task beside its control and chance."""
     table = Table(
-        title=f"{name}: {result.questions:,} questions, {result.questions_per_second:.1f} a second, "
+        title=f"{escape(name)}: {result.questions:,} questions, {result.questions_per_second:.1f} a second, "
         f"{result.unparsed.count:,} answers unparsed",
         title_justify="left",
     )
@@ -181,7 +182,7 @@ def score_table(name: str, result: TaskResult) -> Table:
         control = result.control.get(metric)
         chance = result.chance.get(metric)
         table.add_row(
-            metric,
+            escape(metric),
             f"{interval.value:.3f}",
             f"{interval.low:.3f} – {interval.high:.3f}",
             f"{control.value:.3f}" if control else "",
@@ -197,14 +198,14 @@ def score_table(name: str, result: TaskResult) -> Table:
             if ours is None or ours.value != interval.value or ours.n != interval.n:
                 mark = " (official)" if read.official else ""
                 table.add_row(
-                    f"[dim]{metric}, rule {rule}{mark}[/]",
+                    f"[dim]{escape(f'{metric}, rule {rule}{mark}')}[/]",
                     f"{interval.value:.3f}",
                     f"{interval.low:.3f} – {interval.high:.3f}",
                 )
     for baseline, measured in result.baselines.items():
         for metric, interval in measured.metrics.items():
             table.add_row(
-                f"[dim]baseline {baseline}: {metric}[/]",
+                f"[dim]{escape(f'baseline {baseline}: {metric}')}[/]",
                 f"{interval.value:.3f}",
                 f"{interval.low:.3f} – {interval.high:.3f}",
             )

@@ -139,7 +139,7 @@ class TestMalformed:
     @pytest.mark.parametrize(
         ("text", "told"),
         [
-            ("name: x\nmetric: [", r"task.yaml:\d+: malformed YAML"),
+            ("name: x\nmetric: [", r"task.yaml:\d+: not valid YAML"),
             ("- a\n", r"task.yaml:1: a task file is a mapping"),
             ("title: t\npaper: p\nmetric: vqua\n", r"task.yaml"),
         ],
@@ -158,6 +158,7 @@ class TestMalformed:
             ("official: vqa_script", "official: other", None, "`official: other` is none of the rules"),
             ("    list: annotations", "    lst: annotations", None, "lst"),
             ("rules: [triptych, vqa_script]", "rules: []", "rules", "rules"),
+            ("rules: [triptych, vqa_script]", "rules: [vqa_script]", None, "the first is `triptych`"),
         ],
     )
     def test_the_line_of_a_mistake_is_told(

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from triptych.conversation import Conversation, Image, Message, Part, user
+from triptych.data.reading import read_record
 from triptych.errors import DataError
 from triptych.evaluate.metrics.bootstrap import Tally
 
@@ -121,7 +122,7 @@ def readable(source: Source, faults: Counter[str]) -> Iterator[tuple[int, Conver
     """The conversations of a source that can be read, with their indices; why the others cannot is counted in `faults`."""
     for index in range(len(source)):
         try:
-            conversation = source[index]
+            conversation = read_record(source, index)
         except DataError as error:
             faults[str(error)] += 1
             continue
