@@ -15,9 +15,10 @@ from triptych.conversation import Conversation
 from triptych.custom import CustomConfig
 from triptych.data.config import DataConfig
 from triptych.data.pairs import texts_of
+from triptych.data.reading import read_record
 from triptych.data.sources import Source
 from triptych.data.sources import build as build_source
-from triptych.errors import DataError, RecipeError
+from triptych.errors import DataError, RecipeError, TriptychError
 from triptych.grounding.introduce import introduce_to_tokenizer, region_writer
 from triptych.language.template import ChatTemplate
 from triptych.planner.tokens import at_hand
@@ -203,7 +204,7 @@ def read_some(source: Source) -> list[Conversation]:
     found = []
     for index in range(0, len(source), max(1, len(source) // SAMPLE)):
         try:
-            found.append(source[index])
+            found.append(read_record(source, index))
         except DataError:
             continue
     return found
@@ -219,7 +220,7 @@ def _planned(
             limits = recipe.sequence.max_tokens, recipe.sequence.overflow
             layouts += [plan(each, template, lambda _: 0, *limits) for each in unroll(conversation, template)]
             records += 1
-        except Refusal:
+        except (Refusal, TriptychError):
             continue
     if not layouts:
         return None

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from triptych.conversation import Conversation, Image, Message, Region
+from triptych.conversation.unicode import check_unicode
+from triptych.errors import DataError
 from triptych.language.regions import RegionWriter, Unfolder
 from triptych.language.template import ChatTemplate, TemplateRefusal
 
@@ -101,11 +103,17 @@ def plan(
         reply: Plan a prompt: end with the header of the answer, supervise nothing.
 
     Raises:
-        Refusal: It is empty, has nothing to supervise, or does not fit.
+        Refusal: It is empty, has nothing to supervise, does not fit, or is no Unicode.
         DataError: It has regions of a picture whose size cannot be read.
+        RecipeError: The template refuses its turns.
     """
     if not conversation.messages:
         raise Refusal("empty", "the conversation has no messages")
+    for message in conversation.messages:
+        try:
+            check_unicode(message.text, f"the {message.role}'s message")
+        except DataError as error:
+            raise Refusal("no Unicode", str(error)) from None
     messages, dropped = in_pixels(conversation.messages), 0
     while True:
         ids, labels, spans, regions = _write(messages, template, media_tokens, placeholder, reply)
