@@ -109,7 +109,10 @@ class ChatTemplate:
         self._regions = writer
         self._encoder = TextEncoder(self.tokenizer)
         self._layout = TemplateLayout(self.template, self._encoder, self.drops_spaces)
-        every = keywords(self.template)
+        try:
+            every = keywords(self.template)
+        except TemplateRefusal as error:
+            raise RecipeError(f"the chat template cannot be read: {error}") from None
         # A user cannot reach the template's treatment of a token by writing its name.
         harmless = [word for word in every if not any(isinstance(p, Control) for p in self._encoder.split(word))]
         self._keywords = {
