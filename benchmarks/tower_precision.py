@@ -27,12 +27,12 @@ from triptych.recipe import Recipe, load_recipe, parse_recipe
 from triptych.sequence.pack import pack
 
 CLIP = {
-    "model_type": "clip_vision_model", "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24,
-    "num_attention_heads": 16, "image_size": 336, "patch_size": 14, "hidden_act": "quick_gelu", "projection_dim": 768,
+    "model_type": "clip_vision_model", "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12,
+    "num_attention_heads": 12, "image_size": 224, "patch_size": 32, "hidden_act": "quick_gelu", "projection_dim": 512,
 }  # fmt: skip
 TOWERS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "EfficientNet-Lite2, trained": ({"kind": "efficientnet"}, {"kind": "mlp"}),
-    "ViT-L/14 at 336 (CLIP's shape), random weights": (
+    "ViT-B/32 (CLIP's shape), random weights": (
         {"kind": "huggingface", "architecture": CLIP},
         {"kind": "mlp", "normalise": False, "positions": False},
     ),
