@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+FileStem = Annotated[str, Field(max_length=200, pattern=r"^[^/\\]*[^/\\.][^/\\]*$")]
+"""A name that becomes a file's: it leads into no other folder."""
 
 
 class Config(BaseModel):
-    """A part of a recipe. Unknown fields are errors, values do not change after validation."""
+    """A part of a recipe. Unknown fields are errors, values do not change after validation, numbers are finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)

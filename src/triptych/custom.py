@@ -22,7 +22,7 @@ class CustomConfig(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    kind: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", description="package.module:Class")
+    kind: str = Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$", description="package.module:Class")
 
     @property
     def options(self) -> dict[str, Any]:
@@ -52,11 +52,13 @@ def build_custom(config: CustomConfig, base: type[T], /, **given: Any) -> T:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # the module is there and imports something that is not: its author wants the traceback
+            raise _broken(config, error) from error
         raise RecipeError(
             f"kind {config.kind!r}: there is no module {error.name!r}; "
             "install its package, or put its folder on PYTHONPATH"
         ) from error
+    except (Exception, SystemExit) as error:  # whatever a module does when it is imported
+        raise _broken(config, error) from error
     found = getattr(module, class_name, None)
     if found is None:
         near = difflib.get_close_matches(class_name, dir(module), n=1)
@@ -74,3 +76,11 @@ def build_custom(config: CustomConfig, base: type[T], /, **given: Any) -> T:
             f"{', '.join([*given, *config.options]) or 'nothing'}"
         ) from error
     return found(**given, **config.options)
+
+
+def _broken(config: CustomConfig, error: BaseException) -> RecipeError:
+    module = config.kind.partition(":")[0]
+    return RecipeError(
+        f"kind {config.kind!r}: the module {module} cannot be imported ({type(error).__name__}: {error}); "
+        f"`python -c 'import {module}'` shows where"
+    )

@@ -14,6 +14,7 @@ from PIL import Image as Pillow
 from triptych.conversation import Image
 from triptych.encoders.encoder import Normalisation
 from triptych.encoders.preparation import ImagePreparation, mean_colour
+from triptych.errors import DataError
 
 RED, GREY = (255, 0, 0), (127, 127, 127)
 
@@ -83,3 +84,48 @@ def test_preparing_twice_gives_the_same_pixels(fit: str) -> None:
     preparation = ImagePreparation(24, fit)  # type: ignore[arg-type]
     first, second = (preparation(Image(Pillow.fromarray(canvas))) for _ in range(2))
     assert torch.equal(first, second)
+
+
+@pytest.mark.parametrize("bilinear", [False, True])
+@pytest.mark.parametrize("size", [(17, 1500), (1500, 17), (40, 900), (331, 41)])
+def test_a_strip_is_cut_before_it_is_resized_and_looks_the_same(size: tuple[int, int], bilinear: bool) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    picture = Pillow.fromarray(noise)
+    preparation = ImagePreparation(16, "crop", bilinear=bilinear)
+    scale = 16 / min(size)
+    width, height = (max(1, round(side * scale)) for side in size)
+    method = Pillow.Resampling.BILINEAR if bilinear else Pillow.Resampling.BICUBIC
+    left, top = -((16 - width) // 2), -((16 - height) // 2)
+    whole = picture.resize((width, height), method).crop((left, top, left + 16, top + 16))
+    assert max(width, height) > 4 * 16
+    difference = np.asarray(preparation.square(picture)).astype(int) - np.asarray(whole).astype(int)
+    assert np.abs(difference).max() <= 1
+
+
+def test_what_a_strip_takes_does_not_depend_on_its_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    resize = Pillow.Image.resize
+
+    def measured(picture: Pillow.Image, size: tuple[int, int], *args: object, **options: object) -> Pillow.Image:
+        sizes.append(size[0] * size[1])
+        return resize(picture, size, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Pillow.Image, "resize", measured)
+    for side in (2, 200):
+        ImagePreparation(336, "crop")(Image(Pillow.new("RGB", (1, side), RED)))
+    assert max(sizes) <= 4 * 336**2
+    with pytest.raises(DataError, match="one side is more than 200 times the other"):
+        ImagePreparation(336, "crop")(Image(Pillow.new("RGB", (1, 100_000))))
+
+
+def test_transparent_pixels_show_the_background_of_the_preparation() -> None:
+    clear = Image(Pillow.new("RGBA", (8, 8), (9, 9, 9, 0)))
+    for background in ((255, 255, 255), (10, 20, 30)):
+        pixels = ImagePreparation(4, background=background)(clear)
+        assert pixels.flatten(1).T.unique(dim=0).tolist() == [list(background)]
+
+
+def test_features_of_opaque_pictures_stay_valid_on_the_default_background() -> None:
+    before = {"size": 8, "fit": "pad", "colour": (127, 127, 127), "bilinear": False}
+    assert ImagePreparation(8).identity == before
+    assert ImagePreparation(8, background=(0, 0, 0)).identity == {**before, "background": (0, 0, 0)}

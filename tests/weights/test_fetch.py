@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from triptych.errors import WeightsError
 from triptych.weights import cache_folder, fetch, file_sha256
-from triptych.weights.cache import written_atomically
+from triptych.weights.cache import verified_sha256, written_atomically
 
 
 def test_a_relative_path_starts_at_the_recipe_or_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,6 +62,7 @@ def test_a_run_has_a_recipe_and_a_checkpoint(tmp_path: Path) -> None:
 
 
 def test_a_hash_is_remembered_until_the_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("triptych.weights.cache.SETTLED_SECONDS", 0.0)
     path = tmp_path / "file"
     path.write_bytes(b"first")
     assert file_sha256(path) == hashlib.sha256(b"first").hexdigest()
@@ -98,3 +101,48 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         raise RuntimeError
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("remembered", [file_sha256, verified_sha256])
+@pytest.mark.parametrize("settled", [0.0, 2.0])
+def test_content_behind_an_old_time_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, remembered: Callable[[Path], str], settled: float
+) -> None:
+    monkeypatch.setattr("triptych.weights.cache.SETTLED_SECONDS", settled)
+    path = tmp_path / "file"
+    path.write_bytes(b"first")
+    before = path.stat()
+    assert remembered(path) == hashlib.sha256(b"first").hexdigest()
+    time.sleep(0.02)  # longer than the clock of files stands still
+    with path.open("r+b") as stream:  # the same file, of the same length
+        stream.write(b"other")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
+    assert remembered(path) == hashlib.sha256(b"other").hexdigest()
+
+
+def test_a_file_that_was_just_written_is_not_remembered(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    for content in (b"first", b"other", b"third"):  # at once, so that they may well have one time
+        path.write_bytes(content)
+        os.utime(path, ns=(1, 1))
+        assert file_sha256(path) == verified_sha256(path) == hashlib.sha256(content).hexdigest()
+
+
+def test_a_hash_in_a_uri_is_checked_against_the_content_by_every_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record on the disk, which anyone may have written, vouches for nothing."""
+    monkeypatch.setattr("triptych.weights.cache.SETTLED_SECONDS", 0.0)
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"right")
+    right = hashlib.sha256(b"right").hexdigest()
+    file_sha256(path)
+    fetch(f"file:{path}#sha256={right}")
+    path.write_bytes(b"wrong")
+    file_sha256(path)
+    (record,) = (cache_folder() / "hashes").iterdir()
+    record.write_text(record.read_text().replace(hashlib.sha256(b"wrong").hexdigest(), right))
+    assert file_sha256(path) == right  # the forged record
+    with pytest.raises(WeightsError, match="not what was expected"):
+        fetch(f"file:{path}#sha256={right}")

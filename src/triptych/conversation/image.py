@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from triptych.conversation.decoding import (
+    WHITE,
+    Colour,
+    check_size,
+    is_scaled,
+    is_transparent,
+    lies,
+    opened,
+    orientation,
+    unreadable,
+    upright_rgb,
+    upright_rgba,
+)
 from triptych.conversation.region import Frame
 from triptych.errors import DataError
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
-MAX_PIXELS = 64_000_000
-"""Pictures with more pixels than this are refused: far above any camera, far below a decompression bomb."""
-
 MAX_BYTES = 128 * 1024 * 1024
 """Encoded pictures above this size are refused unread."""
-
-_ORIENTATION, _SIDEWAYS = 0x0112, (5, 6, 7, 8)  # EXIF's key, and its values for pictures that lie on a side
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,17 +54,20 @@ class Image:
             return self.name
         return str(self.source) if isinstance(self.source, str | Path) else "image in memory"
 
-    def open(self) -> PILImage:
-        """The pixels, RGB, upright (EXIF orientation applied), fully decoded; 16 bits of grey become 8.
+    def open(self, background: Colour = WHITE) -> PILImage:
+        """The pixels, RGB, upright (EXIF orientation applied), fully decoded, by the rules of `conversation.decoding`.
+
+        Args:
+            background: What is behind transparent pixels.
 
         Raises:
-            DataError: The file is missing, is no picture, is truncated or is too large.
+            DataError: The file is missing, is no picture, is truncated, is too large, or has values without a known range.
         """
         picture = self._picture()
         try:
-            return _upright(picture)
+            return upright_rgb(picture, background)
         except Exception as error:  # Pillow raises many kinds, SyntaxError and struct.error among them
-            raise self._unreadable(error) from error
+            raise unreadable(str(self), error) from error
 
     @property
     def frame(self) -> Frame:
@@ -67,58 +76,82 @@ class Image:
         Raises:
             DataError: As `open`, as far as the head tells.
         """
-        if self.size is None and "frame" not in self._cache:
+        return Frame(*self.size) if self.size is not None else self._head[0]
+
+    @property
+    def turned(self) -> bool:
+        """Whether the file says that its pixels have to be turned or mirrored to be seen upright (EXIF orientation).
+
+        Raises:
+            DataError: As `frame`.
+        """
+        return self.size is None and self._head[1] != 1
+
+    @property
+    def _head(self) -> tuple[Frame, int]:
+        """The size of the upright picture, and EXIF's orientation."""
+        if "head" not in self._cache:
             picture = self._picture()
             try:
-                turned = picture.getexif().get(_ORIENTATION) in _SIDEWAYS
+                frame = Frame(*(reversed(picture.size) if lies(picture) else picture.size))
+                self._cache["head"] = frame, orientation(picture)
             except Exception as error:
-                raise self._unreadable(error) from error
-            self._cache["frame"] = Frame(*(reversed(picture.size) if turned else picture.size))
-        found: Frame = Frame(*self.size) if self.size is not None else self._cache["frame"]
+                raise unreadable(str(self), error) from error
+        found: tuple[Frame, int] = self._cache["head"]
         return found
 
     @property
     def content_hash(self) -> str:
-        """A hash that is equal for equal content: of the key, of the encoded bytes, or of the pixels."""
+        """A hash that is equal for equal content: of the key, of the encoded bytes, or of the pixels.
+
+        It is the key of cached features, so it also says how the content is read where that is not the obvious way.
+        """
         if "hash" not in self._cache:
             if self.key is not None:
                 content = b"key:" + self.key.encode()
             elif isinstance(self.source, str | Path | bytes):
-                content = b"bytes:" + self._read()
+                data = self._read()
+                content = self._way_of_reading(data) + b"bytes:" + data
             else:
-                picture = self.open()
-                content = b"pixels:" + repr(picture.size).encode() + picture.tobytes()
+                content = self._pixels()
             self._cache["hash"] = hashlib.sha256(content).hexdigest()
         found: str = self._cache["hash"]
         return found
+
+    def _way_of_reading(self, data: bytes) -> bytes:
+        """What distinguishes features of today's reading from those of versions that showed hidden colours and cut values off."""
+        try:
+            picture = opened(data, str(self))
+            return b"composited:" if is_transparent(picture) else b"scaled:" if is_scaled(picture) else b""
+        except Exception:  # damaged: whoever opens it says so
+            return b""
+
+    def _pixels(self) -> bytes:
+        """The content of a picture in memory; of a transparent one with what it hides, so that it holds on any background."""
+        picture = self._picture()
+        try:
+            if is_transparent(picture):
+                stored = upright_rgba(picture)
+                return b"RGBA:" + repr(stored.size).encode() + stored.tobytes()
+        except Exception as error:
+            raise unreadable(str(self), error) from error
+        seen = self.open()
+        return b"pixels:" + repr(seen.size).encode() + seen.tobytes()
 
     def _picture(self) -> PILImage:
         """As Pillow opens it: neither upright nor decoded yet."""
         from PIL import Image as Pillow
 
-        if callable(self.source):
-            return self.source()
-        if isinstance(self.source, Pillow.Image):
-            return self.source
-        data = self._read()
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
-                picture = Pillow.open(io.BytesIO(data))
-        except Exception as error:
-            raise self._unreadable(error) from error
-        width, height = picture.size
-        if width * height > MAX_PIXELS:
-            raise DataError(
-                f"{self}: {width} × {height} pixels is more than the {MAX_PIXELS:,} allowed; resize it first"
-            )
+        if isinstance(self.source, str | Path | bytes):
+            return opened(self._read(), str(self))
+        picture = self.source if isinstance(self.source, Pillow.Image) else self.source()
+        check_size(*picture.size, str(self))
         return picture
-
-    def _unreadable(self, error: Exception) -> DataError:
-        return DataError(f"{self}: not a readable picture ({error})")
 
     def _read(self) -> bytes:
         if isinstance(self.source, bytes):
+            if len(self.source) > MAX_BYTES:
+                raise DataError(f"{self}: {len(self.source):,} bytes is more than the {MAX_BYTES:,} allowed")
             return self.source
         assert isinstance(self.source, str | Path)
         path = Path(self.source)
@@ -128,17 +161,3 @@ class Image:
             return path.read_bytes()
         except OSError as error:
             raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
-
-
-def _upright(picture: PILImage) -> PILImage:
-    """A picture as it is meant to be seen, RGB."""
-    from PIL import Image as Pillow
-    from PIL import ImageOps
-
-    picture = ImageOps.exif_transpose(picture)
-    if picture.mode.startswith("I;16"):  # Pillow would cut off everything above 255
-        import numpy as np
-
-        values = np.asarray(picture, dtype=np.uint32)
-        picture = Pillow.fromarray(((values + 128) // 257).astype(np.uint8))
-    return picture.convert("RGB")

@@ -31,7 +31,7 @@ from torch import Tensor
 
 from triptych.conversation import Image
 from triptych.encoders.encoder import Encoder
-from triptych.errors import DataError
+from triptych.errors import DataError, FolderError
 from triptych.weights.cache import cache_folder, locked, written_atomically
 
 S = TypeVar("S")
@@ -130,14 +130,15 @@ class FeatureCache:
                 fresh = {key: feature for key, feature in zip(keys, features, strict=True) if key not in self}
                 if fresh:
                     self._append(fresh)
-        except OSError as error:
+        except (OSError, FolderError) as error:
             hint = (
                 "delete the folders of encoders that are not in use any more, set TRIPTYCH_CACHE to another disk, or "
                 "turn the recipe's loading.cache_features off"
                 if error.errno in (errno.ENOSPC, errno.EDQUOT)
                 else "set TRIPTYCH_CACHE to a folder that you may write"
             )
-            raise DataError(f"{self.folder}: features cannot be written ({error.strerror or error}); {hint}") from error
+            said = getattr(error, "strerror", None) or error
+            raise DataError(f"{self.folder}: features cannot be written ({said}); {hint}") from error
 
     def __len__(self) -> int:
         self._refresh()

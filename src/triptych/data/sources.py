@@ -17,6 +17,7 @@ from triptych.data.config import (
     TextConfig,
 )
 from triptych.errors import DataError
+from triptych.paths import user_path
 from triptych.scenes.config import EpisodesConfig, ScenesConfig
 from triptych.scenes.referring.config import ReferringConfig
 
@@ -132,4 +133,4 @@ def _build(config: DataConfig, base: Path) -> Source:
 
 
 def _located(path: Path, base: Path) -> Path:
-    return Path(base, path.expanduser())
+    return user_path(path, base, DataError)

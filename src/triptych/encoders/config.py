@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from triptych.config import Config
+from triptych.conversation.decoding import WHITE
 from triptych.custom import CUSTOM_TAG, CustomConfig, kind_tag
 from triptych.encoders.architecture import TextArchitecture, VisionArchitecture
 from triptych.encoders.published import published
@@ -14,6 +15,11 @@ from triptych.weights.embedded import EFFICIENTNET_LITE2
 
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
 Fit: TypeAlias = Literal["pad", "squash", "crop", "corner"]
+_Channel: TypeAlias = Annotated[int, Field(ge=0, le=255)]
+Background: TypeAlias = Annotated[
+    tuple[_Channel, _Channel, _Channel],
+    Field(description="RGB (0–255) behind the transparent pixels of a picture"),
+]
 
 
 class EfficientNetConfig(Config):
@@ -28,6 +34,7 @@ class EfficientNetConfig(Config):
         "what is behind strides 16 and 8, for decoders of boxes and masks (1600 channels; `resolution` a multiple of 32)",
     )
     fit: Fit = Field("pad", description="how a picture becomes square: `pad` keeps all of it and its shape")
+    background: Background = WHITE
     precision: Precision = Field("auto", description="precision to compute in; `auto`: bfloat16 where that is fast")
 
 
@@ -49,6 +56,7 @@ class HuggingFaceConfig(Config):
     )
     resolution: int | None = Field(None, ge=8, le=4096, description="side in pixels; null takes the tower's own")
     fit: Fit = Field("pad", description="how a picture becomes square: `pad` keeps all of it and its shape")
+    background: Background = WHITE
     precision: Precision = Field("auto", description="precision to compute in; `auto`: bfloat16 where that is fast")
 
     @model_validator(mode="after")
@@ -73,6 +81,7 @@ class SamConfig(Config):
         None, description="transformers' values of a SamVisionConfig for random weights; `{}` is ViT-B"
     )
     fit: Fit = Field("corner", description="how a picture becomes square; SAM was trained with `corner`")
+    background: Background = WHITE
     precision: Precision = Field("auto", description="precision to compute in; `auto`: bfloat16 where that is fast")
 
     @model_validator(mode="after")
@@ -102,6 +111,7 @@ class VisionTransformerConfig(Config):
     drop_cls: bool = Field(True, description="leave out the class token, so that positions are cells of a grid")
     resolution: int | None = Field(None, ge=8, le=4096, description="side in pixels; null takes the tower's own")
     fit: Fit = Field("pad", description="how a picture becomes square: `pad` keeps all of it and its shape")
+    background: Background = WHITE
     precision: Precision = Field("auto", description="precision to compute in; `auto`: bfloat16 where that is fast")
     patch_dropout: float = Field(0.0, ge=0, lt=1, description="share of the patches left out of each training step")
 

@@ -42,7 +42,9 @@ class VisionTransformerEncoder(Encoder):
         super().__init__(
             dim=shape.width,
             grid=(rows, rows),
-            preparation=ImagePreparation(resolution, config.fit, mean_colour(PIXELS[shape.pixels][0])),
+            preparation=ImagePreparation(
+                resolution, config.fit, mean_colour(PIXELS[shape.pixels][0]), background=config.background
+            ),
             identity={
                 "architecture": shape.model_dump(mode="json"),
                 "layers": len(tower.blocks),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from triptych.errors import RecipeError, TriptychError
+from triptych.files import read_object
 from triptych.grounding.config import TextRegionsConfig
 from triptych.grounding.formats.build import build_format
 from triptych.language.hub_templates import from_transformers
@@ -79,7 +79,7 @@ def preprocessing(folder: Path) -> dict[str, Any]:
     for name in ("preprocessor_config.json", "processor_config.json"):
         path = folder / name
         if path.is_file():
-            found = json.loads(path.read_text(encoding="utf-8"))
+            found = read_object(path, ImportFailed)
             nested = found.get("image_processor", found)
             if isinstance(nested, dict) and "image_mean" in nested:
                 return nested

@@ -9,7 +9,6 @@ parameters, so that it also takes those of packed rows:
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,9 @@ from transformers.models.kosmos2.modeling_kosmos2 import (
     Kosmos2TextSinusoidalPositionalEmbedding,
     Kosmos2TextTransformer,
 )
+
+from triptych.errors import WeightsError
+from triptych.files import read_object
 
 MODEL_TYPE = "kosmos_2_text_model"
 """The decoder's name in a transformers configuration."""
@@ -71,10 +73,4 @@ def build(config: Any, dtype: torch.dtype) -> KosmosDecoder:
 def is_there(folder: Path) -> bool:
     """Whether a folder in the hub's format holds such a decoder, which transformers' automatic classes do not know."""
     path = folder / "config.json"
-    return path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("model_type") == MODEL_TYPE
-
-
-def load(folder: Path, dtype: torch.dtype) -> KosmosDecoder:
-    """The decoder of a folder with its weights. Raises OSError where they cannot be read."""
-    model: KosmosDecoder = KosmosDecoder.from_pretrained(folder, dtype=dtype)
-    return model
+    return path.is_file() and read_object(path, WeightsError).get("model_type") == MODEL_TYPE

@@ -99,7 +99,7 @@ def _subject(model: Any) -> tuple[Any | str, bool]:
     except Exception as error:  # noqa: BLE001 - sizes that a class does not take, in as many ways as there are classes
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
     on_meta = any(parameter.is_meta for parameter in model.parameters())
-    return (reason, False) if on_meta or checks.failure(model) else (model, False)
+    return (reason, False) if on_meta or checks.failure(model.eval()) else (model, False)
 
 
 def _key(model: Any, accelerated: bool) -> str:

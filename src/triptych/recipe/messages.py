@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import difflib
+import re
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+
+from triptych.errors import shortened
+from triptych.yaml_file import Document
+
+LONGEST = 2000
+"""Characters of a message about one mistake."""
 
 
 def unknown_name(name: str, allowed: Iterable[str]) -> str:
     """`'adaptor' is not known; did you mean 'adapters'? (known: adapters, language)`."""
     allowed = sorted(allowed)
-    near = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5) if len(name) < 200 else []
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"{name!r} is not known{hint} (known: {', '.join(allowed) or 'none'})"
+    return f"{shortened(name)} is not known{hint} (known: {', '.join(allowed) or 'none'})"
 
 
 def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
@@ -25,8 +32,32 @@ def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
     for detail in error.errors():
         models, path = _walk(root, detail["loc"])
         where = f"{'.'.join(path)}: " if path else ""
-        lines.append(where + _sentence(detail, models, path))
+        lines.append(_cut(where + _sentence(detail, models, path)))
     return lines
+
+
+def located(mistake: str, documents: Sequence[Document], overrides: Sequence[str] = ()) -> str:
+    """A mistake with the file and the line that it stands on, or the override that it came by.
+
+    Args:
+        mistake: `path: what is wrong`, with or without backquotes around the path.
+        documents: The files, those that say most first.
+        overrides: `path=value`, the last one counts.
+    """
+    found = re.match(r"`?([^\s`:]+)`?:? ", mistake)
+    keys = found[1].split(".") if found else []
+    for override in reversed(overrides):
+        changed = override.partition("=")[0].split(".")
+        if changed in (keys[: len(changed)], [*keys, "kind"]):
+            return f"{mistake} (by the override {shortened(override)})"
+    best = max(documents, key=lambda document: document.line(keys)[0], default=None)
+    depth, line = best.line(keys) if best is not None else (0, 1)
+    return f"{best.path}:{line}: {mistake}" if best is not None and depth else mistake
+
+
+def _cut(sentence: str) -> str:
+    """A sentence that quotes something long, cut."""
+    return sentence if len(sentence) <= LONGEST else f"{sentence[:LONGEST]}…"
 
 
 def unknown_fields(error: ValidationError, root: type[BaseModel]) -> list[list[str]]:
@@ -51,7 +82,7 @@ def _sentence(detail: Any, models: list[type[BaseModel]], path: list[str]) -> st
         return f"kind {unknown_name(str(context['tag']), allowed)}"
     if kind == "value_error":
         return str(context["error"])
-    return f"{detail['msg'][0].lower()}{detail['msg'][1:]} (got {detail['input']!r})"
+    return f"{detail['msg'][0].lower()}{detail['msg'][1:]} (got {shortened(detail['input'])})"
 
 
 def _walk(root: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[type[BaseModel]], list[str]]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from triptych.adapters.config import AdapterConfig, ConnectorConfig, MLPConfig, QFormerConfig
-from triptych.config import Config
+from triptych.config import Config, FileStem
 from triptych.data.config import DataConfig
 from triptych.decoders.config import EmbeddingRegionsConfig
 from triptych.encoders.config import EfficientNetConfig, EncoderConfig
@@ -139,7 +139,9 @@ class LoadingConfig(Config):
 class Recipe(Config):
     """A whole run: compose, train, evaluate. See `recipes/` for examples and `triptych inspect` for what one means."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$", description="names the run's folder")
+    name: str = Field(
+        max_length=200, pattern=r"^\.*[A-Za-z0-9_-][A-Za-z0-9._-]*$", description="names the run's folder"
+    )
     base: str = Field(
         ".",
         description="folder that relative paths start from, itself relative to the recipe's file; that file's own by default",
@@ -151,7 +153,7 @@ class Recipe(Config):
     loading: LoadingConfig = LoadingConfig()
     stages: list[StageConfig] = Field([], description="training phases in order")
     validation: str | None = Field(None, description="dataset for the loss during training (`validate_every`)")
-    evaluation: dict[str, TaskConfig] = Field({}, description="tasks by name, run by `triptych evaluate`")
+    evaluation: dict[FileStem, TaskConfig] = Field({}, description="tasks by name, run by `triptych evaluate`")
 
     @property
     def composed(self) -> ModelConfig:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from triptych.config import Config
-from triptych.errors import RecipeError
-from triptych.recipe.load import read_yaml
-from triptych.recipe.messages import explain
+from triptych.errors import RecipeError, shortened
+from triptych.paths import resolved, user_path
+from triptych.recipe.messages import explain, located
+from triptych.yaml_file import read_yaml_file
 
 
 class BudgetConfig(Config):
@@ -39,7 +39,9 @@ class VariantConfig(Config):
 class StudyConfig(Config):
     """A whole study. See `recipes/studies/` for examples."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9._-]+$", description="names the study's folder")
+    name: str = Field(
+        max_length=200, pattern=r"^\.*[A-Za-z0-9_-][A-Za-z0-9._-]*$", description="names the study's folder"
+    )
     title: str = Field("", description="the question that the study answers, for the plot and the report")
     recipe: str | None = Field(None, description="a recipe file, relative to this one, or the name of a preset")
     base: dict[str, Any] | None = Field(None, description="instead of `recipe`: a recipe written here")
@@ -63,7 +65,9 @@ class StudyConfig(Config):
         found = {}
         for name, changes in value.items():
             if changes is not None and not isinstance(changes, dict):
-                raise ValueError(f"the variant {name!r} is a mapping of changes to the recipe, got {changes!r}")
+                raise ValueError(
+                    f"the variant {name!r} is a mapping of changes to the recipe, got {shortened(changes)}"
+                )
             changes = dict(changes or {})
             found[str(name)] = {"notes": changes.pop("notes", ""), "changes": changes}
         return found
@@ -76,10 +80,12 @@ class StudyConfig(Config):
             raise ValueError(f"a seed comes twice in {list(self.seeds)}")
         for score in self.score:
             if not all(score.partition(".")):
-                raise ValueError(f"`score`: expected TASK.METRIC, such as scenes.naming, got {score!r}")
+                raise ValueError(f"`score`: expected TASK.METRIC, such as scenes.naming, got {shortened(score)}")
         for name in self.variants:
             if not name.replace("_", "").replace("-", "").replace(".", "").isalnum() or not name.isascii():
-                raise ValueError(f"the name of the variant {name!r} becomes a folder: use letters, digits, . _ -")
+                raise ValueError(
+                    f"the name of the variant {shortened(name)} becomes a folder: use letters, digits, . _ -"
+                )
         return self
 
     def with_seeds(self, count: int) -> StudyConfig:
@@ -96,17 +102,17 @@ def load_study(path: str | Path) -> StudyConfig:
     Raises:
         RecipeError: It cannot be read or has mistakes.
     """
-    path = Path(path)
+    path = user_path(path)
     try:
-        values = read_yaml(path.read_text(encoding="utf-8"))
+        document = read_yaml_file(path)
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: not valid YAML: {error}") from None
+    values = document.values
     if not isinstance(values, dict):
-        raise RecipeError(f"{path}: a study is a mapping of fields, got {type(values).__name__}")
+        got = "nothing" if values is None else type(values).__name__
+        raise RecipeError(f"{path}:1: a study is a mapping of fields, got {got}")
     try:
-        return StudyConfig.model_validate({"name": path.stem, "folder": str(path.parent.resolve()), **values})
+        return StudyConfig.model_validate({"name": path.stem, "folder": str(resolved(path.parent)), **values})
     except ValidationError as error:
-        lines = "\n".join(f"  {line}" for line in explain(error, StudyConfig))
+        lines = "\n".join(f"  {located(line, [document])}" for line in explain(error, StudyConfig))
         raise RecipeError(f"{path} has {error.error_count()} mistake(s):\n{lines}") from None

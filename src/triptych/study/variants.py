@@ -6,9 +6,9 @@ import copy
 import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from triptych.paths import exists, resolved, user_path
 from triptych.recipe import Recipe, load_recipe, parse_recipe
 from triptych.recipe.changes import change
 from triptych.study.config import StudyConfig
@@ -24,12 +24,12 @@ def base_values(study: StudyConfig) -> dict[str, Any]:
         RecipeError: It cannot be read or has mistakes.
     """
     if study.base is not None:
-        base = str((Path(study.folder) / str(study.base.get("base", "."))).resolve())
+        base = str(resolved(user_path(str(study.base.get("base", ".")), study.folder)))
         recipe = parse_recipe({"name": study.name, **study.base, "base": base}, name=f"{study.name}: base")
     else:
         assert study.recipe is not None
-        path = Path(study.folder) / study.recipe
-        recipe = load_recipe(path if path.exists() or path.suffix == ".yaml" else study.recipe)
+        path = user_path(study.recipe, study.folder)
+        recipe = load_recipe(path if exists(path) or path.suffix == ".yaml" else study.recipe)
     return recipe.model_dump(mode="json")
 
 

@@ -13,6 +13,7 @@ from triptych.conversation import Conversation, Image, Part, assistant, user
 from triptych.errors import TriptychError
 from triptych.generate.config import GenerationSettings
 from triptych.grounding.draw import draw_regions
+from triptych.paths import user_path
 from triptych.terminal.ground import save
 from triptych.terminal.pointing import Said, speak, told
 
@@ -119,7 +120,7 @@ def _turn(console: Console, model: Model, conversation: Conversation, settings: 
 
 def _try_image(console: Console, path: str) -> list[Part]:
     try:
-        return [_checked(Path(path).expanduser())]
+        return [_checked(user_path(path))]
     except TriptychError as error:
         console.print(f"[red]{escape(str(error))}[/]")
         return []

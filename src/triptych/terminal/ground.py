@@ -44,7 +44,8 @@ def ground(run: Path, image: Path, expressions: Sequence[str], output: Path | No
 
     Raises:
         RecipeError: The model does not point, or describes nothing.
-        DataError: The picture cannot be read, or the drawing cannot be saved.
+        DataError: The picture cannot be read.
+        FolderError: The drawing cannot be saved.
     """
     if output is not None and output.suffix.lower() not in SUFFIXES:
         raise DataError(f"--output {output}: expected a file of one of the kinds {', '.join(SUFFIXES)}")
@@ -119,7 +120,7 @@ def save(drawn: object, path: Path) -> None:
     """Write a drawing, whole or not at all.
 
     Raises:
-        DataError: It cannot be written.
+        FolderError: It cannot be written.
     """
     import io
 
@@ -128,8 +129,4 @@ def save(drawn: object, path: Path) -> None:
     buffer = io.BytesIO()
     kind = {".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}.get(path.suffix.lower(), "PNG")
     drawn.save(buffer, kind)  # type: ignore[attr-defined]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, buffer.getvalue())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror or error})") from error
+    write_atomically(path, buffer.getvalue())

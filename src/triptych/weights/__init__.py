@@ -5,7 +5,8 @@
     file:PATH                                   a file or folder here
     run:PATH                                    the output folder of a training run of Triptych
 
-A URI of a single file may end in `#sha256=HEX`, which is checked after the download and at every later use.
+A URI of a single file may end in `#sha256=HEX`, which is checked against the content after the download and
+at every later use.
 """
 
 from triptych.weights.cache import cache_folder, content_sha256, file_sha256

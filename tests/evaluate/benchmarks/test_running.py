@@ -138,7 +138,7 @@ class TestMalformed:
     @pytest.mark.parametrize(
         ("text", "told"),
         [
-            ("name: x\nmetric: [", r"task.yaml:\d+: malformed YAML"),
+            ("name: x\nmetric: [", r"task.yaml:\d+: not valid YAML"),
             ("- a\n", r"task.yaml:1: a task file is a mapping"),
             ("title: t\npaper: p\nmetric: vqua\n", r"task.yaml"),
         ],

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
-from triptych.errors import RecipeError
+from triptych.errors import RecipeError, shortened
 from triptych.evaluate.benchmarks.config import TaskFile
+from triptych.paths import exists, user_path
+from triptych.yaml_file import read_yaml_file
 
 FOLDER = Path(__file__).parents[2] / "tasks"
 
@@ -27,15 +28,13 @@ def load(name: str | Path) -> TaskFile:
     Raises:
         RecipeError: There is no such task, or its file is malformed: file, line and reason are told.
     """
-    path = FOLDER / str(name) / "task.yaml"
-    if not path.exists():
-        path = Path(name)
-        path = path / "task.yaml" if path.is_dir() else path
-    if not path.is_file() or path.suffix not in (".yaml", ".yml"):
-        close = difflib.get_close_matches(str(name), names(), n=1)
+    path = user_path(name)
+    path = next((file for file in (FOLDER / path / "task.yaml", path / "task.yaml") if exists(file)), path)
+    if not exists(path) or path.suffix not in (".yaml", ".yml"):
+        close = difflib.get_close_matches(str(name)[:100], names(), n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise RecipeError(
-            f"there is no task {str(name)!r}{hint} (`triptych evaluate --list` shows all; a path may be given)"
+            f"there is no task {shortened(str(name))}{hint} (`triptych evaluate --list` shows all; a path may be given)"
         )
     return read(path)
 
@@ -53,27 +52,21 @@ def read(path: Path) -> TaskFile:
         RecipeError: The file is malformed: file, line and reason are told.
     """
     try:
-        text = path.read_text("utf-8")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        values = yaml.safe_load(text)
+        document = read_yaml_file(path)
     except OSError as error:
         raise RecipeError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise RecipeError(f"{path}: not UTF-8 text ({error.reason})") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f":{mark.line + 1}" if mark is not None else ""
-        raise RecipeError(f"{path}{where}: malformed YAML ({getattr(error, 'problem', error)})") from error
+    values = document.values
     if not isinstance(values, dict):
-        raise RecipeError(f"{path}:1: a task file is a mapping of names to values, got {type(values).__name__}")
+        got = "nothing" if values is None else type(values).__name__
+        raise RecipeError(f"{path}:1: a task file is a mapping of names to values, got {got}")
     values.setdefault("name", path.parent.name)
     try:
         return TaskFile.model_validate(values)
     except ValidationError as error:
         first = min(error.errors(), key=lambda found: found["type"] == "missing")  # a typo is also a missing field
         keys = [key for key in first["loc"] if key != first.get("ctx", {}).get("tag")]
-        where = ".".join(str(key) for key in keys) or "the file"
-        raise RecipeError(f"{path}:{_line(node, keys)}: {where}: {_reason(first)}") from error
+        where = ".".join(str(key)[:80] for key in keys) or "the file"
+        raise RecipeError(f"{path}:{document.line(keys)[1]}: {where}: {_reason(first)}") from error
 
 
 def _reason(error: Any) -> str:
@@ -81,19 +74,4 @@ def _reason(error: Any) -> str:
         return "there is no such setting"
     if error["type"] == "missing":
         return "is missing"
-    return str(error["msg"]).removeprefix("Value error, ")
-
-
-def _line(node: yaml.Node | None, keys: list[Any]) -> int:
-    """The line on which the last of the nested keys stands, as far as they are there."""
-    line = 1
-    for key in keys:
-        if isinstance(node, yaml.MappingNode):
-            pair = next(((k, v) for k, v in node.value if k.value == str(key)), None)
-            if pair is None:
-                continue  # the tag of a union, or a key that is missing
-            line, node = pair[0].start_mark.line + 1, pair[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(key, int) and key < len(node.value):
-            node = node.value[key]
-            line = node.start_mark.line + 1
-    return line
+    return str(error["msg"]).removeprefix("Value error, ")[:500]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from triptych.config import Config
+from triptych.config import Config, FileStem
 from triptych.generate.config import GenerationSettings
 
 Metric = Literal[
@@ -125,7 +125,7 @@ class Judge(Config):
 class TaskFile(Config):
     """One benchmark."""
 
-    name: str
+    name: FileStem
     title: str
     about: str = ""
     paper: str
