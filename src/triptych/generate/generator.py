@@ -21,9 +21,9 @@ from transformers import Cache
 from triptych.conversation import Conversation, Image
 from triptych.errors import GenerationError
 from triptych.fusion.memory import Memory, Spot
-from triptych.language.cache import Transcript, divisible, joined, new_cache, rows_of, select_rows
 from triptych.generate.config import GenerationSettings, Reply
 from triptych.generate.sampling import choose
+from triptych.language.cache import Transcript, divisible, joined, new_cache, rows_of, select_rows
 from triptych.model.composed import MultimodalModel
 from triptych.sequence.pack import Placement
 from triptych.sequence.plan import Layout, Refusal, Span
@@ -254,7 +254,12 @@ class Generator:
         return self.features([span.medium for span in spans], [span.text for span in spans]) if spans else []
 
     def _read(
-        self, pieces: Sequence[Tensor], starts: Sequence[int], mask: Tensor, cache: Cache | Transcript, memory: Memory | None
+        self,
+        pieces: Sequence[Tensor],
+        starts: Sequence[int],
+        mask: Tensor,
+        cache: Cache | Transcript,
+        memory: Memory | None,
     ) -> tuple[Tensor, Cache | Transcript, Tensor, Tensor]:
         """Read pieces `[L_i, D]` that continue what the cache holds, neighbours of like length together."""
         if isinstance(cache, Transcript) or not divisible(cache):
@@ -270,7 +275,12 @@ class Generator:
         return torch.cat(hidden), joined(caches), mask, torch.cat(positions)
 
     def _read_together(
-        self, pieces: Sequence[Tensor], starts: Sequence[int], mask: Tensor, cache: Cache | Transcript, memory: Memory | None
+        self,
+        pieces: Sequence[Tensor],
+        starts: Sequence[int],
+        mask: Tensor,
+        cache: Cache | Transcript,
+        memory: Memory | None,
     ) -> tuple[Tensor, Cache | Transcript, Tensor, Tensor]:
         """Read pieces in one pass, padded on the left to one length."""
         length = max(1, *map(len, pieces))

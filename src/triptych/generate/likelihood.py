@@ -17,9 +17,9 @@ from torch.nn.functional import pad
 
 from triptych.conversation import Conversation
 from triptych.errors import GenerationError
-from triptych.language.cache import divisible
 from triptych.generate.config import GenerationSettings, Reply
 from triptych.generate.generator import Generator
+from triptych.language.cache import divisible
 
 LETTERS = string.ascii_uppercase
 _ONE = GenerationSettings(max_new_tokens=1)

@@ -94,9 +94,9 @@ def _consistent(values: Mapping[str, Any], small: dict[str, Any]) -> dict[str, A
         if isinstance(values.get(name), int) and values[name] != values.get("hidden_size"):
             small[name] = WIDTH // 2
     for token in ("pad_token_id", "bos_token_id", "eos_token_id", "image_token_id"):
-        if isinstance(small.get(token), int) and small[token] >= small.get("vocab_size", 1 << 62):
-            small[token] = 0
-        elif isinstance(small.get(token), list):
+        if (isinstance(small.get(token), int) and small[token] >= small.get("vocab_size", 1 << 62)) or isinstance(
+            small.get(token), list
+        ):
             small[token] = 0
     return small
 
@@ -111,7 +111,14 @@ def small_model(model: Any) -> Any:
         Exception: Whatever the class says about sizes that it cannot have.
     """
     values = shrunk(model.config.to_dict())
-    for name in ("dtype", "torch_dtype", "transformers_version", "_name_or_path", "architectures", "quantization_config"):
+    for name in (
+        "dtype",
+        "torch_dtype",
+        "transformers_version",
+        "_name_or_path",
+        "architectures",
+        "quantization_config",
+    ):
         values.pop(name, None)
     config = type(model.config).from_dict(values)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
