@@ -67,7 +67,12 @@ def places(ids: Tensor) -> Tensor:
 
 def read(model: Any, capabilities: Capabilities, ids: Tensor, **options: Any) -> Tensor:
     """The hidden states `[R, L, D]` of ids from the first position on."""
-    return hidden_states(model, capabilities, embed(model, capabilities, ids), places(ids), **options)
+    return run(model, capabilities, ids, places(ids), **options)
+
+
+def run(model: Any, capabilities: Capabilities, ids: Tensor, positions: Tensor, **options: Any) -> Tensor:
+    """The hidden states `[R, L, D]` of ids at positions."""
+    return hidden_states(model, capabilities, embed(model, capabilities, ids), positions, ids=ids, **options)
 
 
 def holds(check: Callable[[], bool]) -> bool:
@@ -99,6 +104,7 @@ def reading(model: Any, capabilities: Capabilities) -> Capabilities:
         capabilities,
         positions="position_ids" in parameters,
         masks="attention_mask" in parameters,
+        reads_ids="per_layer_inputs" in parameters and _has_per_layer_inputs(decoder_of(model)),
         cache_argument=next((name for name in ("cache", "past_key_values", "cache_params") if name in parameters), ""),
     )
     for candidate in _candidates(model, capabilities):
@@ -118,8 +124,12 @@ def _read_media(model: Any, capabilities: Capabilities, ids: Tensor) -> None:
     """Read embeddings that are no token's, as adapted media are; what it raises says why that cannot be."""
     embeddings = embed(model, capabilities, ids).clone()
     embeddings[:, 2:4] = embeddings[:, 2:4].roll(1, dims=1) + embeddings[:, 4:6]
-    if not torch.isfinite(hidden_states(model, capabilities, embeddings, places(ids))).all():
+    if not torch.isfinite(hidden_states(model, capabilities, embeddings, places(ids), ids=ids)).all():
         raise ValueError("embeddings that are no token's have no hidden states")
+
+
+def _has_per_layer_inputs(decoder: Any) -> bool:
+    return bool(getattr(decoder.config, "hidden_size_per_layer_input", 0)) and hasattr(decoder, "get_per_layer_inputs")
 
 
 def _candidates(model: Any, capabilities: Capabilities) -> Iterator[Capabilities]:

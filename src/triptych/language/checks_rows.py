@@ -10,8 +10,7 @@ from torch import Tensor
 
 from triptych.language.cache import new_cache, select_rows
 from triptych.language.capabilities import Capabilities
-from triptych.language.checks import holds, read, same, tokens
-from triptych.language.forward import embed, hidden_states
+from triptych.language.checks import holds, read, run, same, tokens
 
 
 def packing(model: Any, capabilities: Capabilities) -> Capabilities:
@@ -27,12 +26,12 @@ def packing(model: Any, capabilities: Capabilities) -> Capabilities:
         trial = replace(capabilities, packing=way)
 
         def check(trial: Capabilities = trial) -> bool:
-            found = hidden_states(model, trial, embed(model, trial, ids), positions, numbers)
+            found = run(model, trial, ids, positions, documents=numbers)
             if not same(found[:, : sum(lengths)], alone):
                 return False
             changed = ids.clone()
             changed[:, 0] = tokens(model, seed=2)[:, 0]
-            after = hidden_states(model, trial, embed(model, trial, changed), positions, numbers)
+            after = run(model, trial, changed, positions, documents=numbers)
             return same(after[:, lengths[0] :], found[:, lengths[0] :]) and not torch.equal(after[:, 0], found[:, 0])
 
         if way == "mask" and not capabilities.accelerated:
@@ -51,7 +50,7 @@ def padding(model: Any, capabilities: Capabilities) -> Capabilities:
 
     def check() -> bool:
         mask, positions = _left_padded(ids, 3)
-        found = hidden_states(model, capabilities, embed(model, capabilities, ids), positions, mask=mask)
+        found = run(model, capabilities, ids, positions, mask=mask)
         alone = read(model, capabilities, ids[1:, 3:])
         return same(found[:1], read(model, capabilities, ids[:1])) and same(found[1:, 3:], alone)
 
@@ -101,9 +100,7 @@ def _cached(model: Any, capabilities: Capabilities, cuts: tuple[tuple[int, int],
             new[:, 0] = 0
             positions = torch.cat([positions[:, :1], positions], dim=1)
         mask = torch.cat([mask, new], dim=1)
-        found = hidden_states(
-            model, capabilities, embed(model, capabilities, piece), positions.to(ids.device), mask=mask, cache=cache
-        )
+        found = run(model, capabilities, piece, positions.to(ids.device), mask=mask, cache=cache)
         for place, row in enumerate(order):
             expected = whole[row][:, max(0, start - gaps[row]) : end - gaps[row]]
             if not same(found[place : place + 1, found.shape[1] - expected.shape[1] :], expected):
