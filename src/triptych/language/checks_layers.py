@@ -45,7 +45,7 @@ def layers(model: Any, capabilities: Capabilities) -> Capabilities:
         reason = f"the layers of {name} do not read one stream of hidden states"
     elif next(iter(shapes))[2] != hidden_size(model):
         reason = f"the layers of {name} read another width than its hidden_size"
-    return replace(capabilities, layers_refused=reason, prompts_refused=reason)
+    return replace(capabilities, layers_refused=reason)
 
 
 def attention(model: Any, capabilities: Capabilities) -> Capabilities:
