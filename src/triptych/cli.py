@@ -447,7 +447,8 @@ def _complain(message: str) -> NoReturn:
     from rich.console import Console
     from rich.markup import escape
 
-    Console(stderr=True).print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    text = escape(message.encode("utf-8", "backslashreplace").decode())  # names of files need not be Unicode
+    Console(stderr=True).print(f"[bold red]error:[/] {text}", highlight=False, soft_wrap=True)
     sys.exit(1)
 
 

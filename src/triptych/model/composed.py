@@ -25,7 +25,7 @@ from triptych.language.template import ChatTemplate
 from triptych.model.pointing import RegionPanel
 from triptych.sequence.config import SequenceConfig
 from triptych.sequence.pack import Batch, Placement
-from triptych.sequence.plan import Layout, Refusal, plan
+from triptych.sequence.plan import Layout, Refusal, plan, unroll
 from triptych.sequence.splice import splice
 
 if TYPE_CHECKING:
@@ -177,6 +177,17 @@ class MultimodalModel(nn.Module):
             self.language.placeholder,
             reply,
         )
+
+    def unroll(self, conversation: Conversation, template: ChatTemplate | None = None) -> list[Conversation]:
+        """Conversations that together teach all answers of one, each with what its prompt has in front (`sequence.plan.unroll`).
+
+        Raises:
+            Refusal: It cannot be used.
+        """
+        template = template or self.language.template
+        if isinstance(template.regions, Unfolder):
+            conversation = template.regions.unfold(conversation)
+        return unroll(conversation, template)
 
     @property
     def reads_text(self) -> bool:

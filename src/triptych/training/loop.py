@@ -228,9 +228,10 @@ class Trainer:
         )
 
     def _complaints(self, stage: StageConfig) -> str:
-        """The ledger's commonest reasons, in a line."""
+        """The ledger's commonest reasons with their counts, and a record for each."""
         counts = self.ledger.counts(stage.name)
-        return ", ".join(f"{count:,} × {dataset}: {kind}" for (dataset, _, kind), count in list(counts.items())[:3])
+        kinds = ", ".join(f"{count:,} × {dataset}: {kind}" for (dataset, _, kind), count in list(counts.items())[:3])
+        return "\n  ".join([kinds, *self.ledger.examples(stage.name)])
 
     def _check_ledger(self, stage: StageConfig, data: StageData, step: int) -> None:
         mixture = data.reader.mixture
