@@ -18,7 +18,8 @@ from triptych.environment import describe
 from triptych.export.run import written_folder
 from triptych.files import read_object
 from triptych.importing import dual
-from triptych.importing.parts import ImportFailed, Parts, fit_of, preprocessing, regions_of, template_of
+from triptych.importing.conversations import template_of
+from triptych.importing.parts import ImportFailed, Parts, fit_of, preprocessing, regions_of
 from triptych.recipe import load_recipe
 from triptych.recipe.load import write_yaml
 from triptych.weights import fetch
@@ -94,7 +95,10 @@ def import_model(source: str, output: Path, precision: str | None = None, overwr
         except ImportFailed as error:
             raise ImportFailed(f"{folder}: {error}") from None
         with written_folder(output) as work:
-            notes = _write(work, found, folder, tokenizer, chosen, _name(output))
+            try:
+                notes = _write(work, found, folder, tokenizer, chosen, _name(output))
+            except ImportFailed as error:
+                raise ImportFailed(f"{folder}: {error}") from None
     return Imported(output, found.system, (*found.notes, *notes))
 
 

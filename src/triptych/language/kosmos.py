@@ -30,30 +30,20 @@ MODEL_TYPE = "kosmos_2_text_model"
 class Positions(Kosmos2TextSinusoidalPositionalEmbedding):  # type: ignore[misc]
     """The table of positions; given positions count from zero."""
 
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-        past_key_values_length: int = 0,
-        position_ids: Tensor | None = None,
-    ) -> Tensor:
+    def forward(self, *arguments: Any, position_ids: Tensor | None = None, **options: Any) -> Tensor:
         """Embeddings `[B, L, D]`; without `position_ids` those that transformers counts itself."""
         given = None if position_ids is None else position_ids + self.padding_idx + 1
-        found: Tensor = super().forward(input_ids, inputs_embeds, past_key_values_length, given)
-        return found
+        embedded: Tensor = super().forward(*arguments, position_ids=given, **options)
+        return embedded
 
 
 class Decoder(Kosmos2TextTransformer):  # type: ignore[misc]
     """The stack of layers; masks that are complete already are used as they are."""
 
-    def _prepare_decoder_attention_mask(
-        self, attention_mask: Tensor | None, input_shape: Any, inputs_embeds: Tensor, past_key_values_length: int
-    ) -> Tensor | None:
+    def _prepare_decoder_attention_mask(self, attention_mask: Tensor | None, *arguments: Any) -> Tensor | None:
         if attention_mask is not None and attention_mask.dim() == 4:
             return attention_mask
-        made: Tensor | None = super()._prepare_decoder_attention_mask(
-            attention_mask, input_shape, inputs_embeds, past_key_values_length
-        )
+        made: Tensor | None = super()._prepare_decoder_attention_mask(attention_mask, *arguments)
         return made
 
 
