@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from triptych.errors import EvaluationError
+from triptych.errors import EvaluationError, one_line
 from triptych.evaluate.grounding import scores as grounding
 from triptych.evaluate.metrics.bootstrap import Tally, differences
 from triptych.evaluate.records import read_records
@@ -169,8 +169,8 @@ def _read(path: Path, notes: list[str]) -> tuple[Cost, Results]:
     except FileNotFoundError:
         notes.append(f"{path}: there is no run.json, so its cost is not known")
         return Cost(), results
-    except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
-        raise EvaluationError(f"{file}: not the account of a run ({error!r})") from error
+    except (OSError, ValueError, AttributeError, TypeError, KeyError, RecursionError) as error:
+        raise EvaluationError(f"{file}: not the account of a run ({one_line(error)})") from error
 
 
 def _cost(facts: dict[str, Any]) -> Cost:

@@ -6,11 +6,11 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from triptych.errors import EvaluationError
+from triptych.errors import EvaluationError, one_line
 from triptych.evaluate.tasks.question import Question, Record
-from triptych.files import write_atomically
+from triptych.files import read_object, write_atomically, writing
 
 
 def read_records(path: Path) -> dict[str, Record]:
@@ -29,11 +29,11 @@ def read_records(path: Path) -> dict[str, Record]:
     for number, line in enumerate(lines[:-1], start=1):  # what follows the last newline was torn off
         try:
             record = Record(**json.loads(line))
-        except (ValueError, TypeError) as error:
+            records[record.id] = record
+        except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
             raise EvaluationError(
-                f"{path}:{number}: not a record of an evaluation ({error}); remove the file to evaluate anew"
+                f"{path}:{number}: not a record of an evaluation ({one_line(error)}); remove the file to evaluate anew"
             ) from error
-        records[record.id] = record
     return records
 
 
@@ -50,18 +50,29 @@ class RecordFile:
         if kept is not None:
             write_atomically(path, encode(kept))
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab+") as file:  # cut a torn last line, so that the next record starts on a line of its own
+        with (
+            writing(path),
+            _opened(path) as file,
+        ):  # cut a torn last line, so that the next record starts on a line of its own
             file.seek(0)
             content = file.read()
             file.truncate(content.rfind(b"\n") + 1)
 
     def append(self, records: Iterable[Record]) -> None:
-        """Add lines at the end."""
-        with self._path.open("ab") as file:
+        """Add lines at the end.
+
+        Raises:
+            FolderError: The file cannot be written.
+        """
+        with writing(self._path), self._path.open("ab") as file:
             file.write(encode(records))
             file.flush()
             os.fsync(file.fileno())
+
+
+def _opened(path: Path) -> BinaryIO:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("ab+")
 
 
 def encode(records: Iterable[Record]) -> bytes:
@@ -103,9 +114,9 @@ def check_settings(path: Path, settings: Mapping[str, Any]) -> None:
         write_atomically(path, (json.dumps(settings, indent=2, ensure_ascii=False) + "\n"))
         return
     try:
-        before = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise EvaluationError(f"{path}: malformed JSON ({error}); evaluate anew with `--restart`") from error
+        before = read_object(path, EvaluationError)
+    except EvaluationError as error:
+        raise EvaluationError(f"{error}; evaluate anew with `--restart`") from error
     now = json.loads(json.dumps(settings))
     changed = [
         f"{key}: {before.get(key)!r} → {now.get(key)!r}" for key in {**before, **now} if before.get(key) != now.get(key)

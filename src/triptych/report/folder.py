@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from triptych.errors import DataError
+from triptych import files
+from triptych.errors import DataError, RecipeError
+from triptych.yaml_file import read_yaml
 
 Record = Mapping[str, Any]
 
@@ -91,15 +91,7 @@ def read_object(path: Path) -> dict[str, Any]:
     Raises:
         DataError: The file is not a JSON object.
     """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as JSON ({error})") from None
-    if not isinstance(value, dict):
-        raise DataError(f"{path}: expected a JSON object, got {type(value).__name__}")
-    return value
+    return files.read_object(path, DataError) if path.exists() else {}
 
 
 def _object(path: Path, notes: list[str]) -> dict[str, Any]:
@@ -119,9 +111,9 @@ def _text(path: Path) -> str:
 
 def _recipe(text: str, notes: list[str]) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        notes.append(f"recipe.yaml: not valid YAML ({error})")
+        values = read_yaml(text, "recipe.yaml")
+    except RecipeError as error:
+        notes.append(str(error))
         return {}
     return values if isinstance(values, dict) else {}
 
@@ -135,7 +127,7 @@ def _lines(path: Path, notes: list[str]) -> list[Record]:
             continue
         try:
             value = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = None
         if isinstance(value, dict):
             records.append(value)
@@ -147,5 +139,5 @@ def _lines(path: Path, notes: list[str]) -> list[Record]:
 
 
 def _last_of_each_step(metrics: list[Record]) -> list[Record]:
-    latest = {(line.get("stage"), line.get("step"), "validation_loss" in line): line for line in metrics}
+    latest = {(str(line.get("stage")), str(line.get("step")), "validation_loss" in line): line for line in metrics}
     return list(latest.values())
