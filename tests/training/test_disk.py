@@ -78,7 +78,7 @@ def test_what_was_saved_before_the_disk_was_full_is_gone_on_from(
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         save(state, path)
 
-    with monkeypatch.context() as patch, pytest.raises(FolderError, match="No space left.*then go on.*--resume"):
+    with monkeypatch.context() as patch, pytest.raises(FolderError, match=r"No space left.*then go on.*--resume"):
         patch.setattr(checkpoint, "save_file", full)
         train(world.recipe(), run, quiet=True)
     (kept,) = (run / "checkpoints").iterdir()
