@@ -29,7 +29,6 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from tiny_world import World, make, talk  # noqa: E402
-
 from triptych.conversation import Conversation, user  # noqa: E402
 from triptych.errors import TriptychError  # noqa: E402
 from triptych.generate.config import GenerationSettings  # noqa: E402
@@ -77,7 +76,9 @@ def run(settings: Settings) -> None:
             marks = {fusion: mark(cells[kind][fusion]) for fusion in FUSIONS}
             settings.say(f"{kind}: {', '.join(f'{fusion} {text}' for fusion, text in marks.items())}")
     write("language_matrix", {"cells": dict(sorted(cells.items()))}, page, settings)
-    if failures := [f"{k} {f} {c}" for k, x in cells.items() for f, y in x.items() for c, z in y.items() if z[0] == "F"]:
+    if failures := [
+        f"{k} {f} {c}" for k, x in cells.items() for f, y in x.items() for c, z in y.items() if z[0] == "F"
+    ]:
         sys.exit(f"{len(failures)} cells fail: {', '.join(failures[:20])}")
 
 
@@ -125,7 +126,7 @@ def outcome(check: Callable[[], None]) -> str:
     except TriptychError as error:
         text = reason(error)
         return f"refused: {text}" if "\n" not in text else f"FAIL: {len(text.splitlines())} lines: {text}"
-    except Exception as error:  # noqa: BLE001 - what a user would see as a traceback
+    except Exception as error:
         return f"FAIL: {type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
     return "pass"
 
@@ -176,7 +177,9 @@ def asked(world: World, model: MultimodalModel, output: Path, fusion: str) -> No
         ids = list(layout.ids)
         with torch.no_grad():
             for _ in range(ANSWER.max_new_tokens):
-                ids.append(int(model.language.model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].argmax()))
+                ids.append(
+                    int(model.language.model(input_ids=torch.tensor([ids]), use_cache=False).logits[0, -1].argmax())
+                )
                 if ids[-1] == model.language.template.end[-1]:
                     break
         own, ours = tuple(ids[len(layout.ids) :]), words(model, [conversation])[0]
@@ -296,6 +299,3 @@ def page(values: dict[str, Any]) -> str:
         head.append(f"| {fusion} | {len(found)} | {good} ({share:.1%}) | {refused} | {len(found) - good - refused} |")
     head += ["", "| model type | " + " | ".join(FUSIONS) + " |", "| --- " * (len(FUSIONS) + 1) + "|", *lines, ""]
     return "\n".join([*head, *(f"[{number}] {text}\n" for text, number in notes.items())])
-
-
-

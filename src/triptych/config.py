@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-FileStem = Annotated[str, Field(max_length=200, pattern=r"^[^/\\]*[^/\\.][^/\\]*$")]
+FileStem = Annotated[str, Field(max_length=200, pattern=r"^[^/\\\x00]*[^/\\.\x00][^/\\\x00]*$")]
 """A name that becomes a file's: it leads into no other folder."""
 
 

@@ -90,8 +90,3 @@ def excerpt(value: object, limit: int = 80) -> str:
 def quoted(value: object, limit: int = 80) -> str:
     """`excerpt` in quotation marks where it is text."""
     return f"'{excerpt(value, limit)}'" if isinstance(value, str) else excerpt(value, limit)
-
-
-def shortened(value: object, limit: int = 120) -> str:
-    """`quoted` with more room."""
-    return quoted(value, limit)

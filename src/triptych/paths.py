@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from triptych.errors import RecipeError, TriptychError, shortened
+from triptych.errors import RecipeError, TriptychError, quoted
 
 
 def user_path(text: str | Path, base: str | Path = "", error: type[TriptychError] = RecipeError) -> Path:
@@ -23,13 +23,13 @@ def user_path(text: str | Path, base: str | Path = "", error: type[TriptychError
         length = max(map(len, os.fsencode(text).split(b"/")))
         path = Path(base, Path(text).expanduser())
     except UnicodeEncodeError:
-        raise error(f"path {shortened(str(text))}: holds text that is no Unicode") from None
+        raise error(f"path {quoted(str(text))}: holds text that is no Unicode") from None
     except RuntimeError:
-        raise error(f"path {shortened(str(text))}: there is no user {str(text).split('/')[0][1:]!r}") from None
+        raise error(f"path {quoted(str(text))}: there is no user {str(text).split('/')[0][1:]!r}") from None
     if "\0" in str(path):
-        raise error(f"path {shortened(str(text))}: holds a NUL character")
+        raise error(f"path {quoted(str(text))}: holds a NUL character")
     if length > 255 or len(os.fsencode(path)) > 4095:
-        raise error(f"path {shortened(str(text))}: is too long ({len(str(path))} characters)")
+        raise error(f"path {quoted(str(text))}: is too long ({len(str(path))} characters)")
     return path
 
 
@@ -50,4 +50,4 @@ def resolved(path: Path, error: type[TriptychError] = RecipeError) -> Path:
     try:
         return path.resolve()
     except (OSError, RuntimeError) as problem:
-        raise error(f"path {shortened(str(path))}: cannot be followed ({problem})") from None
+        raise error(f"path {quoted(str(path))}: cannot be followed ({problem})") from None

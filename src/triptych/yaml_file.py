@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from triptych.errors import RecipeError, shortened
+from triptych.errors import RecipeError, quoted
 from triptych.yaml_nodes import SCALARS, TAG, Mistake, nodes
 
 MAX_BYTES = 1 << 20
@@ -141,8 +141,8 @@ def _scalar(node: ScalarNode) -> Any:
     text, line = node.value, node.start_mark.line + 1
     match node.tag.removeprefix(TAG):
         case "str" | "merge":
-            if "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
-                raise Mistake(f"the text {shortened(text)} holds a NUL character or half a surrogate pair", line)
+            if any("\ud800" <= character <= "\udfff" for character in text):
+                raise Mistake(f"the text {quoted(text)} holds half a surrogate pair, which is no character", line)
             return text
         case "null" if re.fullmatch(SCALARS["null"][0], text):
             return None
@@ -153,10 +153,10 @@ def _scalar(node: ScalarNode) -> Any:
         case "float" if re.fullmatch(rf"{SCALARS['float'][0]}|[-+]?[0-9][0-9_]*", text):
             number = float(re.sub(r"\.(?=[in])", "", text.replace("_", "").lower()))  # YAML writes `.inf`, Python `inf`
             if not math.isfinite(number):
-                raise Mistake(f"{shortened(text)} is no finite number", line)
+                raise Mistake(f"{quoted(text)} is no finite number", line)
             return number
         case "int" | "float" | "bool" | "null" as kind:
-            raise Mistake(f"the tag !!{kind} does not fit {shortened(text)}", line)
+            raise Mistake(f"the tag !!{kind} does not fit {quoted(text)}", line)
     raise _strange(node)
 
 
@@ -164,7 +164,7 @@ def _whole(text: str, line: int) -> int:
     digits = text.replace("_", "").lower()
     sign, digits = (-1 if digits.startswith("-") else 1), digits.lstrip("+-")
     if len(digits) > 66:
-        raise Mistake(f"{shortened(text)} is larger than 64 bits hold", line)
+        raise Mistake(f"{quoted(text)} is larger than 64 bits hold", line)
     base = {"0b": 2, "0x": 16}.get(digits[:2], 10)
     if base == 10 and digits != "0" and digits.startswith("0"):
         octal = sign * int(digits, 8)
@@ -175,7 +175,7 @@ def _whole(text: str, line: int) -> int:
         )
     number = sign * int(digits if base == 10 else digits[2:], base)
     if not -(2**63) <= number < 2**64:
-        raise Mistake(f"{shortened(text)} is larger than 64 bits hold", line)
+        raise Mistake(f"{quoted(text)} is larger than 64 bits hold", line)
     return number
 
 
@@ -186,7 +186,7 @@ def _mapping(node: MappingNode) -> dict[Any, Any]:
     for key_node, value_node in node.value:
         key, line = _key(key_node), key_node.start_mark.line + 1
         if key in lines:
-            raise Mistake(f"the key {shortened(key)} stands on line {lines[key]} already; keep one", line)
+            raise Mistake(f"the key {quoted(key)} stands on line {lines[key]} already; keep one", line)
         lines[key] = line
         if key_node.tag == TAG + "merge":
             for source in value_node.value if isinstance(value_node, SequenceNode) else [value_node]:
@@ -207,7 +207,7 @@ def _key(node: Node) -> str | int | float:
         return key
     if isinstance(node, ScalarNode):
         raise Mistake(
-            f"the key {shortened(node.value)} is read as {str(key).lower().replace('none', 'null')}; put it into quotes",
+            f"the key {quoted(node.value)} is read as {str(key).lower().replace('none', 'null')}; put it into quotes",
             node.start_mark.line + 1,
         )
     raise Mistake("a key is a text, not a list or a mapping", node.start_mark.line + 1)
@@ -215,7 +215,7 @@ def _key(node: Node) -> str | int | float:
 
 def _strange(node: Node) -> Mistake:
     tag = node.tag.replace(TAG, "!!")
-    return Mistake(f"the tag {shortened(tag)} means nothing here", node.start_mark.line + 1)
+    return Mistake(f"the tag {quoted(tag)} means nothing here", node.start_mark.line + 1)
 
 
 def _pairs(node: Node | None) -> Iterator[tuple[str, Node, Node]]:

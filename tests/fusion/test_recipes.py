@@ -80,7 +80,9 @@ def test_what_a_language_model_has_not_is_said_with_what_would_work(config: Any,
 
 
 def test_attention_that_cannot_be_extended_is_refused() -> None:
-    config = AutoConfig.for_model("gpt_neo", hidden_size=32, num_heads=4, num_layers=2, attention_types=[[["global"], 2]])
+    config = AutoConfig.for_model(
+        "gpt_neo", hidden_size=32, num_heads=4, num_layers=2, attention_types=[[["global"], 2]]
+    )
     middle = LanguageModel(AutoModelForCausalLM.from_config(config), tokenizer(), ChatTemplate(tokenizer()))
     with pytest.raises(RecipeError, match="attention in a way of its own"):
         build_fusion(PromptConfig(layers=2), middle, 0.2)

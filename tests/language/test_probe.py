@@ -48,7 +48,14 @@ FAMILIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "gpt_oss": ({"num_local_experts": 4, "sliding_window": 6}, {"packing": "rows"}),
     "bloom": ({"n_head": 4, "n_layer": 2}, {"packing": "rows", "positions": False}),
-    "opt": ({"ffn_dim": 48, "word_embed_proj_dim": 16}, {"packing": "mask", "layers_refused": "", "prompts_refused": "the embeddings of OPTForCausalLM have another width than its layers"}),
+    "opt": (
+        {"ffn_dim": 48, "word_embed_proj_dim": 16},
+        {
+            "packing": "mask",
+            "layers_refused": "",
+            "prompts_refused": "the embeddings of OPTForCausalLM have another width than its layers",
+        },
+    ),
     "bert": (BERT | {"is_decoder": True}, {"packing": "mask", "own_head": True, "prompts_refused": ""}),
     "roberta": (BERT | {"is_decoder": True, "pad_token_id": 1}, {"first_position": 2, "own_head": True}),
     "rwkv": ({"attention_hidden_size": 32}, {"packing": "rows", "pads": False, "cache": "none"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -75,8 +76,6 @@ REFUSED = {
     "a number that overflows": ("a: 1e999", 1, "finite"),
     "a leading zero": ("a: 010", 1, "8 in YAML 1.1 and 10 in YAML 1.2"),
     "NUL": ("a: b\0c", 1, "U+0000"),
-    "NUL that is escaped": ('a: 1\nb: "b\\0c"', 2, "NUL"),
-    "NUL in a key": ('"a\\0": 1', 1, "NUL"),
     "half a surrogate pair": ('a: "\\ud800"', 1, "surrogate"),
     "a control character": ("a: 1\nb: \x07", 2, "U+0007"),
     "no character": ('name: "\\U00110000"', 1, "no character has"),
@@ -149,6 +148,7 @@ def test_the_cases_beside_the_project(tmp_path: Path) -> None:
         ("~", None),
         ("", None),
         ("off", False),
+        ('"a\\0b"', "a\0b"),
         ("\ufeffa", "a"),
         ("[[], {}]", [[], {}]),
     ],
@@ -176,9 +176,9 @@ def test_an_alias_is_a_copy(tmp_path: Path) -> None:
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+    | st.text()
     | st.sampled_from(["010", "1e3", "1.e5", ".5e1", "0b_1", "on", "=", "<<", "1:30", "2024-01-01", ".inf", "0x_f", "~", "-"]),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8).filter(lambda k: k.isprintable()), inner, max_size=4),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=20,
 )  # fmt: skip
 
@@ -270,7 +270,7 @@ class TestPaths:
             assert "\n" not in str(error.value) and len(str(error.value)) < 300
 
     @pytest.mark.parametrize("field", ["extends", "base"])
-    @pytest.mark.parametrize("path", ["~nobody-of-that-name/x", "y" * 300, "/dev/null", "/", "circle/x"])
+    @pytest.mark.parametrize("path", ["~nobody-of-that-name/x", '"a\\0b"', "y" * 300, "/dev/null", "/", "circle/x"])
     def test_inside_a_recipe(self, field: str, path: str, tmp_path: Path) -> None:
         (tmp_path / "circle").symlink_to("circle")
         file = tmp_path / "r.yaml"
@@ -286,17 +286,17 @@ class TestPaths:
         with pytest.raises(WeightsError, match="path"):
             fetch(uri)
 
-    @pytest.mark.parametrize("name", ["..", ".", "../x", "a/b", "x" * 300, ""])
+    @pytest.mark.parametrize("name", ["..", ".", "../x", "a/b", "x" * 300, "", "\0"])
     def test_a_name_that_becomes_a_folder_leads_nowhere_else(self, name: str, tmp_path: Path) -> None:
         with pytest.raises(RecipeError, match="name"):
-            load_recipe("llava-mini", [f"name={name!r}"])
+            load_recipe("llava-mini", [f"name={json.dumps(name)}"])
         study = tmp_path / "study.yaml"
-        study.write_text(f"name: {name!r}\nrecipe: llava-mini\nscore: a.b\nvariants: {{x: {{}}}}\n")
+        study.write_text(f"name: {json.dumps(name)}\nrecipe: llava-mini\nscore: a.b\nvariants: {{x: {{}}}}\n")
         with pytest.raises(RecipeError, match="name"):
             load_study(study)
         task = tmp_path / "task.yaml"
         text = (catalogue.FOLDER / "gqa" / "task.yaml").read_text(encoding="utf-8")
-        task.write_text(f"name: {name!r}\n{text}", encoding="utf-8")
+        task.write_text(f"name: {json.dumps(name)}\n{text}", encoding="utf-8")
         with pytest.raises(RecipeError, match=r"task.yaml:1: name"):
             catalogue.load(task)
 

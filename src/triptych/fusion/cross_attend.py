@@ -18,10 +18,10 @@ from torch.nn import functional
 from triptych.errors import RecipeError
 from triptych.fusion.config import CrossAttendConfig
 from triptych.fusion.fusion import Fusion, Reading
-from triptych.language.layers import decoder_layers, hidden_size
 from triptych.fusion.limits import mistake
 from triptych.fusion.memory import Memory, Spot, remember
 from triptych.language.backbone import LanguageModel
+from triptych.language.layers import decoder_layers, hidden_size
 
 
 class GatedBlock(nn.Module):

@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from triptych.errors import RecipeError
 from triptych.fusion.config import PromptConfig, TuningConfig
 from triptych.fusion.fusion import Fusion, Reading
-from triptych.language.layers import attention_of, decoder_layers, head_dim_of, linear_layers, projections_of
 from triptych.fusion.limits import mistake, no_projections
 from triptych.fusion.memory import Memory, Spot, remember
 from triptych.language import fast
 from triptych.language.backbone import LanguageModel
+from triptych.language.layers import attention_of, decoder_layers, head_dim_of, linear_layers, projections_of
 
 NO_MEDIA = -3
 """The document, in a memory, of the prompts for documents without media."""

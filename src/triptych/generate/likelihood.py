@@ -17,9 +17,9 @@ from torch.nn.functional import pad
 
 from triptych.conversation import Conversation
 from triptych.errors import GenerationError
-from triptych.language.cache import divisible
 from triptych.generate.config import GenerationSettings, Reply
 from triptych.generate.generator import Generator
+from triptych.language.cache import divisible
 
 LETTERS = string.ascii_uppercase
 _ONE = GenerationSettings(max_new_tokens=1)
@@ -106,8 +106,11 @@ def option_scores(
     hidden, cache, mask, positions, memory = generator._prefill(
         [generator._plan(conversation, _ONE) for conversation in conversations]
     )
-    if not divisible(cache):
-        raise GenerationError("options are compared by their letters only where attention goes by windows")
+    if not divisible(cache) or generator.model.language.capabilities.cache != "shared":
+        raise GenerationError(
+            "options are compared by their letters only, for what this language model has read cannot be continued by "
+            "several texts (attention by windows, recurrent states)"
+        )
     model, tokenizer = generator.model, generator.model.language.tokenizer
     ids = [tokenizer.encode(text, add_special_tokens=False) for texts in options for text in texts]
     if not all(ids):
@@ -127,6 +130,7 @@ def option_scores(
             mask=seen,
             cache=cache,
             memory=memory.select(rows) if memory is not None else None,
+            ids=tokens[:, :-1],
         )
         last = torch.cat([last, read], dim=1)
     logits = model.language.logits(last)

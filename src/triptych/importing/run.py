@@ -173,7 +173,8 @@ def _write(work: Path, found: Parts, folder: Path, tokenizer: Any, precision: st
         },
         "sequence": {"max_tokens": min(int(limit), LONGEST)},
     }
-    _finish(work, recipe, found.state, f"{found.system} ({folder.name})")
+    state = {**found.state, "adapters.image.scale": torch.tensor(1.0)}  # `output_scale: null`, and runs hold all of it
+    _finish(work, recipe, state, f"{found.system} ({folder.name})")
     return [*notes, *unable]
 
 

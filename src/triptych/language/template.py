@@ -109,7 +109,10 @@ class ChatTemplate:
         self._regions = writer
         self._encoder = TextEncoder(self.tokenizer)
         self._layout = TemplateLayout(self.template, self._encoder, self.drops_spaces)
-        every = keywords(self.template)
+        try:
+            every = keywords(self.template)
+        except TemplateRefusal as error:
+            raise RecipeError(f"the chat template cannot be read: {error}") from None
         # A user cannot reach the template's treatment of a token by writing its name.
         harmless = [word for word in every if not any(isinstance(p, Control) for p in self._encoder.split(word))]
         self._keywords = {
@@ -126,8 +129,7 @@ class ChatTemplate:
                 without its end-of-text token.
 
         Raises:
-            TemplateRefusal: The template refuses these turns.
-            RecipeError: Document and turns are mixed.
+            TemplateRefusal: The template refuses these turns, or document and turns are mixed.
             ValueError: There are regions that cannot be written.
         """
         if any(message.role == "document" for message in messages):
@@ -200,7 +202,7 @@ class ChatTemplate:
     def _document(self, messages: Sequence[Message], reply: bool) -> list[Piece]:
         """A document as it stands between the tokenizer's own beginning and end of text: no template, no roles."""
         if any(message.role != "document" for message in messages):
-            raise RecipeError(
+            raise TemplateRefusal(
                 "a conversation is a document or has turns, not both: a dialogue has no place for documents"
             )
         begin, end = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id

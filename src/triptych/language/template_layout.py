@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from triptych.language.template_encode import THINK, Control, TextEncoder
+from triptych.language.template_encode import THINK, Control, TextEncoder, special_tokens
 from triptych.language.template_render import TemplateRefusal, render
 from triptych.language.template_shape import ANCHOR, MARK, PICTURE, STOP, Shape
 
@@ -86,9 +86,8 @@ class TemplateLayout:
 
     def variables(self, messages: Sequence[dict[str, Any]], reply: bool, **more: Any) -> dict[str, Any]:
         """What transformers gives a template, and more."""
-        special = self.encoder.tokenizer.special_tokens_map
         return {
-            **{name: value if isinstance(value, list) else str(value) for name, value in special.items()},
+            **special_tokens(self.encoder.tokenizer),
             "messages": list(messages),
             "tools": None,
             "documents": None,

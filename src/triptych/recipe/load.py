@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from triptych.errors import RecipeError, shortened
+from triptych.errors import RecipeError, quoted
 from triptych.paths import exists, resolved, user_path
 from triptych.recipe.changes import change, merged
 from triptych.recipe.combinations import mistakes
@@ -119,7 +119,7 @@ def _read(path: Path, extended_by: tuple[Path, ...]) -> tuple[dict[str, Any], li
     line = f"{path}:{document.line(['extends'])[1]}"
     if not isinstance(parent, str):
         raise RecipeError(
-            f"{line}: extends: expected the path of a recipe or the name of a preset, got {shortened(parent)}"
+            f"{line}: extends: expected the path of a recipe or the name of a preset, got {quoted(parent)}"
         )
     here = user_path(parent, path.parent)
     is_preset = not exists(here) and parent in preset_names()
@@ -138,7 +138,7 @@ def _nearby(path: Path) -> str:
 
 def _override(values: dict[str, Any], override: str) -> None:
     path, separator, text = override.partition("=")
-    where = f"override {shortened(override)}"
+    where = f"override {quoted(override)}"
     if not separator or not path:
         raise RecipeError(f"{where}: expected dotted.path=value, for example stages.0.steps=50")
     change(values, path, read_yaml(text, f"{where}: the value"), where, merge=False)

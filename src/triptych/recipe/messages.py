@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from triptych.errors import shortened
+from triptych.errors import quoted
 from triptych.yaml_file import Document
 
 LONGEST = 2000
@@ -23,7 +23,7 @@ def unknown_name(name: str, allowed: Iterable[str]) -> str:
     allowed = sorted(allowed)
     near = difflib.get_close_matches(name, allowed, n=1, cutoff=0.5) if len(name) < 200 else []
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"{shortened(name)} is not known{hint} (known: {', '.join(allowed) or 'none'})"
+    return f"{quoted(name)} is not known{hint} (known: {', '.join(allowed) or 'none'})"
 
 
 def explain(error: ValidationError, root: type[BaseModel]) -> list[str]:
@@ -49,7 +49,7 @@ def located(mistake: str, documents: Sequence[Document], overrides: Sequence[str
     for override in reversed(overrides):
         changed = override.partition("=")[0].split(".")
         if changed in (keys[: len(changed)], [*keys, "kind"]):
-            return f"{mistake} (by the override {shortened(override)})"
+            return f"{mistake} (by the override {quoted(override)})"
     best = max(documents, key=lambda document: document.line(keys)[0], default=None)
     depth, line = best.line(keys) if best is not None else (0, 1)
     return f"{best.path}:{line}: {mistake}" if best is not None and depth else mistake
@@ -82,7 +82,7 @@ def _sentence(detail: Any, models: list[type[BaseModel]], path: list[str]) -> st
         return f"kind {unknown_name(str(context['tag']), allowed)}"
     if kind == "value_error":
         return str(context["error"])
-    return f"{detail['msg'][0].lower()}{detail['msg'][1:]} (got {shortened(detail['input'])})"
+    return f"{detail['msg'][0].lower()}{detail['msg'][1:]} (got {quoted(detail['input'])})"
 
 
 def _walk(root: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[type[BaseModel]], list[str]]:

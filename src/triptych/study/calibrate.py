@@ -123,7 +123,9 @@ def step_seconds(metrics: Path, warm_up: int) -> dict[str, float]:
             if "seconds" in values:
                 seconds.setdefault(str(values["stage"]), []).append(float(values["seconds"]))
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise EvaluationError(f"{metrics}: no metrics of a run ({error!r}); remove the folder to calibrate anew") from error
+        raise EvaluationError(
+            f"{metrics}: no metrics of a run ({error!r}); remove the folder to calibrate anew"
+        ) from error
     found = {}
     for stage, times in seconds.items():
         steps = [b - a for a, b in pairwise(times)][max(0, warm_up - 1) :]

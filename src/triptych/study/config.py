@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from triptych.config import Config
-from triptych.errors import RecipeError, shortened
+from triptych.errors import RecipeError, quoted
 from triptych.paths import resolved, user_path
 from triptych.recipe.messages import explain, located
 from triptych.yaml_file import read_yaml_file
@@ -65,9 +65,7 @@ class StudyConfig(Config):
         found = {}
         for name, changes in value.items():
             if changes is not None and not isinstance(changes, dict):
-                raise ValueError(
-                    f"the variant {name!r} is a mapping of changes to the recipe, got {shortened(changes)}"
-                )
+                raise ValueError(f"the variant {name!r} is a mapping of changes to the recipe, got {quoted(changes)}")
             changes = dict(changes or {})
             found[str(name)] = {"notes": changes.pop("notes", ""), "changes": changes}
         return found
@@ -80,12 +78,10 @@ class StudyConfig(Config):
             raise ValueError(f"a seed comes twice in {list(self.seeds)}")
         for score in self.score:
             if not all(score.partition(".")):
-                raise ValueError(f"`score`: expected TASK.METRIC, such as scenes.naming, got {shortened(score)}")
+                raise ValueError(f"`score`: expected TASK.METRIC, such as scenes.naming, got {quoted(score)}")
         for name in self.variants:
             if not name.replace("_", "").replace("-", "").replace(".", "").isalnum() or not name.isascii():
-                raise ValueError(
-                    f"the name of the variant {shortened(name)} becomes a folder: use letters, digits, . _ -"
-                )
+                raise ValueError(f"the name of the variant {quoted(name)} becomes a folder: use letters, digits, . _ -")
         return self
 
     def with_seeds(self, count: int) -> StudyConfig:

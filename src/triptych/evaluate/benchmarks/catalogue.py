@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from triptych.errors import RecipeError, shortened
+from triptych.errors import RecipeError, quoted
 from triptych.evaluate.benchmarks.config import TaskFile
 from triptych.paths import exists, user_path
 from triptych.yaml_file import read_yaml_file
@@ -34,7 +34,7 @@ def load(name: str | Path) -> TaskFile:
         close = difflib.get_close_matches(str(name)[:100], names(), n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise RecipeError(
-            f"there is no task {shortened(str(name))}{hint} (`triptych evaluate --list` shows all; a path may be given)"
+            f"there is no task {quoted(str(name))}{hint} (`triptych evaluate --list` shows all; a path may be given)"
         )
     return read(path)
 

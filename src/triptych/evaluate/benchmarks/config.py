@@ -163,7 +163,9 @@ class TaskFile(Config):
     generation: GenerationSettings = GenerationSettings(max_new_tokens=16)
 
     @model_validator(mode="after")
-    def _official_is_a_rule(self) -> TaskFile:
+    def _rules_are_there(self) -> TaskFile:
+        if self.rules[0] != "triptych":
+            raise ValueError(f"`rules`: the first is `triptych`, not `{self.rules[0]}`; others are reported beside it")
         if self.official is not None and self.official not in self.rules:
             raise ValueError(f"`official: {self.official}` is none of the rules {', '.join(self.rules)}")
         if self.metric == "judged" and self.judge is None:

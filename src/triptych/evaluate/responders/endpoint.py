@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import http.client
 import io
 import json
 import os
@@ -13,24 +12,23 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException, InvalidURL
 from typing import Any
 
 from triptych.conversation import Conversation, Image, Message, Region
-from triptych.errors import EvaluationError, GenerationError, TriptychError
+from triptych.errors import EvaluationError, GenerationError, TriptychError, excerpt
+from triptych.evaluate.responders.completion import read_completion
+from triptych.evaluate.responders.http import TooLarge, checked_url, opener, read_whole
 from triptych.generate.config import GenerationSettings, Reply
 
 KEY_VARIABLE = "OPENAI_API_KEY"
+MOST_BYTES = 16 << 20
+"""Of a reply: 64 thousand tokens with their log-probabilities take less."""
+
 _RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504})
 _MOVED = frozenset({301, 302, 303, 307, 308})
 _NOBODY = frozenset({401, 403, 404}) | _MOVED
 """Answers that every request would get."""
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """The key is for the address that was named: it follows to no other, so a redirect is an answer like any."""
-
-    def redirect_request(self, *_: object) -> None:
-        return None
 
 
 class EndpointResponder:
@@ -41,16 +39,31 @@ class EndpointResponder:
         model: The name that the endpoint knows the model by.
         requests: How many are under way at once.
         attempts: How often a request is tried that is refused for the moment.
-        timeout: Seconds for one answer.
+        timeout: Seconds for one attempt, from its first byte sent to its last byte received.
+        deadline: Seconds for one answer: all attempts and the pauses between them.
         pause: Seconds before the second attempt; twice as long before each further one.
+        most_bytes: A longer reply is not read to its end.
+
+    Raises:
+        EvaluationError: The URL is none that can be asked.
     """
 
     def __init__(
-        self, url: str, model: str, *, requests: int = 8, attempts: int = 5, timeout: float = 120.0, pause: float = 1.0
+        self,
+        url: str,
+        model: str,
+        *,
+        requests: int = 8,
+        attempts: int = 5,
+        timeout: float = 120.0,
+        deadline: float = 600.0,
+        pause: float = 1.0,
+        most_bytes: int = MOST_BYTES,
     ) -> None:
-        self.url, self.model = url.rstrip("/"), model
+        self.url, self.model = checked_url(url), model
         self.requests, self.attempts, self.timeout, self.pause = requests, attempts, timeout, pause
-        self._opener = urllib.request.build_opener(_NoRedirects)
+        self.deadline, self.most_bytes = deadline, most_bytes
+        self._opener = opener(most_bytes)
 
     @classmethod
     def of(cls, address: str) -> EndpointResponder:
@@ -102,46 +115,79 @@ class EndpointResponder:
         }
         return body if settings.top_p == 1.0 else {**body, "top_p": settings.top_p}
 
-    def _ask(self, body: bytes) -> Reply:
-        headers = {"Content-Type": "application/json"}
-        key = os.environ.get(KEY_VARIABLE)
-        if key:
-            headers["Authorization"] = f"Bearer {key}"
-        request = urllib.request.Request(f"{self.url}/chat/completions", body, headers)
+    def _ask(self, question: bytes) -> Reply:
+        key = _key()
+        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+        request = urllib.request.Request(f"{self.url}/chat/completions", question, headers)
+        end = time.monotonic() + self.deadline
         for attempt in range(self.attempts):
-            last = attempt + 1 == self.attempts
+            pause = self.pause * 2**attempt
+            left = end - time.monotonic()
+            last = attempt + 1 == self.attempts or left <= self.timeout + pause  # no time for another attempt after it
             try:
-                with self._opener.open(request, timeout=self.timeout) as response:
-                    return self._reply(response.read())
+                with self._opener.open(request, timeout=min(self.timeout, max(left, 0.001))) as response:
+                    body = read_whole(response, self.most_bytes)
+                return read_completion(_without(key, body), self.url)
             except urllib.error.HTTPError as error:
                 if last or error.code not in _RETRIED:
-                    said = " ".join(error.read(300).decode("utf-8", errors="replace").split())
-                    if error.code in _MOVED:
-                        said = f"name the address that it points to, {error.headers.get('Location')}"
-                    told = f"{self.url}: answered {error.code} {error.reason}: {said}"
-                    told = told.replace(key, "[the key]") if key else told  # some servers repeat what they were given
-                    if last or error.code in _NOBODY:
-                        hint = f"; the key is read from {KEY_VARIABLE}" if error.code in (401, 403) else ""
-                        raise EvaluationError(f"{told}{hint}; the same command goes on from here") from error
-                    raise GenerationError(told) from error
-            except (OSError, http.client.HTTPException) as error:  # URLError among the first, a torn reply the second
+                    raise self._refusal(error, key, last) from error
+            except TooLarge as error:
+                raise GenerationError(f"{self.url}: {error}") from error
+            except InvalidURL as error:
+                raise EvaluationError(f"{self.url}: is no address that can be asked ({error})") from error
+            except (OSError, HTTPException) as error:  # URLError among the first, a torn reply the second
                 if last:
-                    reason = getattr(error, "reason", repr(error))
-                    raise EvaluationError(
-                        f"{self.url}: cannot be reached, or breaks off ({reason}); is the server up? The same command goes on from here"
-                    ) from error
-            time.sleep(self.pause * 2**attempt)
+                    raise self._unreachable(error) from error
+            time.sleep(pause)
         raise AssertionError("unreachable")
 
-    def _reply(self, content: bytes) -> Reply:
+    def _refusal(self, error: urllib.error.HTTPError, key: str, last: bool) -> TriptychError:
         try:
-            answer = json.loads(content)
-            choice = answer["choices"][0]
-            text = choice["message"]["content"] or ""
-            tokens = int((answer.get("usage") or {}).get("completion_tokens") or len(text.split()))
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-            raise GenerationError(f"{self.url}: answered something else than a chat completion ({error!r})") from error
-        return Reply(str(text).strip(), tokens, "length" if choice.get("finish_reason") == "length" else "stop")
+            said = error.read(8192)
+        except (OSError, HTTPException, TooLarge):  # the reason breaks off, or never ends
+            said = b""
+        if error.code in _MOVED:
+            said = f"name the address that it points to, {error.headers.get('Location')}".encode()
+        status = _line(_without(key, f"{error.code} {error.reason}".encode()))
+        reason = _line(_without(key, said)) or "no reason given"
+        answered = f"{self.url}: answered {status}: {reason}"
+        if not last and error.code not in _NOBODY:
+            return GenerationError(answered)
+        hint = f"; the key is read from {KEY_VARIABLE}" if error.code in (401, 403) else ""
+        return EvaluationError(f"{answered}{hint}; the same command goes on from here")
+
+    def _unreachable(self, error: Exception) -> EvaluationError:
+        reason = getattr(error, "reason", error)
+        if isinstance(reason, TimeoutError):
+            return EvaluationError(
+                f"{self.url}: gave no whole answer within {self.timeout:g} s ({self.attempts} attempts, at most "
+                f"{self.deadline:g} s); is the server overloaded? The same command goes on from here"
+            )
+        return EvaluationError(
+            f"{self.url}: cannot be reached, or breaks off ({excerpt(' '.join((str(reason) or repr(reason)).split()), 300)}); is the server up? "
+            "The same command goes on from here"
+        )
+
+
+def _key() -> str:
+    """The key of the environment, which a header can hold; empty where there is none.
+
+    Raises:
+        EvaluationError: No header can hold it.
+    """
+    key = os.environ.get(KEY_VARIABLE, "").strip()
+    if not (key.isascii() and (key.isprintable() or not key)):
+        raise EvaluationError(f"{KEY_VARIABLE} holds characters that no key has; copy it again")
+    return key
+
+
+def _without(key: str, said: bytes) -> bytes:
+    """What a server says without the key, which some repeat."""
+    return said.replace(key.encode(), b"[the key]") if key else said
+
+
+def _line(said: bytes) -> str:
+    return excerpt(" ".join(said.decode("utf-8", errors="replace").split()), 300)
 
 
 def _content(message: Message) -> str | list[dict[str, Any]]:
