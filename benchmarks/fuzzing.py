@@ -44,7 +44,9 @@ def main() -> None:
             parser.error(f"there is nothing called {', '.join(chosen.only)}")
         prepared = time.perf_counter() - began
         outside = _listing(Path(place), "work")
-        tally = fuzz(seeds, chosen.count, Path(place) / "work", workers=chosen.workers, report=_tell)
+        tally = fuzz(
+            seeds, cases(seeds, chosen.count, chosen.start), Path(place) / "work", workers=chosen.workers, report=_tell
+        )
         moved = _listing(Path(place), "work") ^ outside
     seconds = time.perf_counter() - began - prepared
     print(f"{len(tally.outcomes):,} inputs in {seconds:.0f} s, {prepared:.0f} s to prepare", flush=True)

@@ -6,11 +6,12 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
-from triptych.errors import EvaluationError
+from triptych.errors import EvaluationError, one_line, quoted
 from triptych.evaluate.tasks.question import Question, Record
-from triptych.files import write_atomically
+from triptych.files import read_object, write_atomically
 
 
 def read_records(path: Path) -> dict[str, Record]:
@@ -28,13 +29,33 @@ def read_records(path: Path) -> dict[str, Record]:
     records = {}
     for number, line in enumerate(lines[:-1], start=1):  # what follows the last newline was torn off
         try:
-            record = Record(**json.loads(line))
-        except (ValueError, TypeError) as error:
+            record = _record(json.loads(line))
+        except (ValueError, TypeError, RecursionError) as error:
             raise EvaluationError(
-                f"{path}:{number}: not a record of an evaluation ({error}); remove the file to evaluate anew"
+                f"{path}:{number}: not a record of an evaluation ({one_line(error)}); remove the file to evaluate anew"
             ) from error
         records[record.id] = record
     return records
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "id": (str,), "kind": (str,), "question": (str,), "truth": (str, list), "answer": (str,), "finish": (str,), "tokens": (int,),
+    "seconds": (int, float), "sample": (int,), "image": (dict,), "parsed": (str, NoneType), "correct": (bool, int, float),
+    "error": (str, NoneType), "facts": (dict,), "verdict": (str, NoneType), "regions": (dict, NoneType),
+    "judged": (dict, NoneType),
+}  # fmt: skip
+
+
+def _record(values: Any) -> Record:
+    """A record of plain values. TypeError: some are missing, unknown, or of another kind."""
+    record = Record(**values)
+    for name, types in _TYPES.items():
+        value = getattr(record, name)
+        if not isinstance(value, types):
+            raise TypeError(f"`{name}` is {quoted(value)}, expected {' or '.join(kind.__name__ for kind in types)}")
+    if isinstance(record.truth, list) and not all(isinstance(truth, str) for truth in record.truth):
+        raise TypeError(f"`truth` is {quoted(record.truth)}, expected texts")
+    return record
 
 
 class RecordFile:
@@ -103,9 +124,9 @@ def check_settings(path: Path, settings: Mapping[str, Any]) -> None:
         write_atomically(path, (json.dumps(settings, indent=2, ensure_ascii=False) + "\n"))
         return
     try:
-        before = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise EvaluationError(f"{path}: malformed JSON ({error}); evaluate anew with `--restart`") from error
+        before = read_object(path, EvaluationError)
+    except EvaluationError as error:
+        raise EvaluationError(f"{error}; evaluate anew with `--restart`") from error
     now = json.loads(json.dumps(settings))
     changed = [
         f"{key}: {before.get(key)!r} → {now.get(key)!r}" for key in {**before, **now} if before.get(key) != now.get(key)

@@ -58,7 +58,7 @@ def read_calibration(folder: Path) -> dict[str, Any]:
         return dict(values["variants"])
     except FileNotFoundError:
         return {}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise EvaluationError(f"{folder / FILE}: not a calibration ({error!r}); remove it to calibrate anew") from error
 
 
