@@ -5,7 +5,7 @@
 FOLDER holds what is compared with: the unpacked wheels `lmms_eval` (lmms-eval 0.7.3), `lavis` (salesforce-lavis 1.0.2) and
 `ms_vlmeval` (VLMEvalKit as ms-vlmeval 0.0.20); `pope/evaluate.py` of AoiDragon/POPE; `chair/chair.py` of LisaAnne/Hallucination
 brought to Python 3, with `chair/synonyms.txt`; of AMBER's `inference.py` and MMHal-Bench's `eval_gpt4.py` the scoring, as functions
-`discriminative` and `analyze` in `amber/` and `mmhal/`; `pytorch_fid/fid_score.py`. pycocoevalcap, and for FID SciPy, are imported.
+`discriminative` and `analyze` in `amber/` and `mmhal/`; `pytorch_fid/fid_score.py`; what `official_recent` names. pycocoevalcap, and for FID SciPy, are imported.
 What is absent is left out. `--write` keeps the official numbers in tests/evaluate/parity/official.json, which the tests
 compare with where none of these is installed, and the tables in benchmarks/results/metric_parity.md.
 """
@@ -18,6 +18,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.official_recent import RECENT
 from benchmarks.official_scripts import PARITY, REFERENCES, Case, ours, packages
 from benchmarks.parity_page import page
 
@@ -32,7 +33,7 @@ def main() -> None:
     packages(folder)
     kept: dict[str, Any] = {}
     rows = []
-    for name, (reference, make, cases) in REFERENCES.items():
+    for name, (reference, make, cases) in {**REFERENCES, **RECENT}.items():
         listed = cases()
         try:
             official = make(folder)

@@ -13,10 +13,11 @@ from triptych.evaluate.benchmarks.verdicts import mmhal_script, mmvet_script, re
 from triptych.evaluate.metrics.anls import anls, anls_script
 from triptych.evaluate.metrics.chair import chair_words
 from triptych.evaluate.metrics.chair_script import script_words
+from triptych.evaluate.metrics.contains import contains, contains_script
 from triptych.evaluate.metrics.exact import exact_match, exact_script
 from triptych.evaluate.metrics.relaxed import relaxed_accuracy, relaxed_script
 from triptych.evaluate.metrics.vqa import evalai, vqa_accuracy, vqa_script
-from triptych.evaluate.parsers import official, parse_yes_no
+from triptych.evaluate.parsers import official, parse_count, parse_yes_no
 from triptych.evaluate.parsers.options import parse_option
 from triptych.evaluate.tasks.question import Record
 
@@ -67,6 +68,17 @@ APART: dict[str, tuple[Callable[[], list[Case]], Reading, Reading, str, Case]] =
              "where several are said the last one wins; where none is read, the script draws an option", ("A or B ", ["a dog", "a cat"])),
     "mmbench": (predictions.choice_cases, lambda a, t: official.mmbench_letter(a, _letters(t)), lambda a, t: parse_option(a, _letters(t)),
                 "A among more than three words is an article; what is unread is put to ChatGPT", ("The answer is A", ["a dog", "a cat"])),
+    "mmstar": (predictions.choice_cases, lambda a, t: _of(official.mmstar_letter(a), t), lambda a, t: parse_option(a, _letters(t)),
+               "certain characters of the answer, whatever they belong to", ("A dog, probably.", ["a cat", "a bird"])),
+    "mmmu_pro": (predictions.choice_cases, lambda a, t: official.mmmu_pro_letter(a, _letters(t)), lambda a, t: parse_option(a, _letters(t)),
+                 "behind `Answer:` a letter counts within a word, too; otherwise as MMMU's", ("Answer: Dogs, all four", ["a cat", "2", "3", "4"])),
+    "blink": (predictions.choice_cases, lambda a, t: official.blink_letter(a, _letters(t)), lambda a, t: parse_option(a, _letters(t)),
+              "the last option in brackets, also where it is ruled out; an article is A", ("It is none of (A) and (B).", ["a dog", "a cat"])),
+    "ocrbench": (predictions.ocr_cases, lambda a, t: float(any(contains_script(a, x, t[-1] == "HME100k") for x in t[:-1])),
+                 lambda a, t: float(any(contains(a, x, t[-1] == "HME100k") for x in t[:-1])),
+                 "anywhere in the answer: within a longer number, or among a thousand words", ("1234", ["12", "IIIT5K"])),
+    "countbench": (predictions.tally_cases, lambda a, t: float(official.count_script(a) == official.count_script(t[0])),
+                   lambda a, t: float(parse_count(a) == t[0]), "nothing but the number: a full stop or a noun makes it wrong", ("There are 2.", ["2"])),
     "chair": (predictions.caption_cases, lambda a, _: [n for _, n in script_words(a)], lambda a, _: [n for _, n in chair_words(a)],
               "`bus` is cut to `bu`; `train tracks` are a train; entries with a stray space or a capital are never found", ("a school bus", [])),
     "mmhal": (predictions.verdict_cases, lambda a, _: mmhal_script(a) / 6, _verdict("mmhal"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, NoReturn, Optional
 
 import typer
 
@@ -432,15 +432,24 @@ def weights_fetch(
 
 
 def main() -> None:
-    """Run a command; an error meant for people is printed without a traceback."""
+    """Run a command; an error meant for people is printed without a traceback, and so is what the system refuses."""
     try:
         app()
     except TriptychError as error:
-        from rich.console import Console
-        from rich.markup import escape
+        _complain(str(error))
+    except OSError as error:
+        from triptych.files import refused
 
-        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(1)
+        _complain(refused(error))
+
+
+def _complain(message: str) -> NoReturn:
+    from rich.console import Console
+    from rich.markup import escape
+
+    text = escape(message.encode("utf-8", "backslashreplace").decode())  # names of files need not be Unicode
+    Console(stderr=True).print(f"[bold red]error:[/] {text}", highlight=False, soft_wrap=True)
+    sys.exit(1)
 
 
 if __name__ == "__main__":

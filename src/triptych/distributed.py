@@ -46,6 +46,12 @@ def wait() -> None:
         dist.barrier()
 
 
+def any_process(flag: bool) -> bool:
+    """Whether the flag is set in any process, before there is a model with a device."""
+    cuda = dist.is_initialized() and dist.get_backend() == "nccl"
+    return any_rank(flag, torch.device("cuda" if cuda else "cpu"))
+
+
 def any_rank(flag: bool, device: torch.device) -> bool:
     """Whether the flag is set in any process: all of them get the same answer."""
     if world_size() == 1:

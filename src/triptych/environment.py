@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import platform
+import re
 import subprocess
 import sys
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib import metadata
@@ -51,6 +54,42 @@ def package_version(name: str) -> str | None:
 def hardware(device: str | None = None) -> dict[str, Any]:
     """`cpu` (model name), `cores` (usable by this process), `memory_gib` (usable), `device`."""
     return {"cpu": _cpu(), "cores": _cores(), "memory_gib": _memory_gib(), "device": _device(device)}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with a package, and what to do about it.
+
+    Args:
+        detail: What is wrong, to be read after the package's name.
+        advice: What to do.
+    """
+
+    detail: str
+    advice: str
+
+
+def torchvision_problem() -> Problem | None:
+    """Why transformers cannot use torchvision here, with the way to a pair that works; `None` when it can.
+
+    A build of torchvision works beside one build of torch alone: that of the same release, for the same device.
+    """
+    torch, torchvision = package_version("torch"), package_version("torchvision")
+    release = re.match(r"2\.(\d+)", torch or "")
+    beside = f"torchvision 0.{int(release[1]) + 15}" if release else "the torchvision of the same release"
+    # torch 2.N and torchvision 0.(N + 15) are released together.
+    advice = (
+        f"`pip install 'triptych[vlm]'` brings a pair that works; torch {torch} as installed goes with {beside}, "
+        "built for the same device (CPU, or the same CUDA) and from the same place"
+    )
+    if torchvision is None:
+        return Problem("is not installed", advice)
+    try:
+        importlib.import_module("torchvision")
+    except Exception as error:  # whatever its extension raises
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        return Problem(f"{torchvision} cannot be imported beside torch {torch} ({first})", advice)
+    return None
 
 
 @cache

@@ -64,7 +64,7 @@ def resume_command(run: Path) -> str:
     return shlex.join(["triptych", "train", str(run / "recipe.yaml"), "--output", str(run), "--resume"])
 
 
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _SHORT = reprlib.Repr()
 _SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 3, 60, 60
 
@@ -77,7 +77,10 @@ def excerpt(value: object, limit: int = 80) -> str:
             written as escapes; of anything else, its abbreviated `repr`.
         limit: Characters of it, at most; what is longer says how long it is.
     """
-    text = value if isinstance(value, str) else _SHORT.repr(value)
+    try:
+        text = value if isinstance(value, str) else _SHORT.repr(value)
+    except Exception:  # an integer of thousands of digits, an object whose own repr fails
+        text = f"a value of type {type(value).__name__}"
     shown = _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text[: limit + 1])
     if len(text) <= limit and len(shown) <= 2 * limit:
         return shown
@@ -87,8 +90,3 @@ def excerpt(value: object, limit: int = 80) -> str:
 def quoted(value: object, limit: int = 80) -> str:
     """`excerpt` in quotation marks where it is text."""
     return f"'{excerpt(value, limit)}'" if isinstance(value, str) else excerpt(value, limit)
-
-
-def shortened(value: object, limit: int = 120) -> str:
-    """`quoted` with more room."""
-    return quoted(value, limit)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -40,10 +41,17 @@ def cannot_write(path: Path, error: BaseException, advice: str = "") -> FolderEr
         error: What the system or a library said.
         advice: What else helps, behind the hint.
     """
-    number = error.errno if isinstance(error, OSError) else None
-    said = error.strerror if isinstance(error, OSError) and error.strerror else one_line(error)
+    number = _number(error)
+    said = os.strerror(number) if number is not None else one_line(error)
     parts = (f"{path}: cannot be written: {said}", HINTS.get(number or 0), advice)
     return FolderError("; ".join(part for part in parts if part), number)
+
+
+def refused(error: OSError) -> str:
+    """What the system refused, in a line, where no part of the program knew more about it."""
+    where = f"{error.filename}: " if error.filename is not None else ""
+    hint = HINTS.get(error.errno or 0)
+    return f"{where}{error.strerror or one_line(error)}{f'; {hint}' if hint else ''}"
 
 
 @contextmanager
@@ -51,12 +59,22 @@ def writing(path: Path) -> Iterator[None]:
     """A block that only writes to `path`: what the system refuses is a `FolderError` that names it.
 
     Raises:
-        FolderError: An OSError left the block.
+        FolderError: The system's refusal left the block.
     """
     try:
         yield
-    except OSError as error:
+    except Exception as error:
+        if _number(error) is None:
+            raise
         raise cannot_write(path, error) from error
+
+
+def _number(error: BaseException) -> int | None:
+    """The system's number of an error; libraries in Rust (safetensors, tokenizers) have it in their words."""
+    if isinstance(error, OSError):
+        return error.errno
+    said = re.search(r"\(os error (\d+)\)", str(error))
+    return int(said[1]) if said else None
 
 
 @contextmanager

@@ -70,7 +70,7 @@ COCO: dict[str, Any] = {
         {"id": 11, "image_id": 1, "category_id": 8, "bbox": [50, 0, 20, 80], "iscrowd": 0},
         {"id": 12, "image_id": 1, "category_id": 8, "bbox": [5, 0, 20, 80], "iscrowd": 0},
         {"id": 13, "image_id": 1, "category_id": 9, "bbox": [0, 0, 90, 80], "iscrowd": 1},
-        {"id": 14, "image_id": 2, "category_id": 7, "bbox": [90, 70, 50, 50], "iscrowd": 0},
+        {"id": 14, "image_id": 2, "category_id": 7, "bbox": [90, 70, 12, 11.5], "iscrowd": 0},
         {"id": 15, "image_id": 3, "category_id": 7, "bbox": [0, 0, 5, 5], "iscrowd": 0},
     ],
 }  # fmt: skip

@@ -189,10 +189,13 @@ def test_other_weights_are_refused(tmp_path: Path, lite2: str) -> None:
         build(EfficientNetConfig(weights=f"file:{tmp_path}/other.pth"))
     state = read_state(lite2)
     torch.save({key: value for key, value in state.items() if "_blocks.20." not in key}, tmp_path / "short.pth")
-    with pytest.raises(WeightsError, match=r"blocks\.20"):
+    with pytest.raises(WeightsError, match=r"missing \(blocks\.20"):
         build(EfficientNetConfig(weights=f"file:{tmp_path}/short.pth"))
+    torch.save(state | {"_blocks.99._bn0.bias": torch.zeros(2)}, tmp_path / "long.pth")
+    with pytest.raises(WeightsError, match=r"no place for 1 tensor \(_blocks\.99\._bn0\.bias\)"):
+        build(EfficientNetConfig(weights=f"file:{tmp_path}/long.pth"))
     (tmp_path / "text.pth").write_text("hello")
-    with pytest.raises(WeightsError, match="not a PyTorch state dict"):
+    with pytest.raises(WeightsError, match="cannot be read as tensors alone"):
         build(EfficientNetConfig(weights=f"file:{tmp_path}/text.pth"))
 
 
@@ -205,7 +208,7 @@ class Trap:
 
 def test_nothing_from_outside_is_executed(tmp_path: Path) -> None:
     torch.save({"_conv_stem.weight": Trap()}, tmp_path / "trap.pth")
-    with pytest.raises(WeightsError, match="not a PyTorch state dict"):
+    with pytest.raises(WeightsError, match="cannot be read as tensors alone"):
         build(EfficientNetConfig(weights=f"file:{tmp_path}/trap.pth"))
 
 

@@ -222,7 +222,7 @@ def test_mistakes_are_answered(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no configuration"):
         load(f"file:{tmp_path}/empty")
     (tmp_path / "tower" / "model.safetensors").unlink()
-    with pytest.raises(WeightsError, match="cannot be loaded"):
+    with pytest.raises(WeightsError, match="holds neither"):
         load(uri)
 
 
@@ -230,5 +230,5 @@ def test_missing_tensors_are_refused_instead_of_made_up(tmp_path: Path) -> None:
     model = make("clip")
     state = {key: value for key, value in model.state_dict().items() if "layers.1." not in key}
     model.save_pretrained(tmp_path, state_dict=state)
-    with pytest.raises(WeightsError, match=r"lacks \d+ tensors"):
+    with pytest.raises(WeightsError, match=r"CLIPVisionModel: \d+ tensors are missing"):
         load(f"file:{tmp_path}")

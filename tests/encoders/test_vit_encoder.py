@@ -141,9 +141,9 @@ def test_a_file_of_a_known_format_needs_its_shape(tmp_path: Path) -> None:
     torch.testing.assert_close(made(pictures()), tower(pictures())[:, 1:])
     with pytest.raises(RecipeError, match="do not say what shape they have; give `architecture`"):
         encoder(weights=f"file:{tmp_path / 'eva.pt'}")
-    with pytest.raises(WeightsError, match=r"positions is \(10, 16\), and \(17, 16\)"):
+    with pytest.raises(WeightsError, match=r"positions \(10, 16\) instead of \(17, 16\)"):
         encoder(weights=f"file:{tmp_path / 'eva.pt'}", architecture=vision_shape("eva02-clip-b16", patch_size=6))
-    with pytest.raises(WeightsError, match=r"1 tensors of the architecture are missing.*attention.qkv.bias"):
+    with pytest.raises(WeightsError, match=r"1 tensor is missing .*attention.qkv.bias"):
         options = {"attention_bias": "all", "layers": 1}
         encoder(weights=f"file:{tmp_path / 'eva.pt'}", architecture=vision_shape("eva02-clip-b16", **options), layer=1)
     with pytest.raises(WeightsError, match="no place for 12 tensors"):

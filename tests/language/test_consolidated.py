@@ -73,3 +73,25 @@ def test_what_is_wrong_is_said(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"no LLaMA of Meta's layout \(no tok_embeddings\.weight\)"):
         convert(folder, tmp_path / "cache")
     assert not list((tmp_path / "cache" / "converted").iterdir())
+
+
+def test_every_tensor_of_every_shard_is_accounted_for(folder: Path, tmp_path: Path) -> None:
+    change(folder, n_layers=1)
+    with pytest.raises(WeightsError, match=r"says 1 layers, and the shards have layers\.1\."):
+        convert(folder, tmp_path / "cache")
+    change(folder)
+    second = folder / "consolidated.01.pth"
+    whole = torch.load(second, weights_only=True)
+    torch.save(whole | {"layers.0.attention.wx.weight": torch.zeros(2)}, second)
+    with pytest.raises(WeightsError, match=r"has layers\.0\.attention\.wx\.weight, which consolidated\.00\.pth lacks"):
+        convert(folder, tmp_path / "cache")
+    content = second.read_bytes()
+    for share in (0.0, 0.3, 0.9):
+        second.write_bytes(content[: int(share * len(content))])
+        with pytest.raises(WeightsError, match=r"consolidated\.01\.pth cannot be read"):
+            convert(folder, tmp_path / "cache")
+    torch.save(whole, second)
+    for values in ("[]", "{", '{"dim": "x", "n_layers": 2, "n_heads": 4, "norm_eps": 1e-5}', "[" * 99_999):
+        (folder / "params.json").write_text(values)
+        with pytest.raises(WeightsError, match=r"params\.json"):
+            convert(folder, tmp_path / "cache")

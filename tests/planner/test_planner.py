@@ -22,7 +22,8 @@ from triptych.model.composed import MultimodalModel
 from triptych.planner import DEVICES, CostPlan, activations, architectures, plan, render
 from triptych.planner import parts as planner_parts
 from triptych.planner.devices import device, matmul_rate
-from triptych.planner.flops import backward_flops, forward_flops, language_shape, learning
+from triptych.planner.flops import backward_flops, forward_flops, learning
+from triptych.planner.language import language_shape
 from triptych.planner.tokens import at_hand
 from triptych.recipe import Recipe, load_recipe, parse_recipe
 from triptych.sequence.plan import plan as sequence_plan

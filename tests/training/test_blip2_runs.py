@@ -204,9 +204,9 @@ def test_weights_that_do_not_fit_are_answered(run: Path, tmp_path: Path) -> None
     config = QFormerConfig(**tiny_blip2.QFORMER)
     with pytest.raises(WeightsError, match="normalise: true"):
         load_qformer(QFormerAdapter(config.model_copy(update={"normalise": False}), 16, (4, 4), 8, 1.0), f"run:{run}")
-    with pytest.raises(WeightsError, match="tensors of the Q-Former are missing"):
+    with pytest.raises(WeightsError, match=r"tensors are missing.*Q-Former"):
         load_qformer(QFormerAdapter(config.model_copy(update={"layers": 4}), 16, (4, 4), 8, 1.0), f"run:{run}")
-    with pytest.raises(WeightsError, match=r"queries is \(3, 16\)"):
+    with pytest.raises(WeightsError, match=r"queries \(3, 16\) instead of \(5, 16\)"):
         load_qformer(QFormerAdapter(config.model_copy(update={"queries": 5}), 16, (4, 4), 8, 1.0), f"run:{run}")
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from triptych.errors import WeightsError
 from triptych.training.config import StageConfig
 from triptych.training.optimiser import Optimiser
 from triptych.training.schedule import rate_factor
@@ -113,8 +114,29 @@ def test_state_goes_on_bitwise(dtype: torch.dtype) -> None:
     assert all(torch.equal(second.state()[name], tensor) for name, tensor in whole.state().items())
 
 
+@pytest.mark.parametrize("kind", ["adamw", "lamb"])
+def test_each_lost_or_spoilt_tensor_of_a_state_is_an_error(kind: Any) -> None:
+    first = parameter(2)
+    before = Optimiser(stage(optimiser=kind), 4, {"a": {"w": first}})
+    Optimiser(stage(optimiser=kind), 4, {"a": {"w": first}}).load_state(before.state())  # no update yet, no moments
+    for step in range(2):
+        first.grad = torch.ones_like(first)
+        before.collect()
+        before.step(step)
+    whole = {name: tensor.clone() for name, tensor in before.state().items()}
+    assert len(whole) == 4
+    for name in whole:
+        for spoilt in (
+            {key: tensor for key, tensor in whole.items() if key != name},
+            whole | {name: torch.zeros(7, 7)},
+            {f"x{key}" if key == name else key: tensor for key, tensor in whole.items()},
+        ):
+            with pytest.raises(WeightsError, match=name):
+                Optimiser(stage(optimiser=kind), 4, {"a": {"w": parameter(2)}}).load_state(spoilt, "here")
+
+
 def test_state_of_other_parameters_is_an_error() -> None:
-    with pytest.raises(KeyError, match="master/b"):
+    with pytest.raises(WeightsError, match=r"missing .*master/b.*no place for 1 tensor \(master/a\)"):
         Optimiser(stage(), 1, {"a": {"b": parameter(2)}}).load_state({"master/a": torch.zeros(2)})
 
 

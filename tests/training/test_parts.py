@@ -13,8 +13,9 @@ from torch import nn
 
 from tiny_world import World
 from triptych.api import load
-from triptych.model.build import build, load_run, load_weights, new_weights
+from triptych.model.build import build, load_run
 from triptych.model.composed import MultimodalModel
+from triptych.model.saved import kept_weights, load_weights
 from triptych.training.checkpoint import latest
 from triptych.training.parts import describe_parts, freeze, set_mode
 
@@ -127,11 +128,11 @@ def test_running_statistics_are_saved_with_what_is_trained(model: MultimodalMode
     model.encoders["image"].extra = nn.BatchNorm1d(3)
     names = {"encoders.image.extra.weight", "encoders.image.extra.bias"}
     model.encoders["image"].extra.running_mean.fill_(7.0)
-    saved = new_weights(model, names)
+    saved = kept_weights(model, names)
     assert "encoders.image.extra.running_mean" in saved
     assert "adapters.image.scale" in saved
     model.encoders["image"].extra.running_mean.zero_()
-    load_weights(model, saved, tmp_path)
+    load_weights(model, names, saved, "here")
     assert model.encoders["image"].extra.running_mean.tolist() == [7.0] * 3
     assert not any(name.startswith("language.") for name in saved)
 

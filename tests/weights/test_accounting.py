@@ -94,7 +94,7 @@ def test_a_renamed_tensor_is_missing_under_one_name_and_unexpected_under_the_oth
     state = given_state()
     state[f"other.{name}"] = state.pop(name)
     with pytest.raises(
-        WeightsError, match=rf"missing \({name}\); 1 tensor is without a place in the model \(other.{name}\)"
+        WeightsError, match=rf"missing \({name}\); the model has no place for 1 tensor \(other.{name}\)"
     ):
         fill(places_of(Tied()), state, "here", hint="try that")
 
@@ -104,7 +104,7 @@ def test_what_the_caller_allows_is_allowed_and_no_more() -> None:
     state["text.words"] = state.pop("mean")
     fill(places_of(Tied()), state, "here", may_lack=("mean",), may_have=("text.*",))
     state["layers.3.weight"] = torch.zeros(3, 3)
-    with pytest.raises(WeightsError, match=r"1 tensor is without a place in the model \(layers\.3\.weight\)"):
+    with pytest.raises(WeightsError, match=r"the model has no place for 1 tensor \(layers\.3\.weight\)"):
         fill(places_of(Tied()), state, "here", may_lack=("mean",), may_have=("text.*",))
 
 

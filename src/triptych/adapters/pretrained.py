@@ -6,19 +6,19 @@ BLIP-2, InstructBLIP of the hub ───┴─► names of ours ─► what the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
-import yaml
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from triptych.errors import WeightsError, resume_command
+from triptych.errors import WeightsError
 from triptych.weights import fetch
+from triptych.weights.accounting import fill
 from triptych.weights.formats.systems import qformer_names
 from triptych.weights.names import NameMap
+from triptych.weights.run_folder import is_run, recipe_values, weights_file
+from triptych.weights.tensor_files import read_tensors
 
 HUB = NameMap(
     {
@@ -53,6 +53,21 @@ BEGINNINGS = (
 )
 """Of what is read in such a checkpoint; the towers beside it are gigabytes."""
 
+ROWS = ("qformer.places.weight", "qformer.words.weight")
+"""Tables of which a part serves."""
+
+NOT_NEEDED = (
+    "heads.*",
+    "gain",
+    "scale",
+    "norm.*",
+    "projection.*",
+    "qformer.words.*",
+    "qformer.places.*",
+    "qformer.layers.*.text_feed_forward.*",
+)
+"""What a Q-Former may have that an adapter or the first stage has no use for: heads, a projection, the text side."""
+
 STAGE = "reader."
 """What stands in front of the Q-Former's names in a run of `kind: blip2`."""
 
@@ -77,39 +92,42 @@ def load_qformer(adapter: nn.Module, uri: str, base: Path | None = None) -> dict
     """
     found, where = read_qformer(uri, base), f"weights {uri}"
     own = {name: parameter for name, parameter in adapter.named_parameters() if name != "gain"}
-    missing = [name for name in own if name not in found and name.split(".")[0] not in {"projection", "positions"}]
-    if missing:
-        raise WeightsError(
-            f"{where}: {len(missing)} tensors of the Q-Former are missing, among them {', '.join(missing[:4])}; has it "
-            "other `layers` or `cross_every`, `normalise`, or no text side?"
-        )
     for name, option in (("positions", "positions"), ("norm.weight", "normalise")):
         # In the hub's checkpoints the normalisation may be the tower's last, which it is there with `layer: output`.
         if name in found and name not in own and not (name == "norm.weight" and _is_hub(uri, base)):
             raise WeightsError(f"{where}: it was trained with `{option}: true`; set it here, too")
-    with torch.no_grad():
-        for name, parameter in own.items():
-            if name in found:
-                _put(parameter, found[name].reshape(found[name].shape[-parameter.dim() :]), name, where)
+    fill(
+        own,
+        _fitted(found, own, where),
+        where,
+        may_lack=("projection.*", "positions"),
+        may_have=NOT_NEEDED,
+        hint="Has its Q-Former other `layers` or `cross_every`, `normalise`, or no text side?",
+    )
     return found
 
 
 def _is_hub(uri: str, base: Path | None) -> bool:
-    return not (fetch(uri, base=base) / "recipe.yaml").is_file()
+    return not is_run(fetch(uri, base=base))
 
 
-def _put(parameter: Tensor, tensor: Tensor, name: str, where: str) -> None:
-    if name in {"qformer.places.weight", "qformer.words.weight"} and parameter.shape[1:] == tensor.shape[1:]:
-        rows = min(len(parameter), len(tensor))
-        if len(parameter) > rows and name == "qformer.places.weight":
-            raise WeightsError(f"{where}: it reads texts of {rows} tokens; set `text_tokens` to at most that")
-        parameter[:rows].copy_(tensor[:rows])
-        return
-    if parameter.shape != tensor.shape:
-        if name.startswith("projection."):
-            return  # of another language model
-        raise WeightsError(f"{where}: {name} is {tuple(tensor.shape)}, and {tuple(parameter.shape)} in this recipe")
-    parameter.copy_(tensor)
+def _fitted(found: Mapping[str, Tensor], own: Mapping[str, Tensor], where: str) -> dict[str, Tensor]:
+    """The tensors without dimensions of one in front; of words and places the shared rows; no projection of another model."""
+    given = {}
+    for name, tensor in found.items():
+        place = own.get(name)
+        while place is not None and tensor.dim() > place.dim() and len(tensor) == 1:
+            tensor = tensor[0]
+        if place is not None and name in ROWS and tensor.shape[1:] == place.shape[1:]:
+            rows = min(len(place), len(tensor))
+            if len(place) > rows and name == "qformer.places.weight":
+                raise WeightsError(f"{where}: it reads texts of {rows} tokens; set `text_tokens` to at most that")
+            tensor = torch.cat([tensor[:rows].to(place), place[rows:].detach()])
+        given[name] = tensor
+    weight = own.get("projection.weight")
+    if weight is not None and "projection.weight" in given and given["projection.weight"].shape != weight.shape:
+        del given["projection.weight"], given["projection.bias"]
+    return given
 
 
 def read_qformer(uri: str, base: Path | None = None) -> dict[str, Tensor]:
@@ -119,9 +137,9 @@ def read_qformer(uri: str, base: Path | None = None) -> dict[str, Tensor]:
         WeightsError: There is none.
     """
     path, where = fetch(uri, base=base), f"weights {uri}"
-    if (path / "recipe.yaml").is_file():
+    if is_run(path):
         return _of_run(path, where)
-    state = dict(_tensors(path, where, lambda name: name.removeprefix("model.").startswith(BEGINNINGS)))
+    state = read_tensors(path, where, lambda name: name.removeprefix("model.").startswith(BEGINNINGS))
     found = HUB.ours({name.removeprefix("model."): tensor for name, tensor in state.items()})
     if "queries" not in found:
         raise WeightsError(f"{where}: there is no Q-Former in it; expected BLIP-2 or InstructBLIP as the hub has them")
@@ -129,32 +147,14 @@ def read_qformer(uri: str, base: Path | None = None) -> dict[str, Tensor]:
 
 
 def _of_run(path: Path, where: str) -> dict[str, Tensor]:
-    model = (yaml.safe_load((path / "recipe.yaml").read_text(encoding="utf-8")) or {}).get("model") or {}
+    model = recipe_values(path, where)["model"]
     kind = model.get("kind", "composed")
-    adapter = ((model.get("adapters") or {}).get("image") or {}).get("kind")
+    try:
+        adapter = ((model.get("adapters") or {}).get("image") or {}).get("kind")
+    except AttributeError:
+        adapter = None
     if kind != "blip2" and adapter != "qformer":
         raise WeightsError(f"{where}: its model is of kind {kind!r}, without a Q-Former")
-    file, starts = path / "weights" / "model.safetensors", (STAGE, "heads.", "adapters.image.")
-    if not file.is_file():
-        raise WeightsError(f"{where}: training has not finished; continue it with `{resume_command(path)}`")
-    own = _tensors(file, where, lambda name: name.startswith(starts))
-    return {name.removeprefix(STAGE).removeprefix("adapters.image."): tensor for name, tensor in own}
-
-
-def _tensors(path: Path, where: str, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Tensor]]:
-    """The wanted tensors of a file or folder; nothing else is read, and nothing is unpickled but tensors."""
-    files = [path]
-    if path.is_dir():
-        files = sorted(path.glob("*.safetensors")) or sorted(path.glob("*.bin"))
-        if not files:
-            raise WeightsError(f"{where}: {path} holds neither .safetensors nor .bin files")
-    for file in files:
-        try:
-            if file.suffix == ".safetensors":
-                with safe_open(file, framework="pt") as shard:
-                    yield from ((name, shard.get_tensor(name)) for name in shard.keys() if wanted(name))  # noqa: SIM118
-            else:
-                state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-                yield from ((name, tensor) for name, tensor in state.items() if wanted(name))
-        except (OSError, SafetensorError, RuntimeError, ValueError) as error:
-            raise WeightsError(f"{where}: {file} cannot be read ({error})") from error
+    starts = (STAGE, "heads.", "adapters.image.")
+    own = read_tensors(weights_file(path, where), where, lambda name: name.startswith(starts))
+    return {name.removeprefix(STAGE).removeprefix("adapters.image."): tensor for name, tensor in own.items()}

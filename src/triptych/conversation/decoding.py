@@ -38,7 +38,9 @@ Colour: TypeAlias = tuple[int, int, int]
 WHITE: Colour = (255, 255, 255)
 
 _ORIENTATION = 0x0112  # EXIF's key
-_SIDEWAYS = (5, 6, 7, 8)  # its values for pictures that lie on a side
+
+SIDEWAYS = (5, 6, 7, 8)
+"""EXIF's orientations of pictures that are stored lying on a side."""
 
 
 def opened(data: bytes, name: str) -> PILImage:
@@ -95,11 +97,6 @@ def orientation(picture: PILImage) -> int:
     """EXIF's orientation, from 1 (stored as it is seen) to 8."""
     value = picture.getexif().get(_ORIENTATION, 1)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
-
-
-def lies(picture: PILImage) -> bool:
-    """Whether the picture is seen with width and height exchanged."""
-    return orientation(picture) in _SIDEWAYS
 
 
 def is_transparent(picture: PILImage) -> bool:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from triptych.conversation.decoding import (
+    SIDEWAYS,
     WHITE,
     Colour,
     check_size,
     is_scaled,
     is_transparent,
-    lies,
     opened,
     orientation,
     unreadable,
@@ -88,13 +88,22 @@ class Image:
         return self.size is None and self._head[1] != 1
 
     @property
+    def lies(self) -> bool:
+        """Whether turning it exchanges its width and height.
+
+        Raises:
+            DataError: As `frame`.
+        """
+        return self.size is None and self._head[1] in SIDEWAYS
+
+    @property
     def _head(self) -> tuple[Frame, int]:
         """The size of the upright picture, and EXIF's orientation."""
         if "head" not in self._cache:
             picture = self._picture()
             try:
-                frame = Frame(*(reversed(picture.size) if lies(picture) else picture.size))
-                self._cache["head"] = frame, orientation(picture)
+                way = orientation(picture)
+                self._cache["head"] = Frame(*(picture.size[::-1] if way in SIDEWAYS else picture.size)), way
             except Exception as error:
                 raise unreadable(str(self), error) from error
         found: tuple[Frame, int] = self._cache["head"]

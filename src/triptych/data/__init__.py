@@ -6,5 +6,5 @@ The modules are imported one by one, because only `config` is light:
     sources   `build(config, base)` → a `Source`: `len(source)`, `source[i]` → Conversation
     mixture   which record of which dataset the n-th draw is
     features  the features of frozen encoders, on disk
-    ledger    the account of every record that was refused or quoted
+    ledger    the account of every record that was refused or shortened
 """

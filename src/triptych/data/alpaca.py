@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from triptych.conversation import Conversation, Message, assistant, document, user
-from triptych.data.files import Records
-from triptych.errors import DataError
+from triptych.conversation import Conversation, Message, assistant, document, system, user
+from triptych.data.dialects.keys import refuse_pictures, refuse_unread
+from triptych.data.records import open_records
+from triptych.errors import DataError, quoted
 
 WITH_INPUT = (
     "Below is an instruction that describes a task, paired with an input that provides further context. "
@@ -41,10 +42,14 @@ class AlpacaSource:
 
     def __init__(self, path: Path, *, form: Literal["prompt", "turns"] = "prompt", limit: int | None = None) -> None:
         self.form = form
-        self.records = Records(path, limit)
+        self.records = open_records(path, limit)
 
     def __len__(self) -> int:
         return len(self.records)
+
+    def where(self, index: int) -> str:
+        """File and line of a record."""
+        return self.records.where(range(len(self))[index])
 
     def __getitem__(self, index: int) -> Conversation:
         """Conversation number `index`; DataError, with file and line, when that record cannot be used."""
@@ -57,19 +62,27 @@ class AlpacaSource:
         return Conversation(messages, id=str(index), whole=True)
 
     def _messages(self, record: Mapping[str, Any]) -> tuple[Message, ...]:
+        refuse_unread(record)
+        refuse_pictures(record, "write it as 'messages' (`kind: llava`)")
         instruction, output = _text(record, "instruction"), _text(record, "output")
+        told = record.get("system") or ""
+        if not isinstance(told, str):
+            raise DataError(f"expected 'system' to be text or left out, got {quoted(told)}")
         context = record.get("input") or ""
         if not isinstance(context, str):
-            raise DataError(f"expected 'input' to be text or left out, got {str(context)[:80]!r}")
+            raise DataError(f"expected 'input' to be text or left out, got {quoted(context, 80)}")
         if self.form == "turns":
-            return user(f"{instruction}\n\n{context}" if context.strip() else instruction), assistant(output)
+            asked = user(f"{instruction}\n\n{context}" if context.strip() else instruction)
+            return (*([system(told)] if told.strip() else []), asked, assistant(output))
+        if told.strip():
+            raise DataError("has 'system', which Alpaca's published prompt has no place for; use `form: turns`")
         prompt = WITH_INPUT if context.strip() else WITHOUT_INPUT
-        asked = prompt.format(instruction=instruction, input=context)
-        return document(asked, supervised=False), document(output)
+        said = prompt.format(instruction=instruction, input=context)
+        return document(said, supervised=False), document(output)
 
 
 def _text(record: Mapping[str, Any], key: str) -> str:
     value = record.get(key)
     if not isinstance(value, str) or not value.strip():
-        raise DataError(f"expected {key!r} to be text that is not empty, got {str(value)[:80]!r}")
+        raise DataError(f"expected {key!r} to be text that is not empty, got {quoted(value, 80)}")
     return value

@@ -72,10 +72,14 @@ class CocoCaptionsSource:
     def __len__(self) -> int:
         return len(self._records)
 
+    def where(self, index: int) -> str:
+        """File and picture of a record."""
+        return f"{self.annotations}: image {self._records[index][0].id!r}"
+
     def __getitem__(self, index: int) -> Conversation:
         """Conversation number `index`; DataError when that record cannot be used."""
         picture, chosen = self._records[index]
-        where = f"{self.annotations}: image {picture.id!r}"
+        where = self.where(index)
         if isinstance(chosen, str):
             raise DataError(f"{where}: {chosen}")
         try:

@@ -30,8 +30,9 @@ import torch
 from torch import Tensor
 
 from triptych.conversation import Image
+from triptych.data.reading import UnexpectedError
 from triptych.encoders.encoder import Encoder
-from triptych.errors import DataError, FolderError
+from triptych.errors import DataError, FolderError, WeightsError
 from triptych.weights.cache import cache_folder, locked, written_atomically
 
 S = TypeVar("S")
@@ -290,6 +291,7 @@ def encode_missing(
     cache: FeatureCache,
     progress: Callable[[int], object] | None = None,
     threads: int | None = None,
+    foreseen: bool = True,
 ) -> dict[str, DataError]:
     """Run a frozen encoder over the media that the cache does not have.
 
@@ -303,6 +305,8 @@ def encode_missing(
         cache: Of this encoder.
         progress: Told how many more parts are done; in the end as many as there are.
         threads: How many prepare; by default as many as there are cores.
+        foreseen: Whether only errors that were foreseen are returned; any other exception is then raised. Else they are
+            returned, too: training goes on without the record, and its ledger counts it.
 
     Returns:
         What could not be encoded: content hash, or name where even that cannot be told, → why.
@@ -315,7 +319,7 @@ def encode_missing(
     todo: dict[str, Image] = {}
     total = 0
     with ThreadPoolExecutor(threads or _cores()) as pool, ThreadPoolExecutor(1) as writer:
-        for part, key in _ahead(pool, lambda part: _attempt(lambda: part.content_hash), parts):
+        for part, key in _ahead(pool, lambda part: _attempt(lambda: part.content_hash, foreseen), parts):
             total += 1
             if isinstance(key, DataError):
                 failures[str(part)] = key
@@ -323,7 +327,7 @@ def encode_missing(
                 todo.setdefault(key, part)
         missing = cache.missing(todo)
         told(total - len(missing))
-        prepared = _ahead(pool, lambda key: _attempt(lambda: encoder.prepare(todo[key])), missing)
+        prepared = _ahead(pool, lambda key: _attempt(lambda: encoder.prepare(todo[key]), foreseen), missing)
         written: Future[None] | None = None
         while group := list(islice(prepared, -(-MEDIA_AHEAD // encoder.chunk) * encoder.chunk)):
             failures |= {key: found for key, found in group if isinstance(found, DataError)}
@@ -339,11 +343,17 @@ def encode_missing(
     return failures
 
 
-def _attempt(function: Callable[[], T]) -> T | DataError:
+def _attempt(function: Callable[[], T], foreseen: bool) -> T | DataError:
     try:
         return function()
     except DataError as error:
         return error
+    except WeightsError:
+        raise
+    except Exception as error:
+        if foreseen:
+            raise
+        return UnexpectedError(error)
 
 
 def _ahead(pool: ThreadPoolExecutor, function: Callable[[S], T], items: Iterable[S]) -> Iterator[tuple[S, T]]:

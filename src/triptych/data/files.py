@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from triptych.errors import DataError
+from triptych.conversation.unicode import check_unicode_in
+from triptych.errors import DataError, excerpt, quoted
 
 _MARK = b"\xef\xbb\xbf"  # the byte order mark that some editors put before UTF-8 text
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -31,9 +32,9 @@ def inside(folder: Path, name: str) -> Path:
         path = Path(root, name)
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise _escape(name, folder) from None
-        raise DataError(f"{path}: no such file") from None
+        raise DataError(f"{excerpt(str(path), 400)}: no such file") from None
     except (OSError, ValueError, RuntimeError) as error:  # too long, a null byte, a loop of links
-        raise DataError(f"{name!r} is not a file of {folder} ({error})") from error
+        raise DataError(f"{quoted(name)} is not a file of {folder} ({excerpt(str(error), 120)})") from error
     if Path(name).is_absolute() or not path.is_relative_to(root):
         raise _escape(name, folder)
     if not path.is_file():
@@ -43,7 +44,7 @@ def inside(folder: Path, name: str) -> Path:
 
 def _escape(name: str, folder: Path) -> DataError:
     return DataError(
-        f"{name!r} leads out of the images folder {folder}; expected a path relative to that folder "
+        f"{quoted(name)} leads out of the images folder {folder}; expected a path relative to that folder "
         "(if a link leads to where the pictures are, name the real folder in the recipe)"
     )
 
@@ -104,12 +105,16 @@ class Records:
     def __len__(self) -> int:
         return len(self._starts)
 
+    def line(self, index: int) -> int:
+        """Line of a record, counted from 1."""
+        return int(self._lines[index])
+
     def where(self, index: int) -> str:
         """File and line of a record, for messages."""
-        return f"{self.path}:{self._lines[index]}"
+        return f"{self.path}:{self.line(index)}"
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Record number `index`; DataError when it is malformed or no object."""
+        """Record number `index`; DataError when it is malformed, no object, or holds text that is no Unicode."""
         start, length = int(self._starts[index]), int(self._lengths[index])
         try:
             with self.path.open("rb") as stream:
@@ -126,6 +131,11 @@ class Records:
         value = parse_json(text, self.path, int(self._lines[index]))
         if not isinstance(value, dict):
             raise DataError(f"{self.where(index)}: expected an object {{…}}, got {type(value).__name__}")
+        if "\\u" in text:  # UTF-8 cannot hold a lone surrogate, but JSON can spell one
+            try:
+                check_unicode_in(value)
+            except DataError as error:
+                raise DataError(f"{self.where(index)}: {error}") from None
         return value
 
 

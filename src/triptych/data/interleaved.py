@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from triptych.conversation import Conversation, Image, Message, Part, document
-from triptych.data.files import Records, inside
-from triptych.errors import DataError
+from triptych.data.dialects.keys import refuse_unread
+from triptych.data.files import inside
+from triptych.data.records import open_records
+from triptych.errors import DataError, quoted
 
 FORMS = "'parts', 'texts' and 'images', or 'text_list' and 'image_info'"
 
@@ -39,13 +41,17 @@ class InterleavedSource:
     """
 
     def __init__(self, path: Path, images: Path, limit: int | None = None) -> None:
-        self.records = Records(path, limit)
+        self.records = open_records(path, limit)
         if not images.is_dir():
             raise DataError(f"{images}: the images folder of {path} does not exist")
         self.images = images
 
     def __len__(self) -> int:
         return len(self.records)
+
+    def where(self, index: int) -> str:
+        """File and line of a record."""
+        return self.records.where(range(len(self))[index])
 
     def __getitem__(self, index: int) -> Conversation:
         """Document number `index`; DataError, with file and line, when it is malformed or a picture is missing."""
@@ -58,6 +64,7 @@ class InterleavedSource:
         return Conversation(messages, id=f"{index}:{record['id']}" if "id" in record else str(index))
 
     def _parts(self, record: Mapping[str, Any]) -> list[Part]:
+        refuse_unread(record)
         if "parts" in record:
             parts = [self._part(part) for part in _list(record, "parts")]
         elif "text_list" in record:
@@ -77,7 +84,7 @@ class InterleavedSource:
             case {"image": str(name), **rest} if not rest.get("text"):
                 return self._image(name)
             case _:
-                raise DataError(f"expected a part {{text: …}} or {{image: path}}, got {str(part)[:80]!r}")
+                raise DataError(f"expected a part {{text: …}} or {{image: path}}, got {quoted(part, 80)}")
 
     def _obelics(self, record: Mapping[str, Any]) -> list[Part]:
         texts, names = _list(record, "texts"), _list(record, "images")
@@ -93,7 +100,7 @@ class InterleavedSource:
                 case _:
                     raise DataError(
                         f"place {place}: expected a text or an image, the other null; "
-                        f"got {str(text)[:40]!r} and {str(name)[:40]!r}"
+                        f"got {quoted(text, 40)} and {quoted(name, 40)}"
                     )
         return parts
 
@@ -107,12 +114,12 @@ class InterleavedSource:
                 case _:
                     raise DataError(
                         "expected 'image_info' of {image_name: path, matched_text_index: place in 'text_list'}, "
-                        f"got {str(info)[:80]!r}"
+                        f"got {quoted(info, 80)}"
                     )
         parts: list[Part] = []
         for place, text in enumerate(texts):
             if not isinstance(text, str):
-                raise DataError(f"expected 'text_list' to hold texts, got {str(text)[:80]!r}")
+                raise DataError(f"expected 'text_list' to hold texts, got {quoted(text, 80)}")
             parts += before[place]
             parts.append(f" {text}" if parts else text)
         return parts
@@ -136,5 +143,5 @@ def stretches(parts: Iterable[Part]) -> tuple[Message, ...]:
 def _list(record: Mapping[str, Any], key: str) -> Sequence[Any]:
     value = record.get(key)
     if not isinstance(value, list):
-        raise DataError(f"expected {key!r} to be a list, got {str(value)[:80]!r}")
+        raise DataError(f"expected {key!r} to be a list, got {quoted(value, 80)}")
     return value

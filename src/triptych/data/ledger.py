@@ -1,4 +1,4 @@
-"""The ledger: the account of every record that was refused or quoted, with the reason.
+"""The ledger: the account of every record that was refused or shortened, with the reason.
 
 One line of JSON per record, stage and outcome, appended as it happens; a record met again in a later epoch is not
 written again. A run that was killed and resumed rewinds it to the step it resumes from.
@@ -12,13 +12,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from triptych.errors import DataError
+from triptych.errors import DataError, excerpt
 from triptych.files import write_atomically
 
-Outcome: TypeAlias = Literal["refused", "quoted"]
+Outcome: TypeAlias = Literal["refused", "shortened"]
 
 EXAMPLES = 3
 """How many records of a kind messages and summaries show."""
+
+LONGEST_NAME, LONGEST_REASON = 200, 600
+"""Characters of a record's name and of a reason that the ledger keeps."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,10 @@ class Entry:
         step: The step in which the record was first met.
         dataset: The dataset's name in the recipe.
         record: Names the record within its dataset.
-        outcome: `refused` or `quoted`.
+        outcome: `refused` or `shortened`.
         kind: The reason in a word or two, the same for all records of which it is true; entries are counted by it.
-        reason: The reason in full.
+        reason: The reason, shortened where it is very long.
+        where: File and line of the record, as far as they are known.
     """
 
     stage: str
@@ -42,6 +46,7 @@ class Entry:
     outcome: Outcome
     kind: str
     reason: str
+    where: str = ""
 
 
 class Ledger:
@@ -69,10 +74,23 @@ class Ledger:
         return tuple(self._entries.values())
 
     def record(
-        self, dataset: str, record: str, outcome: Outcome, kind: str, reason: str, *, stage: str, step: int = 0
+        self,
+        dataset: str,
+        record: str,
+        outcome: Outcome,
+        kind: str,
+        reason: str,
+        where: str = "",
+        *,
+        stage: str,
+        step: int = 0,
     ) -> bool:
-        """Enter a record; True if it is new, False if this stage has it with this outcome already."""
-        entry = Entry(stage, step, dataset, record, outcome, kind, reason)
+        """Enter a record; True if it is new, False if this stage has it with this outcome already.
+
+        What comes from data (the record's name, the reason) is shortened, and without characters that no terminal should get.
+        """
+        record, reason = excerpt(record, LONGEST_NAME), excerpt(reason, LONGEST_REASON)
+        entry = Entry(stage, step, dataset, record, outcome, kind, reason, excerpt(where, LONGEST_REASON))
         if _key(entry) in self._entries:
             return False
         self._entries[_key(entry)] = entry
@@ -97,6 +115,14 @@ class Ledger:
                 key = (entry.dataset, entry.outcome, entry.kind)
                 counts[key] = counts.get(key, 0) + 1
         return dict(sorted(counts.items(), key=lambda item: -item[1]))
+
+    def examples(self, stage: str, most: int = EXAMPLES) -> list[str]:
+        """Records of a stage with their reasons, one of each kind, the commonest kinds first."""
+        first: dict[tuple[str, Outcome, str], Entry] = {}
+        for entry in self._entries.values():
+            if entry.stage == stage:
+                first.setdefault((entry.dataset, entry.outcome, entry.kind), entry)
+        return [f"{first[key].record}: {told(first[key])}" for key in list(self.counts(stage))[:most]]
 
     def check(
         self, share: float, *, stage: str, seen: Mapping[str, int], sizes: Mapping[str, int], minimum: int = 20
@@ -135,7 +161,7 @@ class Ledger:
             {
                 **dict(zip(names, key, strict=True)),
                 "count": len(entries),
-                "examples": [{"record": entry.record, "reason": entry.reason} for entry in entries[:EXAMPLES]],
+                "examples": [{"record": entry.record, "reason": told(entry)} for entry in entries[:EXAMPLES]],
             }
             for key, entries in sorted(groups.items(), key=lambda item: -len(item[1]))
         ]
@@ -150,7 +176,7 @@ class Ledger:
         ]
         for kind, same in sorted(kinds.items(), key=lambda item: -len(item[1])):
             lines.append(f"  {len(same):,} × {kind}, for example")
-            lines += [f"    {entry.record}: {entry.reason}" for entry in same[:EXAMPLES]]
+            lines += [f"    {entry.record}: {told(entry)}" for entry in same[:EXAMPLES]]
         where = f" ({self.path} lists them all)" if self.path is not None else ""
         lines.append(f"mend these records{where}, or allow more with loading.refused_share")
         return "\n".join(lines)
@@ -174,9 +200,17 @@ class Ledger:
             write_atomically(self.path, "".join(_line(entry) for entry in self._entries.values()))
 
 
+def told(entry: Entry) -> str:
+    """The reason with the place of the record in front, where it does not say that itself."""
+    return entry.reason if entry.where in entry.reason else f"{entry.where}: {entry.reason}"
+
+
 def _key(entry: Entry) -> tuple[str, str, str, str]:
     return entry.stage, entry.dataset, entry.record, entry.outcome
 
 
 def _line(entry: Entry) -> str:
-    return json.dumps(asdict(entry)) + "\n"
+    values = asdict(entry)
+    if not entry.where:
+        del values["where"]
+    return json.dumps(values) + "\n"

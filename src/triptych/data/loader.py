@@ -9,7 +9,7 @@ A step's data is a pure function of its number, so resuming needs nothing but th
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -21,8 +21,9 @@ from triptych.conversation import Conversation, Image
 from triptych.data.features import FeatureCache
 from triptych.data.ledger import Outcome
 from triptych.data.mixture import Mixture
+from triptych.data.reading import UnexpectedError, read_record, where
 from triptych.data.sources import Source
-from triptych.errors import DataError
+from triptych.errors import DataError, RecipeError, WeightsError
 from triptych.sequence.detection import DetectionBatch
 from triptych.sequence.pack import Batch, pack
 from triptych.sequence.pairs import PairBatch
@@ -33,13 +34,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Event:
-    """A record that was quoted or refused, for the ledger."""
+    """A record that was shortened or refused, for the ledger; `where` is its file and line, as far as its source knows."""
 
     dataset: str
     record: str
     outcome: Outcome
     kind: str
     reason: str
+    where: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,23 +78,41 @@ class Draws:
 
         Args:
             step: A pure function of its number.
-            events: Refusals are added here, in the order of the draws.
+            events: Refusals are added here, in the order of the draws; an exception that nobody foresaw among them, with its
+                type, so that one record does not end the run (where it is every record's, `Ledger.check` does).
             reader: Raises `DataError` or `Refusal` where a record is of no use.
+
+        Raises:
+            WeightsError: What a whole dataset is made with cannot be had.
         """
         for number in range(step * self.batch_size, (step + 1) * self.batch_size):
             dataset, index = self.mixture.draw(number)
-            record = str(index)
+            source, record = self.sources[dataset], str(index)
             try:
-                conversation = self.sources[dataset][index]
+                conversation = read_record(source, index)
                 record = conversation.id or record
                 found = reader(number, conversation)
-            except DataError as error:
-                events.append(Event(dataset, record, "refused", "unreadable", str(error)))
-                continue
             except Refusal as refusal:
-                events.append(Event(dataset, record, "refused", refusal.reason, refusal.detail))
-                continue
-            yield dataset, record, found
+                events.append(_refused(dataset, record, source, index, refusal.reason, refusal.detail))
+            except UnexpectedError as error:
+                events.append(_refused(dataset, record, source, index, error.kind, str(error)))
+            except DataError as error:
+                events.append(_refused(dataset, record, source, index, "unreadable", str(error)))
+            except (
+                RecipeError
+            ) as error:  # of the template, which takes other conversations: that was seen when it was built
+                events.append(_refused(dataset, record, source, index, "chat template", str(error)))
+            except WeightsError:
+                raise
+            except Exception as error:
+                unexpected = UnexpectedError(error)
+                events.append(_refused(dataset, record, source, index, unexpected.kind, str(unexpected)))
+            else:
+                yield dataset, record, found
+
+
+def _refused(dataset: str, record: str, source: Source, index: int, kind: str, reason: str) -> Event:
+    return Event(dataset, record, "refused", kind, reason, where(source, index))
 
 
 @dataclass(frozen=True)
@@ -128,7 +148,9 @@ class Reader:
         row_tokens: The longest packed row.
         pad: The id behind the last document of a row.
         apart: Whether rows hold conversations of one dataset each.
+        alone: Whether rows hold one conversation each.
         details: For the encoder that decoders of regions look at, where it is another one.
+        unroll: Conversation → those that together teach all its answers, where one sequence cannot.
     """
 
     sources: Mapping[str, Source]
@@ -140,7 +162,9 @@ class Reader:
     row_tokens: int
     pad: int
     apart: bool = False
+    alone: bool = False
     details: Inputs | None = None
+    unroll: Callable[[Conversation], Sequence[Conversation]] | None = None
 
     def __call__(self, step: int) -> StepData:
         """The data of a step, a pure function of its number."""
@@ -149,24 +173,26 @@ class Reader:
         inputs: dict[str, tuple[Tensor | None, Tensor | None]] = {}
         details: dict[str, tuple[Tensor | None, Tensor | None]] = {}
 
-        def planned(_: int, conversation: Conversation) -> Layout:
-            layout = self.plan(conversation)
-            for span in layout.spans:
+        def planned(_: int, conversation: Conversation) -> list[Layout]:
+            unrolled = [conversation] if self.unroll is None else self.unroll(conversation)
+            several = [self.plan(each) for each in unrolled]
+            for span in (span for layout in several for span in layout.spans):
                 key = span.medium.content_hash
                 if key not in inputs:
                     inputs[key] = self._input(span.medium)
                 if self.details is not None and key not in details:
                     details[key] = self.details(span.medium)
-            return layout
+            return several
 
         draws = Draws(self.sources, self.mixture, self.batch_size)
-        for dataset, record, layout in draws.read(step, events, planned):
+        read = draws.read(step, events, planned)
+        for dataset, record, layout in ((dataset, record, layout) for dataset, record, all_ in read for layout in all_):
             if layout.dropped:
                 events.append(
                     Event(
                         dataset,
                         record,
-                        "quoted",
+                        "shortened",
                         "too long",
                         f"{layout.dropped} messages left out from the oldest end",
                     )
@@ -187,7 +213,7 @@ class Reader:
         inputs: Mapping[str, tuple[Tensor | None, Tensor | None]],
         details: Mapping[str, tuple[Tensor | None, Tensor | None]],
     ) -> Batch:
-        batch = pack(layouts, self.row_tokens, self.pad, _dataset if self.apart else None)
+        batch = pack(layouts, self.row_tokens, self.pad, _dataset if self.apart else None, self.alone)
         keys = [medium.content_hash for medium in batch.media]
         return replace(
             batch,

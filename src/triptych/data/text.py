@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
 from triptych.conversation import Conversation, document
-from triptych.data.files import Records
-from triptych.errors import DataError
+from triptych.data.dialects.keys import refuse_media
+from triptych.data.records import open_records
+from triptych.errors import DataError, quoted
 
 Documents: TypeAlias = Literal["blank_lines", "file"]
 
-SUFFIXES = (".txt", ".jsonl", ".json")
+RECORDS = (".jsonl", ".json", ".parquet")
+SUFFIXES = (".txt", *RECORDS)
 """What is read of a folder."""
 
 _BLANK = re.compile(rb"\n[ \t\r]*\n\s*")
@@ -56,7 +58,7 @@ class TextSource:
         self._files: list[_File] = []
         self._places: list[tuple[int, int, int]] = []  # file, document in it, piece of it
         for file in _files(path):
-            self._files.append(_Lines(file, field) if file.suffix in (".jsonl", ".json") else _Plain(file, documents))
+            self._files.append(_Lines(file, field) if file.suffix in RECORDS else _Plain(file, documents))
             for number in range(len(self._files[-1])):
                 pieces = self._pieces_of(self._files[-1], number)
                 self._places += [(len(self._files) - 1, number, piece) for piece in range(pieces)]
@@ -68,6 +70,11 @@ class TextSource:
 
     def __len__(self) -> int:
         return len(self._places)
+
+    def where(self, index: int) -> str:
+        """File and line of a document."""
+        which, number, _ = self._places[index]
+        return f"{self._files[which].path}:{self._files[which].line(number)}"
 
     def __getitem__(self, index: int) -> Conversation:
         """Document number `index`, named by file, line and piece; DataError when it cannot be read or is empty."""
@@ -122,18 +129,23 @@ class _Lines:
 
     def __init__(self, path: Path, field: str) -> None:
         self.path, self.field = path, field
-        self.records = Records(path)
+        self.records = open_records(path)
 
     def __len__(self) -> int:
         return len(self.records)
 
     def line(self, number: int) -> int:
-        return int(self.records.where(number).rpartition(":")[2])
+        return self.records.line(number)
 
     def text(self, number: int) -> str:
-        text = self.records[number].get(self.field)
+        record = self.records[number]
+        text = record.get(self.field)
+        try:
+            refuse_media(record, "documents with pictures are `kind: interleaved`")
+        except DataError as error:
+            raise DataError(f"{self.records.where(number)}: {error}") from None
         if not isinstance(text, str) or not text.strip():
-            raise DataError(f"{self.records.where(number)}: expected {self.field!r} to be text, got {str(text)[:80]!r}")
+            raise DataError(f"{self.records.where(number)}: expected {self.field!r} to be text, got {quoted(text)}")
         return text
 
 

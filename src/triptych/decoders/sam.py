@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-from torch import Tensor
-
 from triptych.decoders.masks import MaskDecoder
-from triptych.errors import WeightsError
 from triptych.weights import fetch
+from triptych.weights.accounting import fill, places_of
 from triptych.weights.names import NameMap
+from triptych.weights.tensor_files import read_tensors
 
 
 def _attention(theirs: str, ours: str) -> dict[str, str]:
@@ -74,18 +72,6 @@ def load(decoder: MaskDecoder, uri: str, base: Path | None = None) -> None:
     Raises:
         WeightsError: They cannot be had, or are no SAM's of this shape.
     """
-    folder = fetch(uri, base=base)
-    path = folder / "model.safetensors" if folder.is_dir() else folder
-    try:
-        with safe_open(path, framework="pt") as file:
-            state: dict[str, Tensor] = {
-                name: file.get_tensor(name)
-                for name in file.keys()  # noqa: SIM118 - not a dict
-                if name.startswith(READ)
-            }
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{uri}: {path} cannot be read as safetensors ({error})") from error
-    try:
-        decoder.load_state_dict(SAM.ours(state))
-    except RuntimeError as error:
-        raise WeightsError(f"{uri}: not the mask decoder of a SAM of this shape: {error}") from error
+    state = read_tensors(fetch(uri, base=base), f"weights {uri}", lambda name: name.startswith(READ))
+    where = f"weights {uri}: not the mask decoder of a SAM of this shape"
+    fill(places_of(decoder), SAM.ours(state), where)

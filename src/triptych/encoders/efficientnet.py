@@ -22,9 +22,14 @@ from triptych.encoders.precision import resolve
 from triptych.encoders.preparation import ImagePreparation, mean_colour
 from triptych.errors import RecipeError, WeightsError
 from triptych.weights import fetch
+from triptych.weights.accounting import Difference, fill, matches, places_of
+from triptych.weights.tensor_files import read_tensors
 
 MEAN, STD = (127 / 255,) * 3, (128 / 255,) * 3
 BATCH_NORM_EPS = 1e-3
+NORM = ("weight", "bias", "running_mean", "running_var")
+UNUSED = ("*.num_batches_tracked", "_fc.weight", "_fc.bias")
+"""Of the packaged weights: counters of training, and the classifier behind the features."""
 STEM, LAST, HEAD, CLASSES = 32, 352, 1280, 1000
 
 STAGES = (
@@ -147,10 +152,7 @@ class EfficientNet(Encoder):
         ours = {
             name: tensor for name, tensor in folded.items() if self.head is not None or not name.startswith("head.")
         }
-        try:
-            self.load_state_dict(ours)
-        except RuntimeError as error:
-            raise WeightsError(f"not the weights of EfficientNet-Lite2: {error}") from error
+        fill(places_of(self), ours, "not the weights of EfficientNet-Lite2")
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Features `[N, rows * columns, dim]` of pixels `[N, 3, H, W]` (0–255)."""
@@ -187,24 +189,23 @@ def read_state(uri: str, base: Path | None = None) -> dict[str, Tensor]:
     Raises:
         WeightsError: The file cannot be had or is no state dict.
     """
-    path = fetch(uri, base=base)
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch and pickle raise many kinds
-        raise WeightsError(f"weights {uri}: {path} is not a PyTorch state dict ({error})") from error
-    if not (isinstance(state, dict) and all(isinstance(value, Tensor) for value in state.values())):
-        raise WeightsError(f"weights {uri}: {path} does not hold tensors by name")
-    return dict(state)
+    return read_tensors(fetch(uri, base=base), f"weights {uri}")
 
 
 def fold(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """From the packaged names to ours, with g / √(var + eps) of each batch normalisation as a factor in its weights.
 
     In float64, so that the result does not depend on the machine's vector units.
+
+    Raises:
+        WeightsError: A tensor has no place in the encoder.
+        KeyError: A tensor is missing.
     """
     folded: dict[str, Tensor] = {}
+    used: set[str] = set()
 
     def put(name: str, convolution: str, norm: str) -> None:
+        used.update({f"{convolution}.weight", *(f"{norm}.{part}" for part in NORM)})
         gain = state[f"{norm}.weight"].double() / (state[f"{norm}.running_var"].double() + BATCH_NORM_EPS).sqrt()
         weight = state[f"{convolution}.weight"].double() * gain.view(-1, 1, 1, 1)
         bias = state[f"{norm}.bias"].double() - state[f"{norm}.running_mean"].double() * gain
@@ -220,6 +221,8 @@ def fold(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         put(f"blocks.{number}.project", f"{block}._project_conv", f"{block}._bn2")
         number += 1
     put("head", "_conv_head", "_bn1")
+    left = tuple(name for name in state if name not in used and not matches(name, UNUSED))
+    Difference(unexpected=left).require_none("not the weights of an EfficientNet-Lite")
     return folded
 
 

@@ -58,6 +58,7 @@ class Encoder(nn.Module):
         self.preparation = preparation
         self._identity = dict(identity)
         self._fingerprint: tuple[tuple[Any, ...], str] | None = None
+        self._places: dict[tuple[torch.Size, torch.device, torch.dtype], Sequence[int]] = {}
 
     @property
     def dtype(self) -> torch.dtype:
@@ -93,21 +94,35 @@ class Encoder(nn.Module):
     def encode(self, pixels: Sequence[Tensor]) -> list[Tensor]:
         """Features `[T, dim]` of each of any number of prepared pixels `[C, H, W]`, on the encoder's device.
 
-        Every forward pass has exactly `chunk` pictures, the last one filled up with zeros: matrix products of
-        different sizes round differently, and a picture's features must not depend on what it is encoded with.
+        Every forward pass has exactly `chunk` pictures, the last one filled up: matrix products of different sizes
+        round differently, and a picture's features must not depend on what it is encoded with. Nor on its place in
+        the pass: the first pass of each shape checks which places agree, and only those are used.
         """
         device = next(self.parameters()).device
         features: list[Tensor] = [torch.empty(0)] * len(pixels)
         shapes: dict[torch.Size, list[int]] = {}
         for i, picture in enumerate(pixels):
             shapes.setdefault(picture.shape, []).append(i)
-        for same in shapes.values():
-            for start in range(0, len(same), self.chunk):
-                part = same[start : start + self.chunk]
-                batch = torch.stack([pixels[i] for i in part])
-                filling = batch.new_zeros(self.chunk - len(part), *batch.shape[1:])
-                for i, feature in zip(part, self(torch.cat([batch, filling]).to(device)), strict=False):
-                    features[i] = feature
+        for shape, same in shapes.items():
+            key = (shape, device, self.dtype)
+            places = self._places.get(key, range(self.chunk))
+            # In training mode dropout differs from place to place, and nothing is cached.
+            if key not in self._places and not self.training and device.type != "meta":
+                first, *same = same
+                copies = self(pixels[first].expand(self.chunk, *shape).to(device))
+                # PyTorch's vectorised loops compute the last few elements of a tensor, where its size is no multiple of
+                # the vector's, by other code that rounds differently: the picture in the last place would differ.
+                places = [place for place in range(self.chunk) if torch.equal(copies[place], copies[0])]
+                self._places[key] = places
+                features[first] = copies[0]
+            for start in range(0, len(same), len(places)):
+                part = same[start : start + len(places)]
+                batch = pixels[part[0]].new_zeros(self.chunk, *shape)
+                for place, i in zip(places, part, strict=False):
+                    batch[place] = pixels[i]
+                encoded = self(batch.to(device))
+                for place, i in zip(places, part, strict=False):
+                    features[i] = encoded[place]
         return features
 
     @property

@@ -34,6 +34,7 @@ from triptych.encoders.preparation import (
 )
 from triptych.errors import RecipeError, WeightsError
 from triptych.weights import fetch
+from triptych.weights.pretrained import load_config, load_pretrained
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
 Colour = tuple[float, float, float]
 BILINEAR = 2
 """Pillow's number for bilinear interpolation, which preprocessor configs use."""
+
+
+HEADS = ("head.*", "pooler.*", "embeddings.word_embeddings.*", "embeddings.position_embeddings.*")
+"""Tensors beside a tower's layers that features need not: pooling heads, and BLIP-2's embeddings of words."""
 
 
 @dataclass(frozen=True)
@@ -190,38 +195,24 @@ def _random(config: HuggingFaceConfig) -> PreTrainedModel:
 
 
 def _pretrained(config: HuggingFaceConfig, folder: Path) -> PreTrainedModel:
-    from transformers import AutoConfig
-
-    try:
-        whole = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise WeightsError(
-            f"weights {config.weights}: {folder} holds no configuration that transformers knows ({error})"
-        ) from error
-    _family(whole.model_type, f"weights {config.weights}")
+    where = f"weights {config.weights}"
+    whole = load_config(folder, where)
+    _family(whole.model_type, where)
     tower = _vision_config(whole)
     layers = _layers_needed(config, tower)
+    cut = range(tower.num_hidden_layers if layers is None else layers, tower.num_hidden_layers)
     tower.num_hidden_layers = tower.num_hidden_layers if layers is None else layers
-    try:
-        with _quiet():  # the tensors of the layers that are cut off would be reported as unexpected
-            model, report = _class(tower).from_pretrained(
-                folder,
-                config=tower,
-                dtype=torch.float32,
-                local_files_only=True,
-                output_loading_info=True,
-                weights_only=True,
-                **_renaming(FAMILIES[tower.model_type]),
-                **dict(FAMILIES[tower.model_type].options),
-            )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"weights {config.weights}: {folder} cannot be loaded ({error})") from error
-    lacking = sorted(report["missing_keys"]) + [str(key) for key in report["mismatched_keys"]]
-    if lacking:
-        raise WeightsError(
-            f"weights {config.weights}: {folder} lacks {len(lacking)} tensors of {_class(tower).__name__}, "
-            f"among them {', '.join(lacking[:5])}"
-        )
+    model: PreTrainedModel = load_pretrained(
+        _class(tower),
+        folder,
+        where,
+        part=True,
+        may_have=[*HEADS, *(f"*{name}.{i}.*" for i in cut for name in ("layers", "layer"))],
+        config=tower,
+        dtype=torch.float32,
+        **_renaming(FAMILIES[tower.model_type]),
+        **dict(FAMILIES[tower.model_type].options),
+    )
     return _without_norm(model) if layers is not None else model
 
 

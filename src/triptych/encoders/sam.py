@@ -15,8 +15,9 @@ from triptych.encoders.config import SamConfig
 from triptych.encoders.encoder import Encoder, Normalisation
 from triptych.encoders.precision import resolve
 from triptych.encoders.preparation import IMAGENET_MEAN, IMAGENET_STD, ImagePreparation, mean_colour
-from triptych.errors import RecipeError, WeightsError
+from triptych.errors import RecipeError
 from triptych.weights import fetch
+from triptych.weights.pretrained import load_pretrained
 
 if TYPE_CHECKING:
     from transformers import SamVisionConfig, SamVisionModel
@@ -75,16 +76,10 @@ class SamEncoder(Encoder):
 def _pretrained(uri: str, folder: Path) -> SamVisionModel:
     from transformers import SamVisionModel
 
-    try:
-        model, report = SamVisionModel.from_pretrained(
-            folder, dtype=torch.float32, local_files_only=True, output_loading_info=True, weights_only=True
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"weights {uri}: {folder} cannot be loaded as a SAM ({error})") from error
-    lacking = sorted(report["missing_keys"]) + [str(key) for key in report["mismatched_keys"]]
-    if lacking:
-        raise WeightsError(f"weights {uri}: {folder} lacks {len(lacking)} tensors, among them {', '.join(lacking[:5])}")
-    tower: SamVisionModel = model
+    others = ("prompt_encoder.*", "mask_decoder.*", "shared_image_embedding.*")
+    tower: SamVisionModel = load_pretrained(
+        SamVisionModel, folder, f"weights {uri}", dtype=torch.float32, may_have=others
+    )
     return tower
 
 

@@ -17,6 +17,7 @@ def training_pictures(run: Path) -> dict[str, str]:
     Hashed once and kept in `evaluation/training-pictures.json`. A picture that was written anew (another size, another
     quality) has another hash and is not found. Drawn pictures have the hash of what draws them.
     """
+    from triptych.data.reading import read_record
     from triptych.data.sources import build
     from triptych.recipe import load_recipe
 
@@ -34,7 +35,7 @@ def training_pictures(run: Path) -> dict[str, str]:
             continue  # the data has moved away since; what cannot be read cannot be compared
         for index in range(len(source)):
             try:
-                for medium in source[index].media:
+                for medium in read_record(source, index).media:
                     pictures.setdefault(medium.content_hash, f"{name}, record {index}")
             except TriptychError:
                 continue

@@ -34,11 +34,12 @@ class Interval(_Read):
 
 
 class Unparsed(_Read):
-    """Answers in which no parser found anything: how many, which share, and the share per kind of question."""
+    """Answers in which no parser found anything: how many, which share, the share per kind of question, and why, by number."""
 
     count: int
     share: float
     by_kind: dict[str, float] = {}
+    reasons: dict[str, int] = {}
 
 
 class Baseline(_Read):
@@ -61,7 +62,7 @@ class TaskResult(_Read):
 
     Scores are in [0, 1] (CIDEr-D in its natural scale, 0 to 10). `control` holds the same scores for the same questions
     about another picture; `chance` what the best constant answer scores; `failed` the questions that could not be
-    asked, by reason (they count as unparsed). `rules` holds what official scripts make of the same answers; `facts`
+    asked, by reason (they count as unparsed), and of a benchmark the records that could not be read. `rules` holds what official scripts make of the same answers; `facts`
     where a benchmark comes from, hashes of its prompt and dataset, and which pictures were seen in training.
     """
 

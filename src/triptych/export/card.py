@@ -90,7 +90,7 @@ def training(run: Finished) -> Iterator[str]:
 
 
 def data(run: Finished) -> Iterator[str]:
-    """A line a dataset, and one for each kind of record that was refused or quoted."""
+    """A line a dataset, and one for each kind of record that was refused or shortened."""
     for name, source in run.recipe.data.items():
         yield f"- **{name}**: `{source.kind}`"
     path = run.path / "ledger.jsonl"
@@ -98,7 +98,7 @@ def data(run: Finished) -> Iterator[str]:
     for entry in entries:
         yield f"- {entry['count']:,} records of {entry['dataset']} {entry['outcome']} in {entry['stage']}: {entry['kind']}"
     if run.recipe.data and not entries:
-        yield "- no record was refused or quoted"
+        yield "- no record was refused or shortened"
 
 
 def scores(run: Finished) -> Iterator[str]:

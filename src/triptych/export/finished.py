@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from torch import nn
 
 from triptych.encoders.config import EfficientNetConfig, HuggingFaceConfig, VisionTransformerConfig
@@ -16,6 +15,8 @@ from triptych.model.composed import MultimodalModel
 from triptych.model.config import DetectorModelConfig
 from triptych.recipe import Recipe
 from triptych.recipe.schema import ModelConfig
+from triptych.weights.run_folder import weights_file
+from triptych.weights.tensor_files import safetensors_header
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,8 @@ def load(path: Path, dtype: str | None = None) -> Finished:
             own = "float32"
         case _:
             own = recipe.model.precision
-    model = trained(build_any(_precise(recipe)), path).eval().requires_grad_(False)
-    with safe_open(path / "weights" / "model.safetensors", "pt") as file:  # type: ignore[no-untyped-call]
-        learnt = frozenset(file.keys())
+    model = trained(build_any(_precise(recipe)), path, recipe).eval().requires_grad_(False)
+    learnt = frozenset(safetensors_header(weights_file(path), str(path)))
     return Finished(path, recipe, model, learnt, getattr(torch, dtype or own))
 
 

@@ -27,7 +27,8 @@ class Format:
         name: What `--format` takes.
         what: What is written, and what loads it.
         module: It has `misfits(run)`, which yields a reason for everything of a run that the format cannot hold, and
-            `write(run, folder, options)`, which writes it.
+            `write(run, folder, options)`, which writes it. Where conversations can be had of what is written, it also has
+            `reads(folder)`, which says how transformers reads them (`triptych.export.conversations`).
         task: The model card's `pipeline_tag`; None where there is none.
         library: The model card's `library_name`.
     """
@@ -56,6 +57,17 @@ class Format:
         """
         loads: str = importlib.import_module(self.module).write(run, folder, shard)
         return loads
+
+    def differs(self, run: Finished, folder: Path) -> str | None:
+        """The first prompt that transformers reads otherwise from what was written than the run; None where there is none."""
+        from triptych.export.conversations import disagreement
+
+        reads = getattr(importlib.import_module(self.module), "reads", None)
+        if reads is None:
+            return None
+        written = reads(folder)
+        first = disagreement(run, written)
+        return None if first is None else first.told(written.decode)
 
 
 FORMATS: tuple[Format, ...] = (

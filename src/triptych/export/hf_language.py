@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from triptych.export.conversations import Reads, tokenizer_at
 from triptych.export.finished import Finished
 from triptych.export.language import misfits_of_language, plain, save_generation, tokenizer_for
 from triptych.fusion.config import CrossAttendConfig, PromptConfig
@@ -35,3 +36,8 @@ def write(run: Finished, folder: Path, shard: str) -> str:
         "model = AutoModelForCausalLM.from_pretrained(FOLDER)\n"
         "tokenizer = AutoTokenizer.from_pretrained(FOLDER)"
     )
+
+
+def reads(folder: Path) -> Reads:
+    """How transformers reads conversations from what was written."""
+    return tokenizer_at(folder)

@@ -15,6 +15,7 @@ from triptych.fusion.config import PromptConfig
 from triptych.language.assembled import causal
 from triptych.language.backbone import LanguageModel
 from triptych.language.hub_templates import for_transformers
+from triptych.language.template import ChatTemplate
 from triptych.model.composed import MultimodalModel
 from triptych.recipe.schema import ModelConfig
 
@@ -92,21 +93,53 @@ def untied_head(language: LanguageModel) -> Iterator[str]:
 
 
 def tokenizer_for(run: Finished, image_token: str | None = None) -> Any:
-    """A copy of the tokenizer that writes conversations as the run does, whether they come as text or as parts.
+    """A copy of the tokenizer that writes conversations as the run does; see `exported_tokenizer`.
 
     Args:
         run: With a language model.
         image_token: Is added to it as a special token where it has none, and stands where pictures do.
     """
-    language = run.language
-    assert language is not None and isinstance(run.recipe.model, ModelConfig)
-    tokenizer = copy.deepcopy(language.tokenizer)
+    assert run.language is not None
+    return exported_tokenizer(run.language.template, image_token)
+
+
+def exported_tokenizer(template: ChatTemplate, image_token: str | None = None) -> Any:
+    """A copy of a template's tokenizer that writes conversations as it does, whether they come as text or as parts.
+
+    Args:
+        template: With its tokenizer.
+        image_token: Is added to it as a special token where it has none, and stands where pictures do. Processors add
+            special tokens to what they read, so such a tokenizer adds none: all of them come from the template.
+    """
+    tokenizer = copy.deepcopy(template.tokenizer)
     if image_token is not None:
         add_token(tokenizer, image_token)
+        adds_nothing(tokenizer)
     tokenizer.chat_template = for_transformers(
-        language.template.template, run.recipe.model.language.system, image_token or "<image>"
+        template.template, template.system_prompt, image_token or "<image>", template.drops_spaces
     )
     return tokenizer
+
+
+IMAGE_TOKENS = ("<image>", "<|image|>", "<|picture|>")
+"""Names for the token that stands where a picture does."""
+
+
+def image_token_for(template: ChatTemplate) -> str:
+    """The first of `IMAGE_TOKENS` that the template does not write itself, as Kosmos-2's writes `<image>`."""
+    return next(name for name in IMAGE_TOKENS if not template.writes(name) or name == IMAGE_TOKENS[-1])
+
+
+def adds_nothing(tokenizer: Any) -> None:
+    """Have a tokenizer put no special tokens around what it encodes."""
+    from tokenizers.processors import TemplateProcessing
+
+    if tokenizer("a")["input_ids"] == tokenizer("a", add_special_tokens=False)["input_ids"]:
+        return
+    for name in ("add_bos_token", "add_eos_token"):
+        if hasattr(tokenizer, name):
+            setattr(tokenizer, name, False)
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(single="$A", pair="$A $B", special_tokens=[])
 
 
 def add_token(tokenizer: Any, token: str) -> int:

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 
 from triptych.adapters.grid import GridAdapter
 from triptych.adapters.mlp import MLP
+from triptych.export.conversations import Reads, processor_at
 from triptych.export.finished import Finished
 from triptych.export.language import (
     add_token,
+    image_token_for,
     merged_state,
     misfits_of_language,
     plain_config,
@@ -28,9 +30,6 @@ from triptych.language.assembled import filled
 from triptych.language.backbone import LanguageModel
 from triptych.model.composed import MultimodalModel
 from triptych.recipe.schema import ModelConfig
-
-IMAGE = "<image>"
-"""Stands where a picture does."""
 
 TOWERS = ("clip_vision_model", "siglip_vision_model", "dinov2")
 """Model types of towers with one class token or none, whose hidden states are what Triptych calls them."""
@@ -133,8 +132,9 @@ def write(run: Finished, folder: Path, shard: str) -> str:
     assert isinstance(run.model, MultimodalModel) and run.language is not None
     adapter, tower = run.model.adapter(), tower_of(run)
     assert isinstance(adapter, GridAdapter)
-    tokenizer = tokenizer_for(run, IMAGE)
-    image = add_token(tokenizer, IMAGE)
+    image_token = image_token_for(run.language.template)
+    tokenizer = tokenizer_for(run, image_token)
+    image = add_token(tokenizer, image_token)
     activation, projection = projector(adapter)
     text, language = language_with_room(run.language, image, run.dtype)
     base = f"{run.language.model.base_model_prefix}."
@@ -165,12 +165,17 @@ def write(run: Finished, folder: Path, shard: str) -> str:
         tokenizer=tokenizer,
         patch_size=_patch(tower.config),
         vision_feature_select_strategy=strategy,
-        image_token=IMAGE,
+        image_token=image_token,
         num_additional_image_tokens=tower.classes,
         chat_template=tokenizer.chat_template,
     ).save_pretrained(folder)
     save_generation(folder, tokenizer, (run.language.template.end[-1],), (image,))
     return loading("LlavaForConditionalGeneration")
+
+
+def reads(folder: Path) -> Reads:
+    """How transformers reads conversations from what was written."""
+    return processor_at(folder)
 
 
 def loading(name: str) -> str:

@@ -14,7 +14,7 @@ from triptych.adapters.qformer import EPSILON
 from triptych.adapters.qformer_adapter import QFormerAdapter
 from triptych.export.finished import Finished
 from triptych.export.language import add_token, misfits_of_language, save_generation, tokenizer_for
-from triptych.export.llava import IMAGE, language_with_room
+from triptych.export.llava import language_with_room
 from triptych.export.pictures import image_processor
 from triptych.export.towers import Tower, misfits_of_tower, tower_of
 from triptych.language import kosmos
@@ -24,6 +24,9 @@ from triptych.recipe.schema import ModelConfig
 from triptych.weights.formats.systems import BLIP2_ADAPTER, INSTRUCTBLIP_ADAPTER
 
 System = Literal["blip2", "instructblip"]
+
+IMAGE = "<image>"
+"""Stands where a picture does: so their processors call it."""
 
 CLASSES: dict[System, tuple[str, str]] = {
     "blip2": ("Blip2", "blip-2"),
@@ -43,6 +46,8 @@ def misfits_of(run: Finished, system: System) -> Iterator[str]:
         return
     if run.language.config.model_type == kosmos.MODEL_TYPE:
         yield "model.language: Kosmos' decoder is none of transformers' language models for BLIP-2"
+    if run.language.template.writes(IMAGE):
+        yield f"model.language.chat_template: it writes {IMAGE}, which stands for pictures in BLIP-2"
     model = run.recipe.model
     assert isinstance(model, ModelConfig) and isinstance(run.model, MultimodalModel)
     if model.fusion.kind != "splice":

@@ -60,7 +60,8 @@ def export(
 
     Raises:
         UnknownFormat: There is no such format.
-        ExportError: The run does not fit (the message says what, and which formats would), or the folder is there.
+        ExportError: The run does not fit (the message says what, and which formats would), transformers would read
+            conversations otherwise, or the folder is there.
         WeightsError: The run is not finished.
     """
     wanted = format_called(format)
@@ -71,6 +72,11 @@ def export(
         raise ExportError(_refusal(loaded, wanted, reasons))
     with written_folder(output) as folder, silent():
         loads = wanted.write(loaded, folder, shard)
+        if (difference := wanted.differs(loaded, folder)) is not None:
+            raise ExportError(
+                f"{run}: transformers would read other tokens than the run did, of {difference}; "
+                "choose another model.language.chat_template"
+            )
         (folder / "README.md").write_text(card(loaded, wanted, loads, output.name), encoding="utf-8")
         files = {str(path.relative_to(folder)): path.stat().st_size for path in _files(folder)}
     return Exported(output, wanted, files, loads.replace("FOLDER", repr(str(output))))

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import string
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 from torch.nn.functional import pad
 
 from triptych.conversation import Conversation
 from triptych.errors import GenerationError
-from triptych.generate.cache import divisible
 from triptych.generate.config import GenerationSettings, Reply
 from triptych.generate.generator import Generator
+from triptych.language.cache import divisible
 
 LETTERS = string.ascii_uppercase
 _ONE = GenerationSettings(max_new_tokens=1)
@@ -46,11 +46,13 @@ class LikelihoodResponder:
         for start in range(0, len(conversations), settings.batch_size):
             part = conversations[start : start + settings.batch_size]
             options = [_options(conversation) for conversation in part]
+            letters = [_letters(each, texts) for each, texts in zip(part, options, strict=True)]
             if self.by == "letter":
-                scores = letter_scores(self.generator, part, [len(texts) for texts in options])
+                rows = letter_scores(self.generator, part, [LETTERS.index(own[-1]) + 1 for own in letters])
+                scores = [[row[LETTERS.index(x)] for x in own] for row, own in zip(rows, letters, strict=True)]
             else:
                 scores = text_scores(self.generator, part, options)
-            replies += [Reply(LETTERS[row.index(max(row))], 0, "stop") for row in scores]
+            replies += [Reply(own[row.index(max(row))], 0, "stop") for row, own in zip(scores, letters, strict=True)]
         return replies
 
 
@@ -72,11 +74,31 @@ def letter_scores(
     return [row[:count] for row, count in zip(columns, counts, strict=True)]
 
 
-@torch.inference_mode()
+@dataclass(frozen=True)
+class OptionScore:
+    """How likely a text is as the reply.
+
+    Args:
+        mean: Log-likelihood per token, in nats.
+        greedy: Whether greedy decoding begins with the text: each of its tokens is the likeliest at its place.
+    """
+
+    mean: float
+    greedy: bool
+
+
 def text_scores(
     generator: Generator, conversations: Sequence[Conversation], options: Sequence[Sequence[str]]
 ) -> list[list[float]]:
-    """Mean log-likelihood per token of each option as the reply.
+    """Mean log-likelihood per token of each option as the reply; raises what `option_scores` raises."""
+    return [[score.mean for score in row] for row in option_scores(generator, conversations, options)]
+
+
+@torch.inference_mode()
+def option_scores(
+    generator: Generator, conversations: Sequence[Conversation], options: Sequence[Sequence[str]]
+) -> list[list[OptionScore]]:
+    """How likely each option is as the reply to its conversation.
 
     Raises:
         GenerationError: An option is empty, or the model's cache cannot be repeated (sliding windows).
@@ -107,17 +129,12 @@ def text_scores(
             memory=memory.select(rows) if memory is not None else None,
         )
         last = torch.cat([last, read], dim=1)
-    found = _log_likelihood(model.language.logits(last), tokens)
-    means = ((found * there).sum(dim=1) / there.sum(dim=1)).tolist()
-    scores: list[list[float]] = []
-    for texts in options:
-        scores.append(means[: len(texts)])
-        means = means[len(texts) :]
-    return scores
-
-
-def _log_likelihood(logits: Tensor, tokens: Tensor) -> Tensor:
-    return logits.float().log_softmax(dim=-1).gather(-1, tokens[..., None])[..., 0]
+    logits = model.language.logits(last)
+    logs = logits.float().log_softmax(dim=-1).gather(-1, tokens[..., None])[..., 0]
+    means = ((logs * there).sum(dim=1) / there.sum(dim=1)).tolist()
+    greedy = ((logits.argmax(dim=-1) == tokens) | ~there).all(dim=1).tolist()
+    flat = iter(map(OptionScore, means, greedy))
+    return [[next(flat) for _ in texts] for texts in options]
 
 
 def _letter_tokens(generator: Generator, letter: str) -> list[int]:
@@ -127,6 +144,11 @@ def _letter_tokens(generator: Generator, letter: str) -> list[int]:
     if not single:
         raise GenerationError(f"the tokenizer has no token for the letter {letter}; let the model write its answers")
     return single
+
+
+def _letters(conversation: Conversation, options: Sequence[str]) -> str:
+    """The letters of the options: the first of the alphabet, where the conversation names no others."""
+    return str(conversation.annotations.get("letters") or LETTERS[: len(options)])
 
 
 def _options(conversation: Conversation) -> list[str]:

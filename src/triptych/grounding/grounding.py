@@ -25,12 +25,14 @@ class Grounding:
         scores: One per region, in [0, 1]; higher is surer. 1 where the model gives no score.
         text: What the model said.
         verdict: How well it said it.
+        reason: Why something that was meant to be a region is none, where that can be said.
     """
 
     regions: tuple[Region, ...]
     scores: tuple[float, ...] = ()
     text: str = ""
     verdict: Verdict = "valid"
+    reason: str = ""
 
     def __post_init__(self) -> None:
         if not self.scores:

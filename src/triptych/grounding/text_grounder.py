@@ -83,7 +83,7 @@ class TextGrounder:
         """The regions of an answer about a picture, clipped to it."""
         parsed = self.format.parse(text)
         if not parsed.regions:
-            return Grounding((), text=text, verdict=parsed.verdict)
+            return Grounding((), text=text, verdict=parsed.verdict, reason=parsed.reason)
         width, height = image.open().size
         regions = tuple(self._placed(region, width, height) for region in parsed.regions)
         return Grounding(regions, text=text, verdict=parsed.verdict)

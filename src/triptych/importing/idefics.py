@@ -12,6 +12,7 @@ from triptych.importing.kosmos2 import clip_tower
 from triptych.importing.parts import PLAIN, Parts, expect, identity, widened
 from triptych.language.assembled import causal
 from triptych.weights.formats.systems import IDEFICS_BLOCKS, IDEFICS_RESAMPLER
+from triptych.weights.pretrained import load_tokenizer
 
 EPSILON = 1e-6
 """Of our blocks' normalisations."""
@@ -119,7 +120,5 @@ def _table(weight: Tensor, additional: Any) -> Tensor:
 
 
 def _image_token(folder: Path) -> int | None:
-    from transformers import AutoTokenizer
-
-    found = AutoTokenizer.from_pretrained(folder).get_vocab().get("<image>")
+    found = load_tokenizer(folder, str(folder)).get_vocab().get("<image>")
     return None if found is None else int(found)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +10,11 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from triptych.errors import RecipeError, TriptychError
+from triptych.errors import TriptychError
+from triptych.files import read_object
 from triptych.grounding.config import TextRegionsConfig
 from triptych.grounding.formats.build import build_format
-from triptych.language.hub_templates import from_transformers
 from triptych.language.new_tokens import new_names
-from triptych.language.template import ChatTemplate
 
 
 class ImportFailed(TriptychError):
@@ -79,7 +77,7 @@ def preprocessing(folder: Path) -> dict[str, Any]:
     for name in ("preprocessor_config.json", "processor_config.json"):
         path = folder / name
         if path.is_file():
-            found = json.loads(path.read_text(encoding="utf-8"))
+            found = read_object(path, ImportFailed)
             nested = found.get("image_processor", found)
             if isinstance(nested, dict) and "image_mean" in nested:
                 return nested
@@ -103,24 +101,3 @@ def regions_of(regions: dict[str, Any] | None, tokenizer: Any) -> tuple[dict[str
     if lacking:
         return None, [f"it does not point: the tokenizer has no {lacking[0]} and {len(lacking) - 1} more of its tokens"]
     return regions, []
-
-
-def template_of(folder: Path, tokenizer: Any, usual: str | None) -> tuple[str | None, str | None, list[str]]:
-    """The recipe's `chat_template`, its `system`, and notes.
-
-    A folder that Triptych exported has its own template back. Templates that write parts of messages in ways of their
-    own cannot be followed; then the usual one of the system is taken.
-    """
-    path = folder / "chat_template.jinja"
-    source = path.read_text(encoding="utf-8") if path.is_file() else getattr(tokenizer, "chat_template", None)
-    if source:
-        if (own := from_transformers(source)) is not None:
-            return own[0], own[1], []
-        try:
-            ChatTemplate(tokenizer, source)
-        except RecipeError:
-            pass
-        else:
-            return source, None, []
-    note = f"chat template: {usual or 'plain'}; set model.language.chat_template where it was trained with another"
-    return usual or "plain", None, [note]

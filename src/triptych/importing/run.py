@@ -16,12 +16,15 @@ from torch import Tensor
 
 from triptych.environment import describe
 from triptych.export.run import written_folder
+from triptych.files import read_object
 from triptych.importing import dual
-from triptych.importing.parts import ImportFailed, Parts, fit_of, preprocessing, regions_of, template_of
-from triptych.language.quiet import quiet, silent
+from triptych.importing.conversations import template_of
+from triptych.importing.parts import ImportFailed, Parts, fit_of, preprocessing, regions_of
 from triptych.recipe import load_recipe
 from triptych.recipe.load import write_yaml
 from triptych.weights import fetch
+from triptych.weights.pretrained import load_pretrained, load_tokenizer
+from triptych.weights.quiet import quiet, silent
 
 SYSTEMS: dict[str, tuple[str, str]] = {
     "llava": ("LlavaForConditionalGeneration", "triptych.importing.llava"),
@@ -70,7 +73,7 @@ def import_model(source: str, output: Path, precision: str | None = None, overwr
 
     Raises:
         ImportFailed: There is no such model, it has something that ours do not have, or the folder is there.
-        WeightsError: The URI leads nowhere.
+        WeightsError: The URI leads nowhere, a file is damaged, or tensors are missing or left over.
     """
     if output.exists() and not overwrite:
         raise ImportFailed(f"{output}: is there already; choose another --output, or replace it with --overwrite")
@@ -82,39 +85,29 @@ def import_model(source: str, output: Path, precision: str | None = None, overwr
         return _dual(folder, output, dual.SYSTEMS[kind])
     name, module = SYSTEMS[kind]
     import transformers
-    from transformers import AutoTokenizer
 
     with quiet():
-        try:
-            model, report = getattr(transformers, name).from_pretrained(
-                folder, dtype="auto", local_files_only=True, weights_only=True, output_loading_info=True
-            )
-            tokenizer = AutoTokenizer.from_pretrained(folder)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise ImportFailed(f"{folder}: transformers cannot load it as {name}: {error}") from error
-        if lacking := sorted(report["missing_keys"]):
-            raise ImportFailed(f"{folder}: {len(lacking)} weights are missing, among them {', '.join(lacking[:5])}")
+        model = load_pretrained(getattr(transformers, name), folder, str(folder), dtype="auto")
+        tokenizer = load_tokenizer(folder, str(folder))
         chosen = precision or ("float32" if model.dtype == torch.float32 else "bfloat16")
         try:
             found: Parts = importlib.import_module(module).parts(model.eval(), folder, getattr(torch, chosen))
         except ImportFailed as error:
             raise ImportFailed(f"{folder}: {error}") from None
         with written_folder(output) as work:
-            notes = _write(work, found, folder, tokenizer, chosen, _name(output))
+            try:
+                notes = _write(work, found, folder, tokenizer, chosen, _name(output))
+            except ImportFailed as error:
+                raise ImportFailed(f"{folder}: {error}") from None
     return Imported(output, found.system, (*found.notes, *notes))
 
 
 def _dual(folder: Path, output: Path, system: str) -> Imported:
     """Both towers of a dual encoder as a run, in float32."""
-    from transformers import AutoTokenizer
-
     with silent(), written_folder(output) as work:
         if not any((folder / name).is_file() for name in TOKENIZERS):  # transformers would make up an empty one
             raise ImportFailed(f"{folder}: no tokenizer there; expected one of {', '.join(TOKENIZERS)}")
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(folder)
-        except (OSError, ValueError, ImportError) as error:
-            raise ImportFailed(f"{folder}: its tokenizer cannot be read: {error}") from error
+        tokenizer = load_tokenizer(folder, str(folder))
         try:
             model, state = dual.dual_parts(folder, tokenizer, work)
         except ImportFailed as error:
@@ -132,7 +125,7 @@ def _model_type(folder: Path) -> str:
         )
     if not config.is_file():
         raise ImportFailed(f"{folder}: no config.json; expected a model's folder in the hub's format")
-    found = str(json.loads(config.read_text(encoding="utf-8")).get("model_type"))
+    found = str(read_object(config, ImportFailed).get("model_type"))
     if found not in SYSTEMS and found not in dual.SYSTEMS:
         known = ", ".join([*SYSTEMS, *dual.SYSTEMS])
         raise ImportFailed(

@@ -12,10 +12,13 @@ from triptych.language import consolidated
 from triptych.language.backbone import LanguageModel
 from triptych.language.config import LanguageConfig, LoRAConfig
 from triptych.language.convert import convert_gguf
-from triptych.language.fast import accelerate
-from triptych.language.quiet import quiet
+from triptych.language.probe import prepare
 from triptych.language.template import ChatTemplate
-from triptych.weights import cache_folder, fetch
+from triptych.weights import cache_folder, fetch, pretrained
+from triptych.weights.pretrained import load_pretrained
+
+WHOLE = "A language model is loaded whole or not at all: is the download complete, and of this kind of model?"
+"""What helps where tensors are missing or left over."""
 
 
 def build(config: LanguageConfig, base: Path | None = None) -> LanguageModel:
@@ -33,24 +36,16 @@ def build(config: LanguageConfig, base: Path | None = None) -> LanguageModel:
     tokenizer = load_tokenizer(config, base)
     if config.weights is not None:
         folder = _folder(config.weights, base)
-        try:
-            with quiet():
-                if kosmos.is_there(folder):
-                    model = kosmos.load(folder, dtype)
-                else:
-                    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
-        except (OSError, ValueError) as error:
-            raise WeightsError(
-                f"{config.weights}: transformers finds no causal language model there: {error}"
-            ) from error
+        kind = kosmos.KosmosDecoder if kosmos.is_there(folder) else AutoModelForCausalLM
+        model = load_pretrained(kind, folder, f"weights {config.weights}", dtype=dtype, hint=WHOLE)
     else:
         model = random_model(architecture(config), dtype)
     model.config.use_cache = False
-    accelerate(model)
+    capabilities = prepare(model)
     if config.lora is not None:
         model = insert_lora(model, config.lora)
     model.requires_grad_(False).eval()
-    return LanguageModel(model, tokenizer, ChatTemplate(tokenizer, config.chat_template, config.system))
+    return LanguageModel(model, tokenizer, ChatTemplate(tokenizer, config.chat_template, config.system), capabilities)
 
 
 def random_model(config: Any, dtype: torch.dtype) -> Any:
@@ -109,14 +104,14 @@ def load_tokenizer(config: LanguageConfig, base: Path | None = None) -> Any:
     Raises:
         WeightsError: There is none beside the weights.
     """
-    from transformers import AutoTokenizer
-
     uri = config.tokenizer or config.weights
     assert uri is not None  # the configuration makes sure of it
-    try:
-        return AutoTokenizer.from_pretrained(_folder(uri, base))
-    except (OSError, ValueError, ImportError) as error:  # LLaMA's own needs the package sentencepiece
-        raise WeightsError(f"{uri}: no tokenizer there; name one in model.language.tokenizer ({error})") from error
+    folder = _folder(uri, base)
+    if not folder.is_dir():
+        raise WeightsError(f"weights {uri}: {folder} is a file; expected a folder in the hub's format, or a .gguf file")
+    return pretrained.load_tokenizer(
+        folder, f"weights {uri}: no tokenizer there that can be read; name one in model.language.tokenizer"
+    )
 
 
 def _folder(uri: str, base: Path | None) -> Path:
@@ -151,12 +146,19 @@ def insert_lora(model: Any, config: LoRAConfig) -> Any:
 
 
 def _linear_layers(model: Any) -> list[str]:
-    """The names of all linear layers but the head."""
+    """The names of all linear layers but the head; GPT-2's are transformers' `Conv1D`.
+
+    Raises:
+        RecipeError: There is none that low-rank adapters fit.
+    """
+    from transformers.pytorch_utils import Conv1D
+
     head = model.get_output_embeddings()
-    return sorted(
-        {
-            name.split(".")[-1]
-            for name, module in model.named_modules()
-            if isinstance(module, torch.nn.Linear) and module is not head
-        }
-    )
+    names = {
+        name.split(".")[-1]
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear | Conv1D) and module is not head
+    }
+    if not names:
+        raise RecipeError(f"model.language.lora: {type(model).__name__} has no linear layers that LoRA could adapt")
+    return sorted(names)

@@ -21,9 +21,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from triptych.errors import WeightsError
+from triptych.files import read_object, writing
 from triptych.language.rotary_order import separate
 from triptych.weights import file_sha256
 from triptych.weights.names import NameMap
+from triptych.weights.tensor_files import unpickled
 
 NAMES = NameMap(
     {
@@ -77,17 +79,20 @@ def convert(folder: Path, cache: Path) -> Path:
     target = cache / "converted" / key
     if target.exists():
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=target.parent))
+    with writing(target.parent):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f"{key}.", dir=target.parent))
     try:
-        _write(folder, work)
-        if words is not None:
-            shutil.copyfile(words, work / "tokenizer.model")
-            (work / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "LlamaTokenizer"}) + "\n")
-        work.replace(target)
-    except OSError:
-        if not target.exists():  # another process may have finished first
-            raise
+        with writing(target):
+            _write(folder, work)
+            if words is not None:
+                shutil.copyfile(words, work / "tokenizer.model")
+                (work / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "LlamaTokenizer"}) + "\n")
+            try:
+                work.replace(target)
+            except OSError:
+                if not target.exists():  # another process may have finished first
+                    raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return target
@@ -161,6 +166,8 @@ def _write(folder: Path, work: Path) -> None:
     for path, shard in zip(paths, shards, strict=True):
         if lacking := [name for name in names if name not in shard]:
             raise WeightsError(f"{path}: lacks {lacking[0]}, which {paths[0].name} has; are these shards of one model?")
+        if extra := [name for name in shard if name not in shards[0]]:
+            raise WeightsError(f"{path}: has {extra[0]}, which {paths[0].name} lacks; are these shards of one model?")
     values = _configuration(params, shards)
     turns = {"wq": values["num_attention_heads"], "wk": values["num_key_value_heads"]}
     layers = int(values["num_hidden_layers"])
@@ -184,21 +191,28 @@ def _shards(folder: Path) -> list[Path]:
 
 
 def _params(folder: Path) -> dict[str, Any]:
-    try:
-        found = json.loads((folder / "params.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise WeightsError(f"{folder / 'params.json'}: not valid JSON ({error})") from error
+    found = read_object(folder / "params.json", WeightsError)
     if lacking := [name for name in ("dim", "n_layers", "n_heads", "norm_eps") if name not in found]:
         raise WeightsError(f"{folder / 'params.json'}: says nothing about {', '.join(lacking)}")
-    return dict(found)
+    numbers = ("dim", "n_layers", "n_heads", "norm_eps", "n_kv_heads", "rope_theta", "max_seq_len")
+    for name in numbers:
+        value = found.get(name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value <= 0):
+            raise WeightsError(f"{folder / 'params.json'}: {name} is {value!r}, expected a positive number")
+    return found
 
 
 def _groups(names: list[str], layers: int) -> Iterator[list[str]]:
     """The names of each layer, and at the end those of none.
 
     Raises:
-        WeightsError: A layer is not there.
+        WeightsError: A layer is not there, or one more.
     """
+    beyond = [
+        name for name in names if name.startswith("layers.") and name.split(".")[1] not in map(str, range(layers))
+    ]
+    if beyond:
+        raise WeightsError(f"params.json says {layers} layers, and the shards have {beyond[0]}")
     for layer in range(layers):
         own = [name for name in names if name.startswith(f"layers.{layer}.")]
         if not own:
@@ -209,10 +223,9 @@ def _groups(names: list[str], layers: int) -> Iterator[list[str]]:
 
 def _read(path: Path) -> dict[str, Tensor]:
     """The tensors of a shard, mapped into memory; nothing else is unpickled."""
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:  # torch and pickle raise many kinds
-        raise WeightsError(f"{path}: cannot be read as tensors alone ({error})") from error
+    found = unpickled(path, "LLaMA of Meta's layout", mmap=True)
+    if not (isinstance(found, Mapping) and all(isinstance(tensor, Tensor) for tensor in found.values())):
+        found = {}
     marks = ("tok_embeddings.weight", "layers.0.feed_forward.w1.weight", "norm.weight")
     if lacking := [name for name in marks if name not in found]:
         raise WeightsError(f"{path}: holds no LLaMA of Meta's layout (no {lacking[0]})")

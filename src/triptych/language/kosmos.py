@@ -9,7 +9,6 @@ parameters, so that it also takes those of packed rows:
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,9 @@ from transformers.models.kosmos2.modeling_kosmos2 import (
     Kosmos2TextTransformer,
 )
 
+from triptych.errors import WeightsError
+from triptych.files import read_object
+
 MODEL_TYPE = "kosmos_2_text_model"
 """The decoder's name in a transformers configuration."""
 
@@ -28,30 +30,20 @@ MODEL_TYPE = "kosmos_2_text_model"
 class Positions(Kosmos2TextSinusoidalPositionalEmbedding):  # type: ignore[misc]
     """The table of positions; given positions count from zero."""
 
-    def forward(
-        self,
-        input_ids: Tensor | None = None,
-        inputs_embeds: Tensor | None = None,
-        past_key_values_length: int = 0,
-        position_ids: Tensor | None = None,
-    ) -> Tensor:
+    def forward(self, *arguments: Any, position_ids: Tensor | None = None, **options: Any) -> Tensor:
         """Embeddings `[B, L, D]`; without `position_ids` those that transformers counts itself."""
         given = None if position_ids is None else position_ids + self.padding_idx + 1
-        found: Tensor = super().forward(input_ids, inputs_embeds, past_key_values_length, given)
-        return found
+        embedded: Tensor = super().forward(*arguments, position_ids=given, **options)
+        return embedded
 
 
 class Decoder(Kosmos2TextTransformer):  # type: ignore[misc]
     """The stack of layers; masks that are complete already are used as they are."""
 
-    def _prepare_decoder_attention_mask(
-        self, attention_mask: Tensor | None, input_shape: Any, inputs_embeds: Tensor, past_key_values_length: int
-    ) -> Tensor | None:
+    def _prepare_decoder_attention_mask(self, attention_mask: Tensor | None, *arguments: Any) -> Tensor | None:
         if attention_mask is not None and attention_mask.dim() == 4:
             return attention_mask
-        made: Tensor | None = super()._prepare_decoder_attention_mask(
-            attention_mask, input_shape, inputs_embeds, past_key_values_length
-        )
+        made: Tensor | None = super()._prepare_decoder_attention_mask(attention_mask, *arguments)
         return made
 
 
@@ -81,10 +73,4 @@ def build(config: Any, dtype: torch.dtype) -> KosmosDecoder:
 def is_there(folder: Path) -> bool:
     """Whether a folder in the hub's format holds such a decoder, which transformers' automatic classes do not know."""
     path = folder / "config.json"
-    return path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("model_type") == MODEL_TYPE
-
-
-def load(folder: Path, dtype: torch.dtype) -> KosmosDecoder:
-    """The decoder of a folder with its weights. Raises OSError where they cannot be read."""
-    model: KosmosDecoder = KosmosDecoder.from_pretrained(folder, dtype=dtype)
-    return model
+    return path.is_file() and read_object(path, WeightsError).get("model_type") == MODEL_TYPE

@@ -1,35 +1,34 @@
-"""From messages to pieces of text, using the tokenizer's own chat template.
+"""From messages to pieces of token ids, as the chat template writes them.
 
-    messages ──► the template, rendered once per sequence of roles with marks in place of what is said
-             ──► glue₀ · said₀ · glue₁ · said₁ · … · glueₙ      (glue: role headers, end-of-turn tokens)
+    messages ──► shapes ──► the template, rendered once per sequence of shapes with marks in place of what is said
+             ──► atoms: glue · said · glue · …, each learned or not ──► stretches of text between control tokens and media
+             ──► ids
 
-What the assistant says, and the end-of-turn token right behind it, are labelled as they are written: no
-tokenised text is ever searched for a role's marker. Documents have no turns and get no template:
+What stands before an answer in training is what stands before it in a prompt, and what transformers makes of the same
+messages: the ids of a stretch are those of its whole text, cut where an answer begins. Control tokens come from the template
+alone; their names in what people say are text. Documents have no turns and get no template:
 
     document ──► beginning of text · text · medium · text · … · end of text
 """
 
 from __future__ import annotations
 
-import functools
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from triptych.conversation import Conversation, Image, Message, Region, system
 from triptych.conversation.conversation import Part
 from triptych.errors import RecipeError
 from triptych.language.regions import RegionWriter, Token
+from triptych.language.template_check import check
+from triptych.language.template_encode import THINK, Control, TextEncoder
+from triptych.language.template_layout import Place, TemplateLayout
+from triptych.language.template_render import TemplateRefusal, keywords
+from triptych.language.template_shape import STOP, Content, Keywords, Shape, outline
 from triptych.language.templates import PLAIN, resolve
 
-__all__ = ["PLAIN", "ChatTemplate", "Piece"]
-
-_MARK = re.compile("\ue000(\\d+)([cmt])\ue001")
-_STOP = "\ue002"
-
-Half = Literal["c", "m", "t"]
-"""What a template writes of a message: its content, only its media, only its text."""
+__all__ = ["PLAIN", "ChatTemplate", "Piece", "TemplateRefusal"]
 
 
 @dataclass(frozen=True)
@@ -46,26 +45,22 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class _Slot:
-    """What of a message stands here, and what the template writes behind it."""
+class _Text:
+    """Text of a stretch; of an answer, whose message it names."""
 
-    message: int
-    half: Half
-    after: str
-
-    def parts(self, message: Message) -> list[Part]:
-        """The parts of the message that are written here."""
-        return [part for part in message.parts if self.half == "c" or isinstance(part, Image) == (self.half == "m")]
+    text: str
+    answer: int | None = None
+    closing: bool = False
 
 
 @dataclass(frozen=True)
-class _Written:
-    """Something in its place: what people say, or what the template writes; `closes`: the end of a turn is found in it."""
+class _Hard:
+    """What no token of text crosses: a control token, a token of a region, a medium."""
 
-    what: str | Token | Image
-    said: bool = False
-    supervised: bool = False
-    closes: bool = False
+    piece: Piece
+    answer: int | None = None
+    lstrip: bool = False
+    rstrip: bool = False
 
 
 class ChatTemplate:
@@ -79,7 +74,8 @@ class ChatTemplate:
         regions: Writes the regions of messages, with tokens that the tokenizer knows; None where nobody does.
 
     Raises:
-        RecipeError: There is no such template, or it does not reproduce what is said, so that it cannot be followed.
+        RecipeError: There is no such template, it does not reproduce what is said, so that it cannot be followed, or
+            transformers would make other tokens of it.
     """
 
     def __init__(
@@ -91,15 +87,35 @@ class ChatTemplate:
     ) -> None:
         self.tokenizer = tokenizer
         try:
-            self.template = resolve(template) or getattr(tokenizer, "chat_template", None) or PLAIN
+            self.template: str = resolve(template) or _own(tokenizer) or PLAIN
         except ValueError as error:
             raise RecipeError(str(error)) from None
         self.system_prompt = system_prompt
+        self.drops_spaces = False
         self.regions = regions
-        self._ids = functools.lru_cache(maxsize=65536)(self._tokenise)
-        self._glue = functools.lru_cache(maxsize=4096)(self._render)
-        self._adds_space = _adds_space(tokenizer)
-        self.end: tuple[int, ...] = self._end_of_turn()
+        self.drops_spaces = self._crosses_spaces()
+        self.regions = regions
+        end, _ = self._layout.end_of_turn()
+        self.end: tuple[int, ...] = self._end_ids(end)
+        check(self, self._encoder.separator)
+
+    @property
+    def regions(self) -> RegionWriter | None:
+        """Who writes regions. Set it once the tokenizer has its tokens: what the tokenizer knows is looked up again."""
+        return self._regions
+
+    @regions.setter
+    def regions(self, writer: RegionWriter | None) -> None:
+        self._regions = writer
+        self._encoder = TextEncoder(self.tokenizer)
+        self._layout = TemplateLayout(self.template, self._encoder, self.drops_spaces)
+        every = keywords(self.template)
+        # A user cannot reach the template's treatment of a token by writing its name.
+        harmless = [word for word in every if not any(isinstance(p, Control) for p in self._encoder.split(word))]
+        self._keywords = {
+            True: Keywords(frozenset({*every, *THINK}), self._encoder.answer_names),
+            False: Keywords(frozenset(harmless)),
+        }
 
     def pieces(self, messages: Sequence[Message], reply: bool = False) -> list[Piece]:
         """The messages as pieces.
@@ -110,26 +126,76 @@ class ChatTemplate:
                 without its end-of-text token.
 
         Raises:
-            RecipeError: The template refuses the roles, or document and turns are mixed.
+            TemplateRefusal: The template refuses these turns.
+            RecipeError: Document and turns are mixed.
+            ValueError: There are regions that cannot be written.
         """
         if any(message.role == "document" for message in messages):
             return self._document(messages, reply)
-        if self.system_prompt is not None and (not messages or messages[0].role != "system"):
-            messages = [system(self.system_prompt), *messages]
-        before, slots = self._glue(_shape(messages), reply)
-        written = [_Written(before)]
-        for slot in slots:
-            message = messages[slot.message]
-            supervised = message.role == "assistant" and message.supervised
-            said = self._without_regions(slot.parts(message), message.role == "assistant")
-            written += [_Written(part, said=True, supervised=supervised) for part in said]
-            end, stop, behind = slot.after.partition(_STOP)
-            if stop:
-                written += [_Written(end, supervised=supervised), _Written(behind)]
+        messages = self._with_system(messages)
+        shapes, contents = self._outlined(messages)
+        stream: list[_Text | _Hard] = []
+        for atom in self._layout.layout(shapes, reply):
+            answer = atom.answer if atom.answer is not None and messages[atom.answer].supervised else None
+            if isinstance(atom.what, Place):
+                said = contents[atom.what.message][atom.what.content]
+                stream += self._said(said, messages[atom.what.message].role == "assistant", answer, atom.closing)
+            elif isinstance(atom.what, Control):
+                stream.append(_control(atom.what, answer))
             else:
-                closes = message.role == "assistant" and slot.half != "m"
-                written.append(_Written(slot.after, supervised=supervised, closes=closes))
-        return self._tokenised(written)
+                stream.append(_Text(atom.what, answer, atom.closing))
+        last = len(messages) - 1 if not reply and messages and messages[-1].role == "assistant" else None
+        return self._tokenised(stream, last)
+
+    def writes(self, text: str) -> bool:
+        """Whether the template writes a text of its own around a question about a picture."""
+        return text in self._layout.text((Shape("user", (("media", ""), ("text", ""))),), True)
+
+    def untaught(self, messages: Sequence[Message]) -> tuple[int, ...]:
+        """Numbers of the answers that are to be learned and that the sequence of all messages does not teach.
+
+        A template that writes an answer otherwise once others follow it (without its thoughts, above all) has it in the
+        sequence as later prompts have it; as it is said itself, it stands at the end of a sequence only.
+
+        Raises:
+            TemplateRefusal: The template refuses the turns.
+            ValueError: There are regions that cannot be written.
+        """
+        if any(message.role == "document" for message in messages):
+            return ()
+        complete = self._with_system(messages)
+        shapes, _ = self._outlined(complete)
+        taught = {atom.answer for atom in self._layout.layout(shapes, False)}
+        return tuple(
+            number - (len(complete) - len(messages))
+            for number, message in enumerate(complete)
+            if message.role == "assistant" and message.supervised and shapes[number].items and number not in taught
+        )
+
+    def _with_system(self, messages: Sequence[Message]) -> Sequence[Message]:
+        if self.system_prompt is not None and (not messages or messages[0].role != "system"):
+            return [system(self.system_prompt), *messages]
+        return messages
+
+    def _outlined(self, messages: Sequence[Message]) -> tuple[tuple[Shape, ...], list[tuple[Content, ...]]]:
+        outlined = []
+        for message in messages:
+            answer = message.role == "assistant"
+            outlined.append(outline(message, self._without_regions(message.parts, answer), self._keywords[answer]))
+        return tuple(shape for shape, _ in outlined), [contents for _, contents in outlined]
+
+    def _said(self, said: Content, by_assistant: bool, answer: int | None, closing: bool) -> Iterable[_Text | _Hard]:
+        """What a person or the assistant says, in its place; of tokens an answer may have those that are text to its readers."""
+        if isinstance(said, Image):
+            yield _Hard(Piece(medium=said))
+        elif isinstance(said, Token):
+            id_ = int(self.tokenizer.convert_tokens_to_ids(str(said)))
+            yield _Hard(Piece((id_,), region=said.region), answer)
+        elif by_assistant:
+            for part in self._encoder.split(said, answer=True):
+                yield _control(part, answer) if isinstance(part, Control) else _Text(part, answer, closing)
+        else:
+            yield _Text(said, answer, closing)
 
     def _document(self, messages: Sequence[Message], reply: bool) -> list[Piece]:
         """A document as it stands between the tokenizer's own beginning and end of text: no template, no roles."""
@@ -138,18 +204,24 @@ class ChatTemplate:
                 "a conversation is a document or has turns, not both: a dialogue has no place for documents"
             )
         begin, end = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
-        pieces = [] if begin is None else [Piece((begin,))]
-        written = [
-            _Written(part, said=True, supervised=message.supervised)
-            for message in messages
-            for part in self._without_regions(message.parts, True)
-        ]
-        pieces += self._tokenised(written)
+        pieces: list[Piece] = []
+        first = True
+        for message in messages:
+            for part in self._without_regions(message.parts, True):
+                for piece in self._said(part, False, 0 if message.supervised else None, False):
+                    if isinstance(piece, _Hard):
+                        pieces.append(_learned(piece.piece, piece.answer is not None))
+                    else:
+                        pieces.append(Piece(self._encoder.encode(piece.text, first), supervised=message.supervised))
+                    first = False
+        pieces = [piece for piece in pieces if piece.ids or piece.medium is not None]
+        if begin is not None:
+            pieces.insert(0, Piece((begin,)))
         if not reply and end is not None:
             pieces.append(Piece((end,), supervised=messages[-1].supervised))
         return pieces
 
-    def _without_regions(self, parts: Sequence[Part], answer: bool) -> list[str | Token | Image]:
+    def _without_regions(self, parts: Sequence[Part], answer: bool) -> list[Content]:
         """The parts with regions written as text and tokens.
 
         Raises:
@@ -157,119 +229,111 @@ class ChatTemplate:
         """
         if self.regions is not None:
             return self.regions.write(parts, answer)
-        found = [part for part in parts if not isinstance(part, Region)]
-        if len(found) < len(parts):
+        kept = [part for part in parts if not isinstance(part, Region)]
+        if len(kept) < len(parts):
             raise ValueError("it has regions, and the model has no way to write them: set `model.regions`")
-        return list(found)
+        return list(kept)
 
     def text(self, conversation: Conversation, reply: bool = False) -> str:
         """The conversation as one string for people to read, media as `<image>`."""
-        if any(message.role == "document" for message in conversation.messages):
-            return "".join(self._shown(m.parts, True) for m in conversation.messages)
-        before, slots = self._glue(_shape(conversation.messages), reply)
         messages = conversation.messages
-        said = [
-            self._shown(slot.parts(messages[slot.message]), messages[slot.message].role == "assistant")
-            for slot in slots
-        ]
-        return (before + "".join(text + slot.after for text, slot in zip(said, slots, strict=True))).replace(_STOP, "")
-
-    def _shown(self, parts: Sequence[Part], answer: bool) -> str:
-        found = self._without_regions(parts, answer)
-        return "".join(part if isinstance(part, str) else "<image>" for part in found)
-
-    def _tokenised(self, written: Sequence[_Written]) -> list[Piece]:
-        pieces: list[Piece] = []
-        text_follows = True  # at the end of a prompt, an answer
-        for part in reversed([part for part in written if part.what != "" or part.closes]):
-            if not isinstance(part.what, str):
-                pieces.append(Piece(medium=part.what))
-            elif isinstance(part.what, Token):
-                token_id = (int(self.tokenizer.convert_tokens_to_ids(str(part.what))),)
-                pieces.append(Piece(token_id, supervised=part.supervised, region=part.what.region))
-            elif part.closes:
-                ids = self._ids(part.what, True)
-                behind = ids[len(self.end) :] if ids[: len(self.end)] == self.end else ids
-                pieces += [Piece(behind), Piece(self.end, supervised=part.supervised)]
+        if any(message.role == "document" for message in messages):
+            return "".join(_shown(part) for message in messages for part in self._without_regions(message.parts, True))
+        shapes, contents = self._outlined(messages)
+        names = {control.id: name for name, control in self._encoder.controls.items()}
+        written = []
+        for atom in self._layout.layout(shapes, reply):
+            if isinstance(atom.what, Place):
+                written.append(_shown(contents[atom.what.message][atom.what.content]))
             else:
-                # A tokenizer that puts a space in front of every text does so in front of what follows, too.
-                text = part.what.removesuffix(" ") if self._adds_space and text_follows and not part.said else part.what
-                pieces.append(Piece(self._ids(text, not part.said), supervised=part.supervised))
-            text_follows = isinstance(part.what, str) and not isinstance(part.what, Token)
-        return [piece for piece in reversed(pieces) if piece.ids or piece.medium is not None]
+                written.append(names[atom.what.id] if isinstance(atom.what, Control) else atom.what)
+        return "".join(written)
 
-    def _tokenise(self, text: str, trusted: bool) -> tuple[int, ...]:
-        """Ids of a text; a special token's name inside what a person says is only text."""
-        if self._adds_space:
-            text = text.removeprefix(" ")
-        if not text:
-            return ()
-        encoded = self.tokenizer(text, add_special_tokens=False, split_special_tokens=not trusted, verbose=False)
-        return tuple(encoded["input_ids"])
+    def _tokenised(self, stream: Sequence[_Text | _Hard], last: int | None) -> list[Piece]:
+        """Ids of a sequence.
 
-    def _render(self, shape: tuple[tuple[str, int], ...], reply: bool) -> tuple[str, tuple[_Slot, ...]]:
-        """What the template writes in front of messages of these roles and numbers of pictures, and its slots for them."""
-        roles = ", ".join(role for role, _ in shape)
-        marked = [
-            {
-                "role": role,
-                "pictures": pictures,
-                **{name: f"\ue000{i}{name[0]}\ue001" for name in ("content", "media", "text")},
-            }
-            for i, (role, pictures) in enumerate(shape)
-        ]
-        try:
-            rendered = self.tokenizer.apply_chat_template(
-                marked, chat_template=self.template, tokenize=False, add_generation_prompt=reply, stop=_STOP
-            )
-        except Exception as error:  # jinja2 and the template's own raise_exception
-            raise RecipeError(f"the chat template refuses the turns {roles}: {error}") from error
-        before, *rest = _MARK.split(rendered)
-        slots = tuple(
-            _Slot(int(number), half, after)  # type: ignore[arg-type]
-            for number, half, after in zip(rest[::3], rest[1::3], rest[2::3], strict=True)
-        )
-        order = [slot.message for slot in slots]
-        halves = [{slot.half for slot in slots if slot.message == i} for i in range(len(shape))]
-        complete = all(
-            _complete(halves[i], role, pictures) and order.count(i) == len(halves[i])
-            for i, (role, pictures) in enumerate(shape)
-        )
-        if order != sorted(order) or not complete:
-            raise RecipeError(
-                f"the chat template drops, repeats or reorders what is said in {roles}; "
-                "set model.language.chat_template to one that writes every message once"
-            )
-        return before, slots
+        Args:
+            stream: The sequence.
+            last: The message that is its last answer; nobody reads on behind it, so its tokens may be cut at its ends.
+        """
+        labelled: list[tuple[Piece, int | None]] = []
+        crossed: set[int | None] = set()
+        stretch: list[_Text] = []
+        before: _Hard | None = None
+        for part in [*stream, None]:
+            if isinstance(part, _Text):
+                stretch.append(part)
+                continue
+            texts = _stripped(stretch, before is not None and before.rstrip, part is not None and part.lstrip)
+            labelled += self._stretch(texts, not labelled, last, crossed)
+            if part is not None:
+                labelled.append((part.piece, part.answer))
+            stretch, before = [], part
+        pieces = (_learned(piece, answer is not None and answer not in crossed) for piece, answer in labelled)
+        return [piece for piece in pieces if piece.ids or piece.medium is not None]
 
-    def _end_of_turn(self) -> tuple[int, ...]:
-        """What ends an answer: the template's text to its `stop`, or to the first special token, or the end-of-text token."""
-        after = self._glue((("user", 0), ("assistant", 0)), False)[1][-1].after
-        end, stop, _ = after.partition(_STOP)
-        if stop:
-            return self._ids(end, True)
-        behind = self._ids(after, True)
-        special = set(self.tokenizer.all_special_ids) | set(getattr(self.tokenizer, "added_tokens_decoder", {}))
-        for place, token in enumerate(behind):
-            if token in special:
-                return behind[: place + 1]
-        if self.tokenizer.eos_token_id is None:
-            raise RecipeError("the tokenizer has no end-of-text token and its chat template ends no turn with one")
-        return (self.tokenizer.eos_token_id,)
+    def _stretch(
+        self, texts: Sequence[_Text], first: bool, last: int | None, crossed: set[int | None]
+    ) -> list[tuple[Piece, int | None]]:
+        """Ids of text between control tokens and media. Earlier answers whose ends a token crosses are added to `crossed`."""
+        parts: list[_Text] = []
+        for text in texts:
+            if parts and (parts[-1].answer, parts[-1].closing) == (text.answer, text.closing):
+                parts[-1] = _Text(parts[-1].text + text.text, text.answer, text.closing)
+            else:
+                parts.append(text)
+        until = next((i for i, part in enumerate(parts) if part.answer == last is not None), len(parts))
+        head = parts[:until]
+        if len(head) > 1 and not self._encoder.parted([part.text for part in head], first)[1]:
+            crossed.update(part.answer for part in head)
+            head = [_Text("".join(part.text for part in head))]
+        parts = [*head, *parts[until:]]
+        ids, _ = self._encoder.parted([part.text for part in parts], first)
+        return [(Piece(piece), part.answer) for piece, part in zip(ids, parts, strict=True)]
+
+    def _crosses_spaces(self) -> bool:
+        """Whether prompts end with a space that would be one token with the first word of an answer, given both."""
+        prompt = self._layout.text((Shape("user", (("text", ""),)),), True)
+        pieces = self._encoder.split(prompt)
+        tail = pieces[-1] if pieces and isinstance(pieces[-1], str) else ""
+        tail = "a" + tail  # what stands before it does not matter, but that something does
+        if not tail.endswith(" "):
+            return False
+        alone, whole = self._encoder.encode(tail, False), self._encoder.encode(tail + "A", False)
+        return whole[: len(alone)] != alone
+
+    def _end_ids(self, end: str) -> tuple[int, ...]:
+        ids: list[int] = []
+        for piece in self._encoder.split(end.replace(STOP, "")):
+            ids += [piece.id] if isinstance(piece, Control) else self._encoder.encode(piece, False)
+        return tuple(ids)
 
 
-def _shape(messages: Sequence[Message]) -> tuple[tuple[str, int], ...]:
-    return tuple((message.role, len(list(message.media))) for message in messages)
+def _own(tokenizer: Any) -> str | None:
+    """The tokenizer's template; of several by name, the one for conversations."""
+    own = getattr(tokenizer, "chat_template", None)
+    return own.get("default") if isinstance(own, dict) else own
 
 
-def _complete(halves: set[Half], role: str, pictures: int) -> bool:
-    """Whether a message is written once, as a whole or in halves; words other than the assistant's may be left out."""
-    media, words = bool(halves & {"c", "m"}), bool(halves & {"c", "t"})
-    once = bool(halves) and ("c" not in halves or len(halves) == 1)
-    return once and (media or not pictures) and (words or role != "assistant")
+def _control(control: Control, answer: int | None) -> _Hard:
+    return _Hard(Piece((control.id,)), answer, control.lstrip, control.rstrip)
 
 
-def _adds_space(tokenizer: Any) -> bool:
-    """Whether the tokenizer puts a space in front of every text, as LLaMA's does."""
-    ids = tokenizer("a", add_special_tokens=False)["input_ids"]
-    return bool(ids) and str(tokenizer.convert_ids_to_tokens(ids[0])).startswith("\u2581")
+def _learned(piece: Piece, learned: bool) -> Piece:
+    """A piece that is supervised, where it has tokens."""
+    return Piece(piece.ids, piece.medium, learned and bool(piece.ids), piece.region)
+
+
+def _shown(part: Content) -> str:
+    return part if isinstance(part, str) else "<image>"
+
+
+def _stripped(texts: Sequence[_Text], left: bool, right: bool) -> list[_Text]:
+    """A stretch without the white space that control tokens at its ends take away."""
+    texts = list(texts)
+    for flag, order, strip in ((left, range(len(texts)), str.lstrip), (right, range(len(texts))[::-1], str.rstrip)):
+        for i in order:
+            if flag:
+                texts[i] = _Text(strip(texts[i].text), texts[i].answer, texts[i].closing)
+                flag = not texts[i].text
+    return texts

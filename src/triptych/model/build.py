@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from triptych.adapters.build import build as build_adapter
 from triptych.adapters.config import AnyAdapterConfig, QFormerConfig
@@ -18,7 +15,7 @@ from triptych.decoders.build import load_weights as load_decoder_weights
 from triptych.decoders.config import EmbeddingRegionsConfig
 from triptych.encoders.build import build as build_encoder
 from triptych.encoders.encoder import Encoder
-from triptych.errors import RecipeError, TriptychError, WeightsError, resume_command
+from triptych.errors import RecipeError, TriptychError, WeightsError
 from triptych.fusion.build import build as build_fusion
 from triptych.grounding.introduce import introduce_regions
 from triptych.language.backbone import LanguageModel
@@ -34,10 +31,13 @@ from triptych.model.config import Blip2Config, DetectorModelConfig, DualConfig
 from triptych.model.detector import OpenVocabularyDetector
 from triptych.model.dual import DualEncoder
 from triptych.model.pointing import RegionPanel
+from triptych.model.saved import load_weights, names_of
 from triptych.model.trainable import Trainable
 from triptych.recipe import Recipe, load_recipe
 from triptych.recipe.schema import ModelConfig
 from triptych.weights import fetch
+from triptych.weights.run_folder import is_run, weights_file
+from triptych.weights.tensor_files import read_tensors
 
 Model = TypeVar("Model", bound=Trainable)
 
@@ -118,7 +118,14 @@ def _start_from(model: MultimodalModel, uri: str, base: Path) -> None:
     before = recipe_of(run)
     if before.composed.start is not None:
         _start_from(model, before.composed.start, Path(before.base))
-    trained(model, run)
+    trained(model, run, before, _new_since(before.composed, model))
+
+
+def _new_since(before: ModelConfig, model: MultimodalModel) -> list[str]:
+    """Patterns of what a model has and one of an earlier recipe had not."""
+    new = [f"adapters.{modality}.*" for modality in model.adapters if modality not in before.modalities]
+    new += ["fusion.*"] if before.fusion.kind == "splice" else []
+    return new + (["regions.*", "language.regions.*"] if before.regions is None else [])
 
 
 def _reading(adapter: AnyAdapterConfig, language: LanguageModel, base: Path) -> tuple[Callable[[str], list[int]], int]:
@@ -137,45 +144,6 @@ def usual_tokens(encoder: Encoder) -> int | None:
         return encoder.tokens(Image(b""))
     except TriptychError:
         return None
-
-
-def save_weights(model: Trainable, names: set[str], path: Path) -> None:
-    """Write what `new_weights` finds: what the recipe's pretrained parts do not have."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    work = path.with_name(f".{path.name}")
-    save_file(new_weights(model, names), work)
-    work.replace(path)
-
-
-def new_weights(model: Trainable, names: set[str]) -> dict[str, Tensor]:
-    """The named parameters, the buffers beside them (running statistics), and all of `saved`, by name."""
-    beside = {name.rpartition(".")[0] for name in names}
-    buffers = {name for name in _buffers(model) if name.rpartition(".")[0] in beside}
-    return {
-        name: tensor.detach().cpu().contiguous().clone()
-        for name, tensor in (*model.named_parameters(), *_buffers(model).items())
-        if name in names or name in buffers or name.startswith(model.saved)
-    }
-
-
-def _buffers(model: Trainable) -> dict[str, Tensor]:
-    """The buffers that belong to the state of a model."""
-    state = model.state_dict()
-    return {name: buffer for name, buffer in model.named_buffers() if name in state}
-
-
-def load_weights(model: Trainable, tensors: dict[str, Tensor], origin: Path) -> None:
-    """Put saved parameters and buffers in place.
-
-    Raises:
-        WeightsError: A name or a shape is not the model's.
-    """
-    places = {**dict(model.named_parameters()), **_buffers(model)}
-    with torch.no_grad():
-        for name, tensor in tensors.items():
-            if name not in places or places[name].shape != tensor.shape:
-                raise WeightsError(f"{origin}: {name} {tuple(tensor.shape)} does not belong to this recipe's model")
-            places[name].copy_(tensor)
 
 
 def load_run(run: Path) -> tuple[MultimodalModel, Recipe]:
@@ -204,7 +172,7 @@ def load_run(run: Path) -> tuple[MultimodalModel, Recipe]:
             )
             + "; as the encoder of another recipe it helps a language model to answer (`weights: run:…`)"
         )
-    return trained(build(recipe), run).eval(), recipe
+    return trained(build(recipe), run, recipe).eval(), recipe
 
 
 def load_dual_run(run: Path) -> tuple[DualEncoder, Recipe]:
@@ -219,7 +187,7 @@ def load_dual_run(run: Path) -> tuple[DualEncoder, Recipe]:
         raise RecipeError(
             f"{run}: its model is of `kind: {recipe.model.kind}`; this works with dual encoders (`kind: dual`)"
         )
-    return trained(build_dual(recipe), run).eval(), recipe
+    return trained(build_dual(recipe), run, recipe).eval(), recipe
 
 
 def load_detector_run(run: Path) -> tuple[OpenVocabularyDetector, Recipe]:
@@ -230,7 +198,7 @@ def load_detector_run(run: Path) -> tuple[OpenVocabularyDetector, Recipe]:
         RecipeError: Its model is of another kind.
     """
     recipe = recipe_of(run)
-    return trained(build_detector_model(recipe), run).eval(), recipe
+    return trained(build_detector_model(recipe), run, recipe).eval(), recipe
 
 
 def load_blip2_run(run: Path) -> tuple[Blip2, Recipe]:
@@ -241,7 +209,7 @@ def load_blip2_run(run: Path) -> tuple[Blip2, Recipe]:
         RecipeError: Its model is of another kind.
     """
     recipe = recipe_of(run)
-    return trained(build_blip2(recipe), run).eval(), recipe
+    return trained(build_blip2(recipe), run, recipe).eval(), recipe
 
 
 def recipe_of(run: Path) -> Recipe:
@@ -250,23 +218,24 @@ def recipe_of(run: Path) -> Recipe:
     Raises:
         WeightsError: The folder is no finished run.
     """
-    weights = run / "weights" / "model.safetensors"
-    if not (run / "recipe.yaml").exists():
+    if not is_run(run):
         raise WeightsError(f"{run}: not a run's folder (no recipe.yaml); train one with `triptych train RECIPE`")
-    if not weights.exists():
-        raise WeightsError(f"{run}: training has not finished; continue it with `{resume_command(run)}`")
+    weights_file(run)
     return load_recipe(run / "recipe.yaml")
 
 
-def trained(model: Model, run: Path) -> Model:
-    """The model with the weights of a run in place.
+def trained(model: Model, run: Path, recipe: Recipe, may_lack: Sequence[str] = ()) -> Model:
+    """The model with the weights of a run in place, all that it trained and all that came from no weights.
+
+    Args:
+        model: Of the run's recipe, or one that starts from the run.
+        run: Its folder.
+        recipe: The run's.
+        may_lack: Patterns of tensors that the model has and the run's did not.
 
     Raises:
-        WeightsError: They cannot be read, or belong to another model.
+        WeightsError: They cannot be read, are not all there, or belong to another model.
     """
-    weights = run / "weights" / "model.safetensors"
-    try:
-        load_weights(model, load_file(weights), weights)
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{weights}: cannot be read ({error})") from error
+    file = weights_file(run)
+    load_weights(model, names_of(model, recipe.stages), read_tensors(file, str(run)), str(file), may_lack)
     return model

@@ -18,6 +18,7 @@ from triptych.model.blip2 import Blip2
 from triptych.model.config import Blip2Config
 from triptych.recipe import Recipe
 from triptych.sequence.read_words import ReadWords
+from triptych.weights.accounting import fill, places_of
 
 
 def build_blip2(recipe: Recipe, encoder: Encoder | None = None, tokenizer: Any | None = None) -> Blip2:
@@ -54,8 +55,9 @@ def build_blip2(recipe: Recipe, encoder: Encoder | None = None, tokenizer: Any |
     model = Blip2(encoder, reader, words, config.embed_dim, scale=config.scale, largest_scale=config.largest_scale)
     if config.qformer.weights is not None:
         found = load_qformer(reader, config.qformer.weights, base)
-        own = {name: found[f"heads.{name}"] for name in model.heads.state_dict() if f"heads.{name}" in found}
-        model.heads.load_state_dict(own, strict=False)
+        heads = {name.removeprefix("heads."): found[name] for name in found if name.startswith("heads.")}
+        if heads:  # a Q-Former of a second stage has none
+            fill(places_of(model.heads), heads, f"weights {config.qformer.weights}: heads")
     for part in (model.reader, model.heads):
         part.to(getattr(torch, config.precision))
     return model.eval()

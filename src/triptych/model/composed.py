@@ -19,12 +19,13 @@ from triptych.encoders.encoder import Encoder
 from triptych.fusion.fusion import Fusion, Splice
 from triptych.fusion.memory import Memory, Spot
 from triptych.language.backbone import LanguageModel
+from triptych.language.cache import Transcript
 from triptych.language.regions import Unfolder
 from triptych.language.template import ChatTemplate
 from triptych.model.pointing import RegionPanel
 from triptych.sequence.config import SequenceConfig
 from triptych.sequence.pack import Batch, Placement
-from triptych.sequence.plan import Layout, Refusal, plan
+from triptych.sequence.plan import Layout, Refusal, plan, unroll
 from triptych.sequence.splice import splice
 
 if TYPE_CHECKING:
@@ -177,6 +178,17 @@ class MultimodalModel(nn.Module):
             reply,
         )
 
+    def unroll(self, conversation: Conversation, template: ChatTemplate | None = None) -> list[Conversation]:
+        """Conversations that together teach all answers of one, each with what its prompt has in front (`sequence.plan.unroll`).
+
+        Raises:
+            Refusal: It cannot be used.
+        """
+        template = template or self.language.template
+        if isinstance(template.regions, Unfolder):
+            conversation = template.regions.unfold(conversation)
+        return unroll(conversation, template)
+
     @property
     def reads_text(self) -> bool:
         """Whether what becomes of a medium depends on the text around it."""
@@ -286,7 +298,7 @@ class MultimodalModel(nn.Module):
         positions_RL: Tensor,
         documents: Tensor | None = None,
         mask: Tensor | None = None,
-        cache: Cache | None = None,
+        cache: Cache | Transcript | None = None,
         memory: Memory | None = None,
     ) -> Tensor:
         """The last hidden states `[R, L, D]` of the language model; see `LanguageModel.forward`.
@@ -296,15 +308,25 @@ class MultimodalModel(nn.Module):
             positions_RL: Place of each token in its document.
             documents: `[R, L]`, for packed rows; without it every row is one document, number 0 of its memory.
             mask: `[R, past + L]`, for prompts that are padded on the left.
-            cache: What was read before.
+            cache: What was read before; from a transcript it is read again.
             memory: The media of these rows, where the fusion does not put them all into the sequence.
         """
+        length = embeddings_RLD.shape[1]
+        if isinstance(cache, Transcript):
+            embeddings_RLD, positions_RL = cache.extend(embeddings_RLD, positions_RL)
+            cache = None
         with self.fusion.reading(memory, positions_RL, documents):
             hidden: Tensor = self.language(embeddings_RLD, positions_RL, documents, mask, cache)
-        return hidden
+        return hidden[:, -length:]
 
     def forward(self, batch: Batch) -> Tensor:
-        """The last hidden states `[R, L, D]`."""
+        """The last hidden states `[R, L, D]`.
+
+        Raises:
+            ValueError: Rows hold several documents, and the language model cannot keep them apart.
+        """
+        if self.language.capabilities.packing == "rows" and batch.packed:
+            raise ValueError(f"{type(self.language.model).__name__} cannot keep packed documents apart")
         embeddings, memory = self._fused(batch)
         positions, documents = batch.positions.to(self.device), batch.documents.to(self.device)
         return self.read(embeddings, positions, documents, memory=memory)

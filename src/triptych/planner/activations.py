@@ -19,6 +19,8 @@ from triptych.fusion.fusion import Fusion
 from triptych.fusion.memory import Spot
 from triptych.language import fast
 from triptych.language.backbone import LanguageModel
+from triptych.language.shapes import reader, values_assumed
+from triptych.planner.language import SHORT, attention_heads, empty_row, looped
 
 WORKING = 4
 """Results that are alive at the same time in an encoder that keeps nothing: input, widened, activated, output."""
@@ -116,20 +118,37 @@ def language_bytes(
         fusion: What is put into the language model.
         adapted: Positions of the adapted media beside the rows, medium by medium.
     """
-    embeddings = torch.empty(rows, length, language.dim, dtype=language.embedding.weight.dtype, device="meta")
-    embeddings.requires_grad_(learning_below)
-    numbers = torch.zeros(rows, length, dtype=torch.long, device="meta")
-    # Transformers looks for packed documents in the positions, which have no values here: give it a mask.
-    packs_itself = language.config._attn_implementation == fast.NAME
-    mask = None if packs_itself else torch.ones(rows, 1, length, length, dtype=torch.bool, device="meta")
+    with values_assumed(language.model):
+        try:
+            read = reader(language)
+        except RuntimeError:
+            return _usual_bytes(language, rows, length)
 
-    def run() -> Tensor:
-        with _reading(fusion, adapted, embeddings, numbers, learning_below):
-            hidden: Tensor = language(embeddings, numbers, numbers if packs_itself else None, mask)
-        return hidden
+        def kept(row: int) -> int:
+            embeddings, positions = empty_row(language, row, rows)
+            embeddings.requires_grad_(learning_below)
 
-    with FusedAttention():
-        return kept_bytes(run, chain(language.parameters(), fusion.parameters() if fusion is not None else ()))
+            def run() -> Tensor:
+                with _reading(fusion, adapted, embeddings, positions, learning_below):
+                    return read(embeddings, positions)
+
+            parameters = chain(language.parameters(), fusion.parameters() if fusion is not None else ())
+            with FusedAttention():
+                return kept_bytes(run, parameters)
+
+        if length <= 2 * SHORT or not looped(language, read):
+            return kept(length)
+        # Token by token: a long row takes minutes even without values, and keeps in proportion.
+        short, double = kept(SHORT), kept(2 * SHORT)
+    return short + (double - short) * (length - SHORT) // SHORT
+
+
+def _usual_bytes(language: LanguageModel, rows: int, length: int) -> int:
+    """34 bytes per token, layer and channel of a transformer in 16 bits (Korthikanti et al. 2022, equation 2, without
+    the scores, which fused attention does not keep), for models whose code does not run without values."""
+    text = language.config.get_text_config()
+    layers = getattr(text, "num_hidden_layers", None) or 1
+    return 17 * language.embedding.weight.element_size() * rows * length * language.dim * int(layers)
 
 
 def _reading(
@@ -146,11 +165,14 @@ def _reading(
 
 def spelled_out_bytes(language: LanguageModel, rows: int, length: int) -> int:
     """What the CPU's attention for short rows keeps on top: the weights of every pair of positions."""
-    config = language.config
-    if config._attn_implementation != fast.NAME or length > fast.LONGEST_ROW:
+    if language.config._attn_implementation != fast.NAME or length > fast.LONGEST_ROW:
         return 0
-    width = language.embedding.weight.element_size()
-    return int(rows * config.num_attention_heads * length**2 * width * config.num_hidden_layers)
+    with values_assumed(language.model):
+        try:
+            heads = attention_heads(language, reader(language))
+        except RuntimeError:
+            return 0
+    return rows * heads * length**2 * language.embedding.weight.element_size()
 
 
 def adapter_bytes(adapter: nn.Module, encoder: Encoder, pictures: int) -> int:

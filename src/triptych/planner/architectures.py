@@ -16,6 +16,7 @@ from triptych.language.config import LanguageConfig
 from triptych.weights import SMOLLM2, FileSource, HubSource, PyPISource, RunSource, cache_folder, fetch, parse
 from triptych.weights.architectures import SMOLLM2_REPOSITORY, known, shipped
 from triptych.weights.cache import offline
+from triptych.weights.pretrained import load_config
 
 
 def language_architecture(config: LanguageConfig, base: Path | None = None) -> Any:
@@ -116,18 +117,14 @@ def _made(values: dict[str, Any]) -> Any:
 
 
 def _from_files(path: Path) -> Any:
-    from transformers import AutoConfig
-
     from triptych.language import consolidated
 
-    try:
-        if path.suffix == ".gguf":
-            return AutoConfig.from_pretrained(path.parent, gguf_file=path.name)
-        if consolidated.is_there(path):
-            return _made(consolidated.configuration(path))
-        return AutoConfig.from_pretrained(path, local_files_only=True, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise RecipeError(f"{path}: holds no configuration that transformers knows ({error})") from error
+    where = f"weights {path}"
+    if path.suffix == ".gguf":
+        return load_config(path.parent, where, gguf_file=path.name)
+    if consolidated.is_there(path):
+        return _made(consolidated.configuration(path))
+    return load_config(path, where)
 
 
 def _from_hub(source: HubSource) -> Any:

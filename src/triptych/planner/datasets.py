@@ -15,9 +15,10 @@ from triptych.conversation import Conversation
 from triptych.custom import CustomConfig
 from triptych.data.config import DataConfig
 from triptych.data.pairs import texts_of
+from triptych.data.reading import read_record
 from triptych.data.sources import Source
 from triptych.data.sources import build as build_source
-from triptych.errors import DataError, RecipeError
+from triptych.errors import DataError, RecipeError, TriptychError
 from triptych.grounding.introduce import introduce_to_tokenizer, region_writer
 from triptych.language.template import ChatTemplate
 from triptych.planner.tokens import at_hand
@@ -25,7 +26,7 @@ from triptych.recipe import Recipe
 from triptych.scenes.config import EpisodesConfig, ScenesConfig
 from triptych.scenes.referring.config import ReferringConfig
 from triptych.sequence.pairs import Words
-from triptych.sequence.plan import Refusal, plan
+from triptych.sequence.plan import Refusal, plan, unroll
 
 SAMPLE = 256
 """Records that are read to estimate the others."""
@@ -103,8 +104,9 @@ def dataset_sizes(recipe: Recipe, tokenizer: Any | None = None) -> dict[str, Dat
     template = None if tokenizer is None else ChatTemplate(tokenizer, config.chat_template, config.system)
     if template is not None and recipe.composed.regions is not None:
         # How many tokens a region takes does not depend on how pictures are prepared.
-        template.regions = region_writer(recipe.composed.regions, None)
-        introduce_to_tokenizer(template.regions, template.tokenizer)
+        writer = region_writer(recipe.composed.regions, None)
+        introduce_to_tokenizer(writer, template.tokenizer)
+        template.regions = writer
     sizes = {name: _size(name, recipe, template) for name in used(recipe)}
     check_lengths(recipe, sizes)
     return sizes
@@ -202,7 +204,7 @@ def read_some(source: Source) -> list[Conversation]:
     found = []
     for index in range(0, len(source), max(1, len(source) // SAMPLE)):
         try:
-            found.append(source[index])
+            found.append(read_record(source, index))
         except DataError:
             continue
     return found
@@ -212,22 +214,23 @@ def _planned(
     name: str, source: Source, read: list[Conversation], recipe: Recipe, template: ChatTemplate
 ) -> DatasetSize | None:
     """By the planner that training uses; media count separately. None where it refuses everything."""
-    layouts = []
+    layouts, records = [], 0
     for conversation in read:
         try:
             limits = recipe.sequence.max_tokens, recipe.sequence.overflow
-            layouts.append(plan(conversation, template, lambda _: 0, *limits))
-        except Refusal:
+            layouts += [plan(each, template, lambda _: 0, *limits) for each in unroll(conversation, template)]
+            records += 1
+        except (Refusal, TriptychError):
             continue
     if not layouts:
         return None
     return DatasetSize(
         name,
         len(source),
-        media=_media(read),
-        text_tokens=sum(map(len, layouts)) / len(layouts),
-        supervised=sum(layout.supervised for layout in layouts) / len(layouts),
-        origin=f"by {len(layouts)} of its records and the model's tokenizer",
+        media=_media(read) * len(layouts) / records,
+        text_tokens=sum(map(len, layouts)) / records,
+        supervised=sum(layout.supervised for layout in layouts) / records,
+        origin=f"by {records} of its records and the model's tokenizer",
     )
 
 

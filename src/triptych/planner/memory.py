@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
@@ -138,8 +137,10 @@ def _passing(model: MultimodalModel, stage: StageConfig, load: Load, device: Dev
 
 
 def _layers(model: MultimodalModel) -> list[nn.Module]:
-    decoder: Any = model.language.model.get_decoder()
-    return list(getattr(decoder, "layers", None) or [])
+    """Those that are gathered one at a time: the list with the most parameters, whatever it is called."""
+    decoder: nn.Module = model.language.model.get_decoder()
+    lists = [module for module in decoder.modules() if isinstance(module, nn.ModuleList)]
+    return list(max(lists, key=lambda layers: sum(p.numel() for p in layers.parameters()), default=()))
 
 
 def _count(parameters: list[nn.Parameter]) -> int:

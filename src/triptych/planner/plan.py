@@ -16,13 +16,12 @@ from triptych.planner.devices import DeviceSpec
 from triptych.planner.devices import device as find_device
 from triptych.planner.draws import Draws
 from triptych.planner.flops import (
-    LanguageShape,
     backward_flops,
     forward_flops,
     fusion_flops,
-    language_shape,
     learning,
 )
+from triptych.planner.language import LanguageShape, language_shape
 from triptych.planner.measure import feature_bytes, in_bfloat16, rate
 from triptych.planner.memory import Load, stage_memory
 from triptych.planner.tokens import tokenizer_at_hand
@@ -76,6 +75,8 @@ def plan(recipe: Recipe, device: DeviceSpec | str = "cpu", count: int = 1) -> Co
             weights, shape.kv_bytes, requests, weights + requests * recipe.sequence.max_tokens * shape.kv_bytes
         ),
     )
+    if shape.note:
+        found.suggestions.append(f"the language model's cost is estimated from its parameters alone: {shape.note}")
     found.suggestions.extend(suggest(recipe, found))
     return found
 

@@ -28,7 +28,6 @@ from triptych.model.config import (
 from triptych.model.detector import OpenVocabularyDetector
 from triptych.model.dual import DualEncoder
 from triptych.model.phrases import EmbeddedPhrases, TowerPhrases
-from triptych.planner.architectures import language_architecture
 from triptych.planner.parts import meta_encoder, meta_language
 from triptych.planner.tokens import length
 from triptych.recipe import Recipe
@@ -112,8 +111,7 @@ def build_detector_shape(
     text: nn.Module
     match config.text:
         case WordEmbeddingsConfig():
-            shape = language_architecture(LanguageConfig(weights=config.text.weights), base).get_text_config()
-            table = torch.empty(shape.vocab_size, shape.hidden_size, device="meta")
+            table = meta_language(LanguageConfig(weights=config.text.weights), base).embedding.weight
             with torch.device("meta"):
                 text = EmbeddedPhrases(table, tokenizer or _Vocabulary(1), config.embed_dim)
         case TextTransformerConfig():

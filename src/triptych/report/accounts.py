@@ -1,4 +1,4 @@
-"""The ledger as the report shows it: what was quoted or refused, counted by reason, with examples."""
+"""The ledger as the report shows it: what was shortened or refused, counted by reason, with examples."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def count(value: float) -> str:
-    """A count with thousands separated, or quoted from a million on: `9,412`, `134.5 M`, `6.74 B`."""
+    """A count with thousands separated, or shortened from a million on: `9,412`, `134.5 M`, `6.74 B`."""
     for limit, unit in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
         if abs(value) >= limit:
             return f"{significant(value / limit, 4 if abs(value) >= 100 * limit else 3)} {unit}"

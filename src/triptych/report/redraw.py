@@ -39,7 +39,9 @@ class PictureOpener:
                 source = self._source(dataset)
                 if source is None:
                     return None
-                conversation = source[index]
+                from triptych.data.reading import read_record
+
+                conversation = read_record(source, index)
                 media = list(conversation.media)
                 return media[conversation.annotations.get("asked_about", 0)].open() if media else None
             if isinstance(record.get("image"), str):

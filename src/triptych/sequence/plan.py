@@ -12,8 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from triptych.conversation import Conversation, Image, Message, Region
+from triptych.conversation.unicode import check_unicode
+from triptych.errors import DataError
 from triptych.language.regions import RegionWriter, Unfolder
-from triptych.language.template import ChatTemplate
+from triptych.language.template import ChatTemplate, TemplateRefusal
 
 IGNORE = -100
 """The label of a token that is not supervised."""
@@ -101,11 +103,17 @@ def plan(
         reply: Plan a prompt: end with the header of the answer, supervise nothing.
 
     Raises:
-        Refusal: It is empty, has nothing to supervise, or does not fit.
+        Refusal: It is empty, has nothing to supervise, does not fit, or is no Unicode.
         DataError: It has regions of a picture whose size cannot be read.
+        RecipeError: The template refuses its turns.
     """
     if not conversation.messages:
         raise Refusal("empty", "the conversation has no messages")
+    for message in conversation.messages:
+        try:
+            check_unicode(message.text, f"the {message.role}'s message")
+        except DataError as error:
+            raise Refusal("no Unicode", str(error)) from None
     messages, dropped = in_pixels(conversation.messages), 0
     while True:
         ids, labels, spans, regions = _write(messages, template, media_tokens, placeholder, reply)
@@ -134,6 +142,36 @@ def plan(
     if layout.supervised == 0:  # a document of one token: nothing stands before it that could predict it
         raise Refusal("nothing supervised", "nothing stands before the only token, so there is nothing to learn from")
     return layout
+
+
+def unroll(conversation: Conversation, template: ChatTemplate) -> list[Conversation]:
+    """The conversation, and for each answer that its sequence cannot teach, one that ends with it and teaches it alone.
+
+    So every answer is learned behind what its prompt has, also where a template drops the thoughts of earlier answers.
+
+    Args:
+        conversation: What is to be learned.
+        template: Writes it.
+
+    Raises:
+        Refusal: The template refuses the turns, or regions cannot be written.
+        DataError: It has regions of a picture whose size cannot be read.
+    """
+    try:
+        numbers = template.untaught(in_pixels(conversation.messages))
+    except TemplateRefusal as error:
+        raise Refusal("chat template", str(error)) from None
+    except ValueError as error:
+        raise Refusal("regions", str(error)) from None
+    given = tuple(replace(message, supervised=False) for message in conversation.messages)
+    teaching = any(
+        message.role == "assistant" and message.supervised and number not in numbers
+        for number, message in enumerate(conversation.messages)
+    )
+    whole = [conversation] if teaching or not numbers else []
+    return whole + [
+        replace(conversation, messages=(*given[:number], conversation.messages[number])) for number in numbers
+    ]
 
 
 def in_pixels(messages: Sequence[Message]) -> list[Message]:
@@ -177,6 +215,8 @@ def _write(
     texts = (message.text for message in messages for _ in message.media)
     try:
         pieces = template.pieces(messages, reply)
+    except TemplateRefusal as error:
+        raise Refusal("chat template", str(error)) from None
     except ValueError as error:
         raise Refusal("regions", str(error)) from None
     for piece in pieces:

@@ -26,6 +26,7 @@ def measure(run: Path, task: str) -> dict[str, Any]:
         model's or an encoder's; `tokens_per_picture`: adapted positions per picture that the
         language model attends to, wherever the fusion puts them; `sequence_per_picture`: positions of its sequence.
     """
+    from triptych.data.reading import read_record
     from triptych.data.sources import build as build_source
     from triptych.model.build import load_run
     from triptych.training.parts import freeze
@@ -39,7 +40,7 @@ def measure(run: Path, task: str) -> dict[str, Any]:
     adapted, placed = [], []
     for index in range(len(source)):
         try:
-            media = source[index].media
+            media = read_record(source, index).media
         except DataError:
             continue
         for medium in media:

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from triptych.api import Dual, Matcher, Model, load, load_dual, load_matcher
 from triptych.conversation import Image
@@ -68,7 +70,7 @@ def evaluate_run(
     told = f"results: {output / 'results.json'}"
     if (output / "run.json").exists():
         told += f"; report: {write_report(output)}"
-    console.print(told, highlight=False)
+    console.print(told, highlight=False, markup=False)
     return results
 
 
@@ -170,7 +172,7 @@ def pooled_features(model: Model, pictures: Sequence[Image]) -> np.ndarray[Any, 
 def score_table(name: str, result: TaskResult) -> Table:
     """The scores of a task beside its control and chance."""
     table = Table(
-        title=f"{name}: {result.questions:,} questions, {result.questions_per_second:.1f} a second, "
+        title=f"{escape(name)}: {result.questions:,} questions, {result.questions_per_second:.1f} a second, "
         f"{result.unparsed.count:,} answers unparsed",
         title_justify="left",
     )
@@ -180,7 +182,7 @@ def score_table(name: str, result: TaskResult) -> Table:
         control = result.control.get(metric)
         chance = result.chance.get(metric)
         table.add_row(
-            metric,
+            escape(metric),
             f"{interval.value:.3f}",
             f"{interval.low:.3f} – {interval.high:.3f}",
             f"{control.value:.3f}" if control else "",
@@ -196,15 +198,25 @@ def score_table(name: str, result: TaskResult) -> Table:
             if ours is None or ours.value != interval.value or ours.n != interval.n:
                 mark = " (official)" if read.official else ""
                 table.add_row(
-                    f"[dim]{metric}, rule {rule}{mark}[/]",
+                    f"[dim]{escape(f'{metric}, rule {rule}{mark}')}[/]",
                     f"{interval.value:.3f}",
                     f"{interval.low:.3f} – {interval.high:.3f}",
                 )
     for baseline, measured in result.baselines.items():
         for metric, interval in measured.metrics.items():
             table.add_row(
-                f"[dim]baseline {baseline}: {metric}[/]",
+                f"[dim]{escape(f'baseline {baseline}: {metric}')}[/]",
                 f"{interval.value:.3f}",
                 f"{interval.low:.3f} – {interval.high:.3f}",
             )
+    if notes := _notes(result):
+        table.caption, table.caption_justify = Text(notes), "left"  # text from data, never markup
     return table
+
+
+def _notes(result: TaskResult) -> str:
+    """Why answers are unparsed, and which records could not be read or asked about."""
+    lines = [f"unparsed, {count:,}: {reason}" for reason, count in list(result.unparsed.reasons.items())[:3]]
+    if failed := sum(result.failed.values()):
+        lines.append(f"left out or not asked, {failed:,}; the first: {next(iter(result.failed))}")
+    return "\n".join(lines)

@@ -26,6 +26,8 @@ def show_formats(run: Path) -> None:
 
 def export(run: Path, format: str, output: Path, dtype: str | None, shard: str, overwrite: bool) -> None:
     """Write a run in another form and say how it is loaded."""
+    from rich.markup import escape
+
     from triptych.export import export as write
 
     shown = console()
@@ -33,7 +35,7 @@ def export(run: Path, format: str, output: Path, dtype: str | None, shard: str, 
         done = write(run, format, output, dtype, shard, overwrite)
     total = sum(done.files.values())
     shown.print(
-        f"written: [bold]{done.folder}[/], {done.format.what}, {len(done.files)} files, {total / 1e6:,.1f} MB\n",
+        f"written: [bold]{escape(str(done.folder))}[/], {done.format.what}, {len(done.files)} files, {total / 1e6:,.1f} MB\n",
         soft_wrap=True,
     )
     shown.print(done.loads, markup=False, highlight=False, soft_wrap=True)
@@ -41,12 +43,14 @@ def export(run: Path, format: str, output: Path, dtype: str | None, shard: str, 
 
 def import_folder(folder: str, output: Path, precision: str | None, overwrite: bool) -> None:
     """Make a run of a foreign model and say what to do with it."""
+    from rich.markup import escape
+
     from triptych.importing import import_model
 
     shown = console()
-    with shown.status(f"reading {folder} …"):
+    with shown.status(f"reading {escape(folder)} …"):
         done = import_model(folder, output, precision, overwrite)
-    shown.print(f"written: [bold]{done.run}[/], a {done.system} as a run")
+    shown.print(f"written: [bold]{escape(str(done.run))}[/], a {done.system} as a run")
     for note in done.notes:
         shown.print(f"  {note}", markup=False, highlight=False)
     match = f'triptych match {done.run} --image picture.png "a cat" "a dog"'

@@ -67,7 +67,7 @@ def ground(run: Path, image: Path, expressions: Sequence[str], output: Path | No
     drawn = draw_regions(pixels, named(asked, found))
     if output is not None:
         save(drawn, output)
-        console.print(f"drawn: {output}", highlight=False)
+        console.print(f"drawn: {output}", highlight=False, markup=False)
     if console.is_terminal:
         console.print(as_blocks(drawn, min(80, console.width)))
 

@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from triptych.custom import CustomConfig
+from triptych.data.reading import read_record
 from triptych.data.sources import build as build_source
 from triptych.errors import DataError, RecipeError
 from triptych.model.config import Blip2Config, DetectorModelConfig, DualConfig
 from triptych.recipe import Recipe
 from triptych.recipe.messages import unknown_name
-from triptych.sequence.plan import IGNORE, Layout, Refusal, plan
+from triptych.sequence.plan import IGNORE, Layout, Refusal, plan, unroll
 from triptych.terminal.picture import as_blocks
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ def inspect(recipe: Recipe, sample: int, data: str | None, save: Path | None) ->
     from triptych.grounding.introduce import introduce_to_tokenizer, region_writer
     from triptych.language.build import load_tokenizer
     from triptych.language.template import ChatTemplate
-    from triptych.planner.architectures import language_architecture
+    from triptych.planner.parts import meta_language
 
     name = data or (next(iter(recipe.stages[-1].mixture)) if recipe.stages else next(iter(recipe.data), ""))
     if name not in recipe.data:
@@ -45,7 +47,7 @@ def inspect(recipe: Recipe, sample: int, data: str | None, save: Path | None) ->
     source = build_source(recipe.data[name], base)
     if not 0 <= sample < len(source):
         raise DataError(f"{name} has {len(source):,} records; --sample goes from 0 to {len(source) - 1}")
-    conversation = source[sample]
+    conversation = read_record(source, sample)
     match recipe.model:
         case DualConfig() | Blip2Config():
             from triptych.terminal.inspect_pairs import inspect_pair
@@ -64,8 +66,9 @@ def inspect(recipe: Recipe, sample: int, data: str | None, save: Path | None) ->
     if recipe.composed.regions is not None:
         image = recipe.composed.encoders.image
         seen = build_encoder(image, base).preparation if image is not None else None
-        template.regions = region_writer(recipe.composed.regions, seen)
-        introduce_to_tokenizer(template.regions, tokenizer)
+        writer = region_writer(recipe.composed.regions, seen)
+        introduce_to_tokenizer(writer, tokenizer)
+        template.regions = writer
     lengths: dict[str, int] = {}
 
     def tokenise(text: str) -> list[int]:
@@ -78,7 +81,7 @@ def inspect(recipe: Recipe, sample: int, data: str | None, save: Path | None) ->
         if recipe.composed.encoders.image is None or recipe.composed.adapters.image is None:
             raise RecipeError(f"{name} {conversation.id or sample} has images, but model.encoders.image is null")
         encoder = build_encoder(recipe.composed.encoders.image, base)
-        width = language_architecture(language, base).get_text_config().hidden_size
+        width = meta_language(language, base).dim
         config, tokens = recipe.composed.adapters.image, encoder.tokens(medium)
         # Shapes alone say how long a medium is; one's own adapter may need numbers to be built.
         with torch.device("cpu" if isinstance(config, CustomConfig) else "meta"):
@@ -92,24 +95,22 @@ def inspect(recipe: Recipe, sample: int, data: str | None, save: Path | None) ->
             console.print(as_blocks(picture, min(64, console.width)))
         if save is not None:
             picture.save(save)
+    limits = recipe.sequence.max_tokens, recipe.sequence.overflow
     try:
-        layout = plan(
-            conversation,
-            template,
-            lambda medium: lengths[medium.content_hash],
-            recipe.sequence.max_tokens,
-            recipe.sequence.overflow,
-        )
+        unrolled = unroll(conversation, template)
+        layouts = [plan(each, template, lambda medium: lengths[medium.content_hash], *limits) for each in unrolled]
     except Refusal as refusal:
-        console.print(f"[red]refused[/] ({refusal.reason}): {refusal.detail}")
+        console.print(f"[red]refused[/] ({escape(refusal.reason)}): {escape(refusal.detail)}")
         return
-    console.print(_table(layout, tokenizer))
-    console.print(
-        f"{name} {conversation.id or sample}: {len(layout)} tokens, "
-        f"{sum(span.length for span in layout.spans)} of them media, "
-        f"[green]{layout.supervised} supervised[/]"
-        + (f", {layout.dropped} messages left out" if layout.dropped else "")
-    )
+    for number, layout in enumerate(layouts, 1):
+        console.print(_table(layout, tokenizer))
+        which = f" sequence {number} of {len(layouts)}" if len(layouts) > 1 else ""
+        console.print(
+            f"{escape(f'{name} {conversation.id or sample}')}{which}: {len(layout)} tokens, "
+            f"{sum(span.length for span in layout.spans)} of them media, "
+            f"[green]{layout.supervised} supervised[/]"
+            + (f", {layout.dropped} messages left out" if layout.dropped else "")
+        )
 
 
 def _table(layout: Layout, tokenizer: object) -> Table:
@@ -121,7 +122,7 @@ def _table(layout: Layout, tokenizer: object) -> Table:
     place = 0
     while True:
         for span in (span for span in layout.spans if span.start == place):
-            table.add_row(str(place), str(span.length), "[yellow]image[/]", "", str(span.medium))
+            table.add_row(str(place), str(span.length), "[yellow]image[/]", "", Text(str(span.medium)))
             place += span.length
         if place >= len(layout):
             break

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -71,7 +72,7 @@ def inspect_boxes(recipe: Recipe, conversation: Conversation, name: str, save: P
         picture = picture_of(conversation)
         shown = shown_of(model, picture, regions_of(conversation))
     except Refusal as refusal:
-        console.print(f"[red]refused[/] ({refusal.reason}): {refusal.detail}")
+        console.print(f"[red]refused[/] ({escape(refusal.reason)}): {escape(refusal.detail)}")
         return
     square = square_of(model.vision.preparation, picture)
     if console.is_terminal:
@@ -83,7 +84,7 @@ def inspect_boxes(recipe: Recipe, conversation: Conversation, name: str, save: P
     rows, columns = (side * model.heads.cells.fineness for side in model.heads.cells.grid)
     silent = shown.all - sum(shown.cells) - shown.peace
     console.print(
-        f"{name} {conversation.id}: the picture as {square.width} × {square.height} pixels "
+        f"{escape(f'{name} {conversation.id}')}: the picture as {square.width} × {square.height} pixels "
         f"({fit_of(model.vision.preparation)}), {rows} × {columns} cells of {square.width / columns:.3g} pixels: "
         f"{sum(shown.cells)} show something, {shown.peace} lie in a box that they do not show and are left in peace, "
         f"{silent} should say nothing",
@@ -145,10 +146,10 @@ def _print_batch(console: Console, recipe: Recipe, stage: StageConfig, model: Op
             cells[region.name] += count
     generic = stage.objective.generic if isinstance(stage.objective, DetectionLoss) else None
     console.print(
-        f"a batch of the stage {stage.name!r}: {len(rows):,} pictures"
+        f"a batch of the stage {escape(repr(stage.name))}: {len(rows):,} pictures"
         + (f" ({len(refused):,} refused)" if refused else "")
         + f", {sum(boxes.values()):,} boxes of {len(boxes):,} phrases; every cell is asked all of them"
-        + (f", and every box answers to {generic!r}, too" if generic is not None else ""),
+        + (f", and every box answers to {escape(repr(generic))}, too" if generic is not None else ""),
         highlight=False,
     )
     table = Table()

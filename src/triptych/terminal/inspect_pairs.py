@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from triptych.data.pairs import picture_of, texts_of
+from triptych.data.reading import read_record
 from triptych.data.sources import build as build_source
 from triptych.encoders.preparation import ImagePreparation
 from triptych.errors import TriptychError
@@ -57,7 +59,7 @@ def inspect_pair(recipe: Recipe, conversation: Conversation, name: str, save: Pa
     try:
         picture, texts = picture_of(conversation), texts_of(conversation)
     except Refusal as refusal:
-        console.print(f"[red]refused[/] ({refusal.reason}): {refusal.detail}")
+        console.print(f"[red]refused[/] ({escape(refusal.reason)}): {escape(refusal.detail)}")
         return
     square = square_of(preparation, picture)
     if console.is_terminal:
@@ -66,7 +68,7 @@ def inspect_pair(recipe: Recipe, conversation: Conversation, name: str, save: Pa
         square.save(save)
     console.print(_texts(texts, words))
     console.print(
-        f"{name} {conversation.id}: the picture as {square.width} × {square.height} pixels ({fit_of(preparation)}), "
+        f"{escape(f'{name} {conversation.id}')}: the picture as {square.width} × {square.height} pixels ({fit_of(preparation)}), "
         f"{_sees(model)}" + (f"; each draw takes one of {len(texts)} texts" if len(texts) > 1 else ""),
         highlight=False,
     )
@@ -74,7 +76,7 @@ def inspect_pair(recipe: Recipe, conversation: Conversation, name: str, save: Pa
         stage = recipe.stages[-1]
         pairs = stage.batch_size
         console.print(
-            f"a batch of the stage {stage.name!r}: {pairs:,} pairs, {pairs * (pairs - 1):,} that do not belong together"
+            f"a batch of the stage {escape(repr(stage.name))}: {pairs:,} pairs, {pairs * (pairs - 1):,} that do not belong together"
             + _judged(stage),
             highlight=False,
         )
@@ -158,7 +160,7 @@ def _batch(recipe: Recipe) -> Table:
     for number in range(shown):
         name, index = mixture.draw(number)
         try:
-            conversation = sources[name][index]
+            conversation = read_record(sources[name], index)
             record, text = conversation.id or str(index), drawn(texts_of(conversation), conversation.id, number)
         except (TriptychError, Refusal) as error:
             record, text = str(index), f"refused: {error}"

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.panel import Panel
 
 
@@ -20,14 +21,14 @@ def next_steps(run: Path) -> Panel:
     path = run / "picture.png"
     picture.open().save(path)
     lines = [
-        f"[bold]{run / 'report.html'}[/]   the report: open it in a browser",
+        f"[bold]{escape(str(run / 'report.html'))}[/]   the report: open it in a browser",
         "",
-        f"triptych chat {run} --image {path}",
-        f'triptych ask {run} --image {path} "What is at the top left?"',
+        escape(f"triptych chat {run} --image {path}"),
+        escape(f'triptych ask {run} --image {path} "What is at the top left?"'),
         "triptych inspect recipes/quickstart.yaml --sample 3",
         "triptych plan recipes/llava-7b.yaml --device h100 --count 8",
         "triptych train recipes/quickstart.yaml model.adapters.image.kind=linear --output runs/linear",
-        f"triptych compare {run} runs/linear",
+        escape(f"triptych compare {run} runs/linear"),
         "",
         "[dim]the commands are in .venv/bin; docs/ starts with the quickstart[/]",
     ]

@@ -51,7 +51,9 @@ def study(
     console.print(findings_table(findings))
     for line in verdicts(findings):
         console.print(escape(line.replace("**", "")), highlight=False)
-    console.print(f"table: {folder / 'table.md'}; plot: {folder / 'study.png'}; report: {folder / 'report.html'}")
+    console.print(
+        f"table: {folder / 'table.md'}; plot: {folder / 'study.png'}; report: {folder / 'report.html'}", markup=False
+    )
 
 
 def show_plan(plan: StudyPlan, console: Console) -> None:

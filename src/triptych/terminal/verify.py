@@ -46,7 +46,7 @@ def verify(names: Sequence[str], output: Path | None) -> bool:
     )
     if output is not None:
         write(verdicts, output, shlex.join(["triptych", *sys.argv[1:]]))
-        console.print(f"written: {output}")
+        console.print(f"written: {output}", markup=False)
     return not wrong
 
 

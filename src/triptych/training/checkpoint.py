@@ -16,15 +16,16 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
-from triptych.errors import TrainingError
+from triptych.errors import TrainingError, TriptychError, one_line
+from triptych.files import read_object, writing
+from triptych.weights.tensor_files import read_tensors
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Progress:
 class Checkpoint:
     """A complete checkpoint, read."""
 
+    path: Path
     progress: Progress
     weights: dict[str, Tensor]
     optimiser: dict[str, Tensor]
@@ -62,23 +64,31 @@ class Checkpoint:
 def save(
     folder: Path, progress: Progress, weights: Mapping[str, Tensor], optimiser: Mapping[str, Tensor], keep: int = 2
 ) -> Path:
-    """Write a checkpoint under `folder` and remove all but the newest `keep`."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write a checkpoint under `folder` and remove all but the newest `keep`.
+
+    Raises:
+        FolderError: It cannot be written, or the run's folder is gone; the checkpoints before it are kept.
+    """
     target = folder / f"{progress.total_steps:06d}"
-    for unfinished in folder.glob(".*"):
-        shutil.rmtree(unfinished, ignore_errors=True)
     work = folder / f".{target.name}.{os.getpid()}"
-    work.mkdir()
-    _save(work / "weights.safetensors", weights)
-    _save(work / "optimiser.safetensors", optimiser)
-    _save(work / "random.safetensors", _random_state())
-    (work / "state.json").write_text(json.dumps(asdict(progress)))
-    for path in work.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
-    if target.exists():
-        shutil.rmtree(target)
-    work.replace(target)
+    try:
+        with writing(target):
+            folder.mkdir(exist_ok=True)
+            for unfinished in folder.glob(".*"):
+                shutil.rmtree(unfinished, ignore_errors=True)
+            work.mkdir()
+            _save(work / "weights.safetensors", weights)
+            _save(work / "optimiser.safetensors", optimiser)
+            _save(work / "random.safetensors", _random_state())
+            (work / "state.json").write_text(json.dumps(asdict(progress)))
+            for path in work.iterdir():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
+            if target.exists():
+                shutil.rmtree(target)
+            work.replace(target)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
     for old in _complete(folder)[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
     return target
@@ -97,13 +107,24 @@ def latest(folder: Path) -> Checkpoint | None:
         return None
     path = complete[-1]
     try:
-        progress = Progress(**json.loads((path / "state.json").read_text()))
-        _restore_random(load_file(path / "random.safetensors"))
-        return Checkpoint(progress, load_file(path / "weights.safetensors"), load_file(path / "optimiser.safetensors"))
-    except (OSError, ValueError, TypeError, KeyError, SafetensorError) as error:
+        progress = _progress(path / "state.json")
+        read = [read_tensors(path / f"{part}.safetensors", str(path)) for part in ("random", "weights", "optimiser")]
+        _restore_random(read[0])
+        return Checkpoint(path, progress, read[1], read[2])
+    except (TriptychError, ValueError, TypeError, KeyError, RuntimeError) as error:
         raise TrainingError(
-            f"{path}: the checkpoint cannot be read ({error}); remove the folder to use the one before"
+            f"{path}: the checkpoint cannot be read ({one_line(error)}); remove the folder to use the one before"
         ) from error
+
+
+def _progress(path: Path) -> Progress:
+    values = read_object(path, TrainingError)
+    for field in fields(Progress):
+        value = values.get(field.name)
+        whole = field.name != "seconds"
+        if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or value < 0:
+            raise ValueError(f"state.json: {field.name} is {value!r}")
+    return Progress(**values)
 
 
 def _complete(folder: Path) -> list[Path]:

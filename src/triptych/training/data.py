@@ -15,6 +15,7 @@ from triptych.data.features import FeatureCache, encode_missing
 from triptych.data.loader import Inputs, Reader, StepData
 from triptych.data.mixture import Mixture
 from triptych.data.pairs import PairReader
+from triptych.data.reading import read_record
 from triptych.data.sources import Source
 from triptych.data.sources import build as build_source
 from triptych.encoders.encoder import Encoder
@@ -128,7 +129,9 @@ def make_reader(
         row_tokens=recipe.sequence.row_tokens or recipe.sequence.max_tokens,
         pad=model.language.placeholder,
         apart=apart,
+        alone=model.language.capabilities.packing == "rows",
         details=_details(model, recipe) if points else None,
+        unroll=model.unroll if template is None else partial(model.unroll, template=template),
     )
 
 
@@ -157,7 +160,7 @@ def _encode(model: Trainable, reader: Reader | PairReader | DetectionReader, ste
         with console.bar("encoding media once", 0, None) as bar:
             media = list(_media(reader, draws))
             bar.total(len(media))
-            encode_missing(media, encoder, cache, bar.advance)
+            encode_missing(media, encoder, cache, bar.advance, foreseen=False)
         release(encoder)
 
 
@@ -176,6 +179,6 @@ def _encoder(model: Trainable) -> Encoder | None:
 def _media(reader: Reader | PairReader | DetectionReader, draws: Iterable[tuple[str, int]]) -> Iterator[Image]:
     for dataset, index in draws:
         try:
-            yield from reader.sources[dataset][index].media
+            yield from read_record(reader.sources[dataset], index).media
         except DataError:  # the loader meets it again and writes the ledger
             continue

@@ -15,7 +15,7 @@ from triptych.training.batch import AnyBatch
 
 def write_batch(folder: Path, batch: AnyBatch, model: Trainable) -> Path:
     """Write a batch's tensors (`batch.safetensors`) and its records as text (`records.json`)."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
     save_file(_tensors(batch), folder / "batch.safetensors")
     records = json.dumps(model.describe(batch), indent=2, ensure_ascii=False)
     (folder / "records.json").write_text(records, encoding="utf-8")

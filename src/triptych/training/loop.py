@@ -13,27 +13,29 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
 import torch
+from safetensors import SafetensorError
 
 from triptych import distributed
 from triptych.data.ledger import Ledger
 from triptych.data.loader import load_steps
-from triptych.errors import DataError, TrainingError, resume_command
-from triptych.model.build import load_weights, new_weights, save_weights
+from triptych.errors import DataError, FolderError, TrainingError, TriptychError, one_line, resume_command
+from triptych.model.saved import kept_weights, load_weights, names_of, save_weights
 from triptych.model.trainable import Trainable
 from triptych.recipe import Recipe
 from triptych.training import checkpoint
 from triptych.training.batch import AnyBatch
-from triptych.training.checkpoint import Progress
+from triptych.training.checkpoint import Checkpoint, Progress
 from triptych.training.config import StageConfig
 from triptych.training.data import StageData, stage_data
 from triptych.training.inspection import write_batch
+from triptych.training.lock import locked
 from triptych.training.objectives import Balanced, Objective
 from triptych.training.objectives import build as build_objective
 from triptych.training.optimiser import Optimiser
@@ -72,18 +74,19 @@ class Trainer:
         """
         start = checkpoint.latest(self.run.path / "checkpoints")
         progress = start.progress if start else Progress()
+        self._require_stage(start)
         for i, stage in enumerate(self.recipe.stages):
             if i < progress.stage:
                 self.trained_names |= {name for group in freeze(self.model, stage).values() for name in group}
         if start:
-            load_weights(self.model, start.weights, self.run.path / "checkpoints")
+            begun = self.recipe.stages[: progress.stage + (progress.step > 0)]
+            load_weights(self.model, names_of(self.model, begun), start.weights, str(start.path))
             self.console.say(f"continuing after step {progress.total_steps}")
         self.metrics = MetricsLog(self.run.path, progress.total_steps) if distributed.rank() == 0 else None
         try:
             with self._stoppable():
                 for i in range(progress.stage, len(self.recipe.stages)):
-                    optimiser_state = start.optimiser if start and progress.step > 0 else None
-                    progress = self._stage(i, progress, optimiser_state)
+                    progress = self._stage(i, progress, start if progress.step > 0 else None)
                     start = None
         finally:
             if self.metrics is not None:
@@ -92,17 +95,22 @@ class Trainer:
             save_weights(self.model, self.trained_names, self.run.path / "weights" / "model.safetensors")
             self.run.finish()
 
-    def _stage(self, index: int, progress: Progress, optimiser_state: dict[str, torch.Tensor] | None) -> Progress:
+    def _require_stage(self, start: Checkpoint | None) -> None:
+        """A checkpoint stands within the recipe's stages."""
+        if start is not None and start.progress.stage + (start.progress.step > 0) > len(self.recipe.stages):
+            raise TrainingError(
+                f"{start.path}: stands in stage {start.progress.stage + 1} of a recipe with {len(self.recipe.stages)}; remove "
+                "the folder to use the checkpoint before"
+            )
+
+    def _stage(self, index: int, progress: Progress, start: Checkpoint | None) -> Progress:
         stage = self.recipe.stages[index]
         trained = freeze(self.model, stage)
         self.trained_names |= {name for group in trained.values() for name in group}
         data = stage_data(self.model, self.recipe, stage, self.console)
         optimiser = Optimiser(stage, data.steps, trained)
-        if optimiser_state is not None:
-            try:
-                optimiser.load_state(optimiser_state)
-            except KeyError as error:
-                raise TrainingError(f"stage {stage.name}: the checkpoint holds no state of {error}") from error
+        if start is not None:
+            optimiser.load_state(start.optimiser, f"stage {stage.name}: {start.path}")
         parts = describe_parts(self.model)
         self.console.stage(index, len(self.recipe.stages), stage, data.steps, parts)
         objective = build_objective(stage.objective, Path(self.recipe.base))
@@ -207,18 +215,23 @@ class Trainer:
     ) -> NoReturn:
         """Write the batch out for a person to look at, and stop before anything is updated."""
         path = self.run.path / f"not-finite-{progress.total_steps:06d}"
+        written = f"The batch was written to {path}"
         if distributed.rank() == 0:
-            write_batch(path, batch, self.model)
+            try:
+                write_batch(path, batch, self.model)
+            except (OSError, SafetensorError) as error:  # a disk that is full must not hide what is wrong
+                written = f"The batch could not be written to {path} ({one_line(error)})"
         raise TrainingError(
             f"stage {stage.name}, step {progress.step + 1}: the loss is {loss} and the norm of its gradient {norm}. "
-            f"The batch was written to {path}; look at its records, lower the learning rate, or clip harder "
+            f"{written}; look at its records, lower the learning rate, or clip harder "
             "(stages.N.clip)"
         )
 
     def _complaints(self, stage: StageConfig) -> str:
-        """The ledger's commonest reasons, in a line."""
+        """The ledger's commonest reasons with their counts, and a record for each."""
         counts = self.ledger.counts(stage.name)
-        return ", ".join(f"{count:,} × {dataset}: {kind}" for (dataset, _, kind), count in list(counts.items())[:3])
+        kinds = ", ".join(f"{count:,} × {dataset}: {kind}" for (dataset, _, kind), count in list(counts.items())[:3])
+        return "\n  ".join([kinds, *self.ledger.examples(stage.name)])
 
     def _check_ledger(self, stage: StageConfig, data: StageData, step: int) -> None:
         mixture = data.reader.mixture
@@ -256,7 +269,7 @@ class Trainer:
 
     def _save(self, progress: Progress, optimiser: Optimiser | None) -> None:
         if distributed.rank() == 0:
-            weights = new_weights(self.model, self.trained_names)
+            weights = kept_weights(self.model, self.trained_names)
             checkpoint.save(self.run.path / "checkpoints", progress, weights, optimiser.state() if optimiser else {})
 
     def _values(
@@ -347,17 +360,40 @@ def train(
     distributed.start()
     console = Console(quiet=quiet or distributed.rank() > 0)
     folder = output or Path("runs") / recipe.name
-    if distributed.rank() == 0:
-        run = RunFolder.start(folder, recipe, resume, overwrite)
-    distributed.wait()
-    if distributed.rank() > 0:
-        run = RunFolder.start(folder, recipe, resume=True)
-    if resume and run.facts.get("finished"):
-        console.say(f"{run.path}: this run is already complete")
-        return run.path
-    with console.status("loading the model"):
-        model = build_any(recipe)
-        if torch.cuda.is_available():
-            model.to("cuda")
-    Trainer(model, recipe, run, console).train()
+    with ExitStack() as held:
+        run = _opened(folder, recipe, resume, overwrite, held)
+        if resume and run.complete:
+            console.say(f"{run.path}: this run is already complete")
+            return run.path
+        with console.status("loading the model"):
+            model = build_any(recipe)
+            if torch.cuda.is_available():
+                model.to("cuda")
+        try:
+            Trainer(model, recipe, run, console).train()
+        except FolderError as error:
+            raise FolderError(
+                f"{error}; then go on from the last checkpoint with `{resume_command(run.path)}`"
+            ) from error
     return run.path
+
+
+def _opened(folder: Path, recipe: Recipe, resume: bool, overwrite: bool, held: ExitStack) -> RunFolder:
+    """The run's folder, held by the first process, and read by the others once it is ready.
+
+    Raises:
+        TriptychError: In the first process what is in the way, in the others that it is.
+    """
+    problem: TriptychError | None = None
+    if distributed.rank() == 0:
+        try:
+            held.enter_context(locked(folder))
+            run = RunFolder.start(folder, recipe, resume, overwrite)
+        except TriptychError as error:
+            problem = error
+    failed = distributed.any_process(problem is not None)
+    if problem is not None:
+        raise problem
+    if failed:
+        raise TrainingError("the first process could not open the run's folder; it says why")
+    return run if distributed.rank() == 0 else RunFolder.start(folder, recipe, resume=True)

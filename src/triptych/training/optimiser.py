@@ -12,6 +12,10 @@ from triptych.training.config import StageConfig
 from triptych.training.lamb import Lamb
 from triptych.training.layer_decay import layer_factors
 from triptych.training.schedule import rate_factor
+from triptych.weights.accounting import difference
+
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+"""What AdamW and LAMB keep of each parameter."""
 
 
 class Optimiser:
@@ -118,21 +122,35 @@ class Optimiser:
                 tensors[f"{key}/{name}"] = value
         return tensors
 
-    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+    def load_state(self, tensors: Mapping[str, Tensor], where: str = "the checkpoint") -> None:
         """Continue from what `state` returned.
 
+        Args:
+            tensors: By name.
+            where: They come from, for the message.
+
         Raises:
-            KeyError: It belongs to other parameters.
+            WeightsError: It belongs to other parameters, or some of it is missing.
         """
+        self._require_whole(tensors, where)
         with torch.no_grad():
             for name, master in self.masters.items():
                 master.copy_(tensors[f"master/{name}"])
                 if (parameter := self.parameters[name]) is not master:
                     parameter.copy_(master)
-                saved = {key: tensors.get(f"{key}/{name}") for key in ("step", "exp_avg", "exp_avg_sq")}
+                saved = {key: tensors.get(f"{key}/{name}") for key in MOMENTS}
                 moments = {key: value.to(master.device, copy=True) for key, value in saved.items() if value is not None}
                 if moments:
                     self.updates.state[master] = moments
+
+    def _require_whole(self, tensors: Mapping[str, Tensor], where: str) -> None:
+        """All masters, and all moments where there are any: before the first update there are none."""
+        places = {f"master/{name}": master.detach() for name, master in self.masters.items()}
+        if tensors.keys() - places.keys():
+            for name, master in self.masters.items():
+                places[f"step/{name}"] = torch.zeros(())
+                places |= {f"{key}/{name}": torch.empty_like(master, device="meta") for key in MOMENTS if key != "step"}
+        difference(places, tensors).require_none(where)
 
 
 def _is_matrix(name: str, parameter: Tensor) -> bool:

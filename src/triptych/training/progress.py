@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console as RichConsole
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -43,12 +44,12 @@ class Console:
 
     def say(self, text: str) -> None:
         """One line."""
-        self.rich.print(text, highlight=False)
+        self.rich.print(text, highlight=False, markup=False)
 
     @contextmanager
     def status(self, text: str) -> Iterator[None]:
         """A spinner while something takes its time."""
-        with self.rich.status(text):
+        with self.rich.status(escape(text)):
             yield
 
     def stage(self, index: int, stages: int, stage: StageConfig, steps: int, parts: Sequence[PartState]) -> None:
@@ -56,7 +57,7 @@ class Console:
         title = (
             f"stage {index + 1} of {stages}: {stage.name} — {steps} steps of {stage.batch_size}, {stage.objective.kind}"
         )
-        table = Table(title=title, title_justify="left")
+        table = Table(title=escape(title), title_justify="left")
         table.add_column("part")
         table.add_column("parameters", justify="right")
         table.add_column("")
@@ -64,14 +65,14 @@ class Console:
         for part in parts:
             some = f"[green]{part.trained:,} trained[/]" if part.trained else "[dim]frozen[/]"
             state = "[green]trained[/]" if part.trained == part.parameters else some
-            table.add_row(part.part, f"{part.parameters:,}", state, part.precision)
+            table.add_row(escape(part.part), f"{part.parameters:,}", state, part.precision)
         self.rich.print(table)
 
     @contextmanager
     def bar(self, name: str, done: int, total: int | None) -> Iterator[Bar]:
         """A progress bar with time left."""
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[figures]}"),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from triptych.environment import describe
-from triptych.errors import TrainingError
-from triptych.files import write_atomically
+from triptych.errors import TrainingError, one_line
+from triptych.files import cannot_write, read_object, write_atomically, writing
 from triptych.recipe import Recipe, dump_recipe, load_recipe
 
 
@@ -27,7 +30,10 @@ class RunFolder:
         """Open a folder for training.
 
         Raises:
-            TrainingError: There is a run already and it is not to be resumed, or its recipe is another one.
+            TrainingError: There is a run already and it is not to be resumed, its recipe is another one, or its `run.json`
+                is damaged.
+            RecipeError: Its recipe is damaged.
+            FolderError: The folder cannot be written.
         """
         saved = path / "recipe.yaml"
         if saved.exists() and not resume and not overwrite:
@@ -37,18 +43,27 @@ class RunFolder:
             )
         if saved.exists() and resume:
             _same_recipe(load_recipe(saved), recipe, path)
-            facts = json.loads((path / "run.json").read_text()) if (path / "run.json").exists() else _facts(recipe)
-            return cls(path, facts)
-        path.mkdir(parents=True, exist_ok=True)
+            return cls(path, _read_facts(path / "run.json") if (path / "run.json").exists() else _facts(recipe))
         if overwrite:
-            _clear(path)
+            with writing(path):
+                _clear(path)
         write_atomically(saved, dump_recipe(recipe))
         run = cls(path, _facts(recipe))
         run.save_facts()
         return run
 
+    @property
+    def complete(self) -> bool:
+        """Whether all stages are trained and the weights are there."""
+        return bool(self.facts.get("finished")) and (self.path / "weights" / "model.safetensors").is_file()
+
     def save_facts(self) -> None:
-        """Write `run.json`."""
+        """Write `run.json`.
+
+        Raises:
+            FolderError: It cannot be written, or the folder is gone.
+        """
+        require_folder(self.path)
         write_atomically(self.path / "run.json", json.dumps(self.facts, indent=2) + "\n")
 
     def finish(self) -> None:
@@ -69,7 +84,8 @@ class MetricsLog:
     def __init__(self, folder: Path, total_steps: int) -> None:
         self.path = folder / "metrics.jsonl"
         self._forget_after(total_steps)
-        self._file = self.path.open("a", encoding="utf-8")
+        with writing(self.path):
+            self._file = self.path.open("a", encoding="utf-8")
         try:
             from torch.utils.tensorboard import SummaryWriter
 
@@ -78,37 +94,79 @@ class MetricsLog:
             self._board = None
 
     def write(self, total_step: int, values: Mapping[str, Any]) -> None:
-        """Log the figures of a step."""
-        self._file.write(json.dumps({"total_step": total_step, **values}) + "\n")
-        self._file.flush()
-        if self._board is not None:
-            for name, value in values.items():
-                if isinstance(value, int | float):
-                    self._board.add_scalar(f"{values['stage']}/{name}", value, total_step)
+        """Log the figures of a step.
+
+        Raises:
+            FolderError: The file cannot be written, or is gone, which an open file does not notice by itself.
+        """
+        require_folder(self.path.parent)
+        with writing(self.path):
+            self._file.write(json.dumps({"total_step": total_step, **values}) + "\n")
+            self._file.flush()
+            if self._board is not None:
+                for name, value in values.items():
+                    if isinstance(value, int | float):
+                        self._board.add_scalar(f"{values['stage']}/{name}", value, total_step)
 
     def close(self) -> None:
-        """Flush and close."""
-        self._file.close()
+        """Close. Every line was flushed when it was written; what could not be was said then."""
+        with suppress(OSError):
+            self._file.close()
         if self._board is not None:
-            self._board.close()
+            with suppress(OSError):
+                self._board.close()
 
     def _forget_after(self, total_steps: int) -> None:
         """Drop what was logged beyond the checkpoint that training resumes from: it will be logged again."""
         if not self.path.exists():
             return
+        try:
+            lines = self.path.read_text(encoding="utf-8").split("\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise TrainingError(f"{self.path}: cannot be read ({one_line(error)}); mend it or move it away") from error
         kept = []
-        for line in self.path.read_text(encoding="utf-8").splitlines():
+        for number, line in enumerate(lines, start=1):
             try:
-                if json.loads(line)["total_step"] <= total_steps:
+                step = json.loads(line)["total_step"]
+                if step <= total_steps:
                     kept.append(line)
-            except ValueError:  # the half line of a killed process
-                break
+            except (ValueError, TypeError, KeyError, RecursionError) as error:
+                if not any(line.strip() for line in lines[number:]):
+                    break  # the half line of a killed process
+                raise TrainingError(
+                    f"{self.path}:{number}: no line of metrics ({one_line(error)}); mend it, delete it, or move the file away"
+                ) from error
         write_atomically(self.path, "".join(line + "\n" for line in kept))
 
 
 def stage_facts(parts: list[Any], **facts: Any) -> dict[str, Any]:
     """The entry of a stage in `run.json`."""
     return {**facts, "parts": [asdict(part) for part in parts]}
+
+
+def require_folder(path: Path) -> None:
+    """Return where a folder is there.
+
+    Raises:
+        FolderError: It was moved or removed.
+    """
+    if not path.is_dir():
+        raise cannot_write(path, FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)))
+
+
+def _read_facts(path: Path) -> dict[str, Any]:
+    """What `run.json` says.
+
+    Raises:
+        TrainingError: It is damaged.
+    """
+    facts = read_object(path, TrainingError)
+    stages = facts.get("stages", [])
+    if not (isinstance(stages, list) and all(isinstance(stage, dict) and "name" in stage for stage in stages)):
+        raise TrainingError(
+            f"{path}: damaged, `stages` is no list of stages with names; move it away to go on without it"
+        )
+    return {"stages": [], **facts}
 
 
 def _facts(recipe: Recipe) -> dict[str, Any]:

@@ -66,11 +66,11 @@ class Difference:
         """
         mismatched = [f"{name} {how}" for name, how in sorted((self.mismatched or {}).items())]
         said = [
-            f"{_tensors(len(names))} {kind} ({_some(names)})"
-            for kind, names in (
-                ("missing", sorted(self.missing)),
-                ("without a place in the model", sorted(self.unexpected)),
-                ("of another shape or kind", mismatched),
+            f"{said.format(len(names), '' if len(names) == 1 else 's', 'is' if len(names) == 1 else 'are')} ({_some(names)})"
+            for said, names in (
+                ("{} tensor{} {} missing", sorted(self.missing)),
+                ("the model has no place for {} tensor{}", sorted(self.unexpected)),
+                ("{} tensor{} {} of another shape or kind", mismatched),
             )
             if names
         ]
@@ -157,10 +157,6 @@ def _disagreeing(places: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> d
         if other != name and given[other].shape == given[name].shape and not torch.equal(given[other], given[name]):
             found[name] = f"differs from {other}, with which it is one tensor"
     return found
-
-
-def _tensors(count: int) -> str:
-    return "1 tensor is" if count == 1 else f"{count} tensors are"
 
 
 def _some(names: Sequence[str]) -> str:

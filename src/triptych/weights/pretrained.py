@@ -12,6 +12,7 @@ import logging
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ def load_pretrained(
     *,
     may_lack: Sequence[str] = (),
     may_have: Sequence[str] = (),
+    part: bool = False,
     hint: str = "",
     **options: Any,
 ) -> Any:
@@ -44,6 +46,8 @@ def load_pretrained(
         may_lack: Glob patterns of the model's tensors that the folder need not have; tied ones need not be named.
         may_have: Patterns of the folder's tensors that the model has no place for, by the model's spelling of names;
             buffers of older versions need not be named.
+        part: The folder may hold a whole model of which this is a part: tensors whose names begin with none of the part's
+            own children are other parts' then.
         hint: What to try where tensors are missing or unexpected.
         options: For `from_pretrained`.
 
@@ -67,7 +71,11 @@ def load_pretrained(
             if named:
                 raise WeightsError(f"{where}: {folder} does not fit the model: {'; '.join(named[:5])}") from error
             raise refused(folder, where, kind.__name__, error) from error
-    _difference(model, report, integers).without(may_lack, (*OLD_BUFFERS, *may_have)).require_none(where, hint)
+    difference = _difference(model, report, integers)
+    if part:
+        own = tuple(f"{name}." for name, _ in model.named_children())
+        difference = replace(difference, unexpected=tuple(n for n in difference.unexpected if n.startswith(own)))
+    difference.without(may_lack, (*OLD_BUFFERS, *may_have)).require_none(f"{where} as {type(model).__name__}", hint)
     return model
 
 
@@ -82,6 +90,22 @@ def load_tokenizer(folder: Path, where: str, **options: Any) -> Any:
     return _loaded(AutoTokenizer, folder, where, "tokenizer", options)
 
 
+def load_processor(kind: Any, folder: Path, where: str, what: str = "processor", **options: Any) -> Any:
+    """What a folder says about how inputs are prepared.
+
+    Args:
+        kind: A processor class of transformers, or `AutoProcessor`.
+        folder: In the hub's format.
+        where: What is loaded, in front of messages.
+        what: A word for what it is.
+        options: For `from_pretrained`.
+
+    Raises:
+        WeightsError: It says nothing, is damaged, or needs a program of its own.
+    """
+    return _loaded(kind, folder, where, what, options)
+
+
 def load_config(folder: Path, where: str, **options: Any) -> Any:
     """The configuration of a folder in the hub's format.
 
@@ -91,6 +115,8 @@ def load_config(folder: Path, where: str, **options: Any) -> Any:
     from transformers import AutoConfig
 
     if "gguf_file" not in options:
+        if not (folder / "config.json").is_file():
+            raise WeightsError(f"{where}: {folder} holds no configuration (config.json)")
         read_object(folder / "config.json", WeightsError)
     return _loaded(AutoConfig, folder, where, "configuration", options)
 

@@ -307,4 +307,103 @@ def _safety(root: Path) -> None:
     _json(root / "vlguard/test.json", guard)
 
 
-WRITERS: tuple[Callable[[Path], None], ...] = (_coco, _vqa, _short, _choices, _mme, _hallucination, _judged, _safety)
+def _table(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    heads = list(rows[0])
+    lines = ["\t".join(heads), *("\t".join(str(row[head]) for head in heads) for row in rows)]
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def _recent(root: Path) -> None:
+    picture = [base64.b64encode(_bytes(n)).decode() for n in range(PICTURES)]
+    abilities = ("math", "logical reasoning", "instance reasoning")
+    star = [
+        {"index": n, "question": "Which?", "image": picture[n % PICTURES], **dict(zip("ABCD", COLOURS, strict=True)),
+         "answer": "ABCD"[n * 3 % 4], "category": abilities[n % 3], "l2_category": "x", "bench": "y"}
+        for n in range(24)
+    ]  # fmt: skip
+    _table(root / "mmstar/MMStar.tsv", star)
+    world = [
+        {"index": n, "image": picture[n % PICTURES], "question": "Where?", "A": "left", "B": "right", "C": "None" if n % 2 else "",
+         "answer": "ABC"[n % 2 if n % 2 == 0 else n % 3]}
+        if n % 4
+        else {"index": n, "image": picture[n % PICTURES], "question": "What?", "A": "", "B": "", "C": "", "answer": ("Downhill", str(n), "Yes")[n % 3]}
+        for n in range(24)
+    ]  # fmt: skip
+    _table(root / "realworldqa/RealWorldQA.tsv", [{**row, "D": "", "E": ""} for row in world])
+    for n in range(PICTURES):
+        _picture(root / f"mathvista/images/{n}.jpg", n)
+        _picture(root / f"ocrbench/OCRBench_Images/IIIT5K/{n}.png", n)
+        _picture(root / f"blink/images/{n}.jpg", n)
+        _picture(root / f"infographicvqa/infographicsvqa_images/{n}.jpeg", n)
+        _picture(root / f"mmmu-pro/images/{n}.png", n)
+        _picture(root / f"countbench/images/{n}.png", n)
+    kinds: tuple[tuple[str, Any, str], ...] = (
+        ("text", None, ""),
+        ("integer", None, "{}"),
+        ("float", 1, "{}.5"),
+        ("list", None, "[{}, 7]"),
+    )
+    maths = {
+        str(n): {"question": f"What is {n}?", "image": f"images/{n % PICTURES}.jpg", "choices": COLOURS if n % 4 == 0 else None,
+                 "unit": "cm" if n % 3 else None, "precision": kinds[n % 4][1], "answer": _colour(n) if n % 4 == 0 else kinds[n % 4][2].format(n),
+                 "question_type": "free_form" if n % 4 else "multi_choice", "answer_type": kinds[n % 4][0], "pid": str(n),
+                 "metadata": {"task": "t"}}
+        for n in range(28)
+    }  # fmt: skip
+    _json(root / "mathvista/testmini.json", maths)
+    types = (
+        "Regular Text Recognition",
+        "Key Information Extraction",
+        "Handwritten Mathematical Expression Recognition",
+    )
+    texts = [
+        {"dataset_name": ("IIIT5K", "SROIE", "HME100k")[n % 3], "type": types[n % 3], "image_path": f"IIIT5K/{n % PICTURES}.png",
+         "question": "What is written?", "answers": [f"{_colour(n).upper()} {THINGS[n % 10]}" if n % 3 < 2 else f"\\\\frac {{ {n} }} {{ x }}"]}
+        for n in range(24)
+    ]  # fmt: skip
+    _json(root / "ocrbench/OCRBench.json", texts)
+    tasks = ("Counting", "Jigsaw", "Relative_Depth")
+    blink = [
+        {"idx": f"val_{tasks[n % 3]}_{n}", "sub_task": tasks[n % 3], "question": "Which?", "choices": COLOURS[: 2 + n % 3],
+         "prompt": "Which?\n" + "\n".join(f"({x}) {c}" for x, c in zip("ABCD", COLOURS[: 2 + n % 3], strict=False)),
+         "answer": f"({'ABCD'[n * 5 % (2 + n % 3)]})", "image_1": f"images/{n % PICTURES}.jpg",
+         "image_2": f"images/{(n + 1) % PICTURES}.jpg" if n % 2 else None, "image_3": None, "image_4": None}
+        for n in range(30)
+    ]  # fmt: skip
+    _lines(root / "blink/validation.jsonl", blink)
+    info = [
+        {"questionId": n, "question": "Which word?", "image_local_name": f"{n}.jpeg", "answers": [THINGS[n % 10] * 2]}
+        for n in range(PICTURES)
+    ]
+    _json(root / "infographicvqa/infographicsVQA_val_v1.0_withQT.json", {"data": info})
+    ten = [f"{colour} {thing}" for thing in ("dog", "cat", "car") for colour in COLOURS][:10]
+    standard = [
+        {"id": f"t{n}", "question": "Which <image 1>?", "options": str(ten), "answer": "ABCDEFGHIJ"[n * 3 % 10],
+         "image_1": f"images/{n % PICTURES}.png", "image_2": None}
+        for n in range(30)
+    ]  # fmt: skip
+    vision = [
+        {"id": f"t{n}", "image": f"images/{n % PICTURES}.png", "options": str(ten), "answer": "ABCDEFGHIJ"[n * 7 % 10]}
+        for n in range(30)
+    ]
+    _lines(root / "mmmu-pro/standard.jsonl", standard)
+    _lines(root / "mmmu-pro/vision.jsonl", vision)
+    counted = [
+        {"image": f"images/{n % PICTURES}.png", "text": "x", "question": "How many?", "number": 2 + n % 9}
+        for n in range(27)
+    ]
+    _lines(root / "countbench/countbench.jsonl", counted)
+
+
+WRITERS: tuple[Callable[[Path], None], ...] = (
+    _coco,
+    _vqa,
+    _short,
+    _choices,
+    _mme,
+    _hallucination,
+    _judged,
+    _safety,
+    _recent,
+)

@@ -15,8 +15,10 @@ from triptych.evaluate.metrics.boxes import iou, script_box
 from triptych.evaluate.metrics.chair import chair_row, chair_scores
 from triptych.evaluate.metrics.chair_script import script_words
 from triptych.evaluate.metrics.cider import Cider
+from triptych.evaluate.metrics.contains import contains_script
 from triptych.evaluate.metrics.exact import exact_script
 from triptych.evaluate.metrics.fid import frechet_distance
+from triptych.evaluate.metrics.mathvista import mathvista_script
 from triptych.evaluate.metrics.relaxed import relaxed_script
 from triptych.evaluate.metrics.rouge import rouge_l
 from triptych.evaluate.metrics.vqa import evalai, vqa_script
@@ -188,6 +190,12 @@ OURS: dict[str, Callable[[list[Case]], list[Any]]] = {
     ],
     "seed": lambda cases: [[official.first_character(a) == letter for letter in _letters(t)] for a, t in cases],
     "ai2d": lambda cases: [[official.leading_letter(a) == letter for letter in _letters(t)] for a, t in cases],
+    "mmstar": lambda cases: [[official.mmstar_letter(a) == letter for letter in _letters(t)] for a, t in cases],
+    "mmmu_pro": lambda cases: [official.mmmu_pro_letter(a, _letters(t)) for a, t in cases],
+    "blink": lambda cases: [official.blink_letter(a, _letters(t)) for a, t in cases],
+    "ocrbench": lambda cases: [float(any(contains_script(a, x, t[-1] == "HME100k") for x in t[:-1])) for a, t in cases],
+    "countbench": lambda cases: [float(official.count_script(a) == official.count_script(t[0])) for a, t in cases],
+    "mathvista": lambda cases: [mathvista_script(a, t[2:], t[0], int(t[1])) for a, t in cases],
     "vizwiz": lambda cases: [evalai(a, t) for a, t in cases],
     "amber_discriminative": _amber_discriminative,
     "amber_generative": _amber_generative,

@@ -201,3 +201,111 @@ def thing_cases(count: int = COUNT) -> list[tuple[str, list[str]]]:
         said = draw.choices(words, k=draw.choice((0, 1, 2, 3, 5, 8, 40)))
         cases.append((" ".join(said), [*there, "|", *likely]))
     return cases
+
+
+def ocr_cases(count: int = COUNT) -> list[tuple[str, list[str]]]:
+    """Answers, the texts in the picture, and last the dataset: formulas are compared otherwise."""
+    draw = random.Random(22)
+    texts = [*WORDS, "CENTRE", "Ｂｅｅｒ", "\\frac { 1 } { x }", "12:30", "STOP\nHERE", "x ^ 2 + 1"]
+    cases = []
+    for _ in range(count):
+        truths = draw.sample(texts, draw.choice((1, 1, 2)))
+        said = prediction(draw, truths)
+        if draw.random() < 0.3:
+            said = draw.choice(
+                (
+                    f"The text is {truths[0]}.",
+                    truths[0].replace(" ", ""),
+                    f"12{truths[0]}34",
+                    f"$${truths[0]}$$",
+                    " ".join(texts),
+                )
+            )
+        cases.append((said, [*truths, draw.choice(("IIIT5K", "HME100k"))]))
+    return cases
+
+
+def tally_cases(count: int = COUNT) -> list[tuple[str, list[str]]]:
+    """How many are said to be there, and how many are."""
+    draw = random.Random(23)
+    said = [
+        "2",
+        "3",
+        "two",
+        "Three",
+        " 4 ",
+        "five.",
+        "There are 2.",
+        "2 dogs",
+        "",
+        "none",
+        "0",
+        "twenty",
+        "21",
+        "twenty-one",
+        "2.0",
+        "III",
+        "🙂",
+        LONG,
+    ]
+    return [(draw.choice(said), [str(draw.randint(0, 21))]) for _ in range(count)]
+
+
+def math_cases(count: int = COUNT) -> list[tuple[str, list[str]]]:
+    """Answers; what kind they are of, to how many places, and the options where there are some."""
+    draw = random.Random(24)
+    numbers = [
+        "14",
+        "14.0",
+        "-3",
+        "1.25",
+        "0.6",
+        "1e3",
+        "1,000",
+        "nan",
+        "inf",
+        "½",
+        "14 cm",
+        "$13.00",
+        "",
+        "about 3",
+        "9" * 30,
+    ]
+    cases = []
+    for _ in range(count):
+        kind = draw.choice(("text", "integer", "float", "list"))
+        options = (
+            draw.sample(["heron", "frog", "a fish", "3/11", "Yes", "No", "145°", "none"], draw.choice((2, 4)))
+            if kind == "text"
+            else []
+        )
+        if options:
+            said = draw.choice(
+                (
+                    *options,
+                    "A",
+                    "B",
+                    "b",
+                    "(B)",
+                    f"(A) {options[0]}",
+                    f'The answer is "{options[-1]}".',
+                    "It is the frog.",
+                    "",
+                    "(Z)",
+                    "🙂",
+                )
+            )
+        else:
+            number = draw.choice(numbers)
+            said = draw.choice(
+                (
+                    number,
+                    number,
+                    f" {number} ",
+                    f'The answer is "{number}".',
+                    f"The answer is {number}.",
+                    f"[{number}, 2]",
+                )
+            )
+        cases.append((said, [kind, str(draw.choice((1, 2))), *options]))
+    return cases

@@ -37,7 +37,8 @@ CASES = {
     "anls": "text", "exact": "text", "relaxed": "number", "mmmu": "choice", "mmbench": "choice", "scienceqa": "choice",
     "boxes": "box", "chair": "caption", "seed": "choice", "ai2d": "choice", "vizwiz": "vqa", "amber_discriminative": "yes_no",
     "amber_generative": "thing", "chair_scores": "caption", "llava_bench": "verdict", "mmhal": "verdict", "mmvet": "verdict",
-    "mm_safetybench": "verdict", "cider_d": "corpus", "bleu_4": "corpus", "rouge_l": "corpus", "fid": "feature",
+    "mm_safetybench": "verdict", "mmstar": "choice", "mmmu_pro": "choice", "blink": "choice", "ocrbench": "ocr", "countbench": "tally",
+    "mathvista": "math", "cider_d": "corpus", "bleu_4": "corpus", "rouge_l": "corpus", "fid": "feature",
 }  # fmt: skip
 
 

@@ -117,7 +117,13 @@ def test_location_tokens_are_off_by_half_a_cell_at_most() -> None:
         ("shikra", "dog[0.300,0.400,0.100,0.200]", "repaired", 1),
         ("shikra", "dog[0.100,0.200,0.300", "repaired", 1),
         ("shikra", "dog[", "invalid", 0),
-        ("qwen", "<box>(10,20),(30,1200)</box>", "repaired", 1),
+        ("qwen", "<box>(10,20),(30,1020)</box>", "repaired", 1),
+        ("qwen", "<box>(10,20),(30,1200)</box>", "invalid", 0),
+        ("qwen", "<box>(10,20),(30,40)</box><box>(10,20),(300,1200)</box>", "repaired", 1),
+        ("shikra", "dog[0.100,0.200,0.300,1.020]", "repaired", 1),
+        ("shikra", "dog[100,200,300,400]", "invalid", 0),
+        ("shikra", "dog[0.100,0.200,0.300,1.200]", "invalid", 0),
+        ("shikra", "dog[-0.300,0.200,0.300,0.400]", "invalid", 0),
         ("qwen", "(10,20),(30,40)", "repaired", 1),
         ("qwen", "<ref>dog</ref><box></box>", "invalid", 0),
         ("qwen", "none", "none", 0),
@@ -125,13 +131,27 @@ def test_location_tokens_are_off_by_half_a_cell_at_most() -> None:
         ("json", '[{"bbox": [10, 20, 30, 40], "label": "d', "repaired", 1),
         ("json", '[{"bbox": "left", "label": "dog"}]', "invalid", 0),
         ("json", "none", "none", 0),
-        ("json", f'[{{"bbox": [10, 20, 30, {"9" * 400}], "label": "dog"}}]', "repaired", 1),
-        ("json", f'[{{"bbox": [10, 20, 30, -{"9" * 5000}], "label": "dog"}}]', "repaired", 1),
+        ("json", f'[{{"bbox": [10, 20, 30, {"9" * 400}], "label": "dog"}}]', "invalid", 0),
+        ("json", f'[{{"bbox": [10, 20, 30, -{"9" * 5000}], "label": "dog"}}]', "invalid", 0),
+        ("json", '[{"bbox_2d": [10, 20, 1300, 1040], "label": "dog"}]', "invalid", 0),
+        ("json", '[{"bbox": [10, 20, 1300, 1040], "label": "d', "invalid", 0),
     ],
 )
 def test_answers_that_break_the_rules_get_a_verdict(name: str, text: str, verdict: str, count: int) -> None:
     parsed = named(name).parse(text)
     assert (parsed.verdict, len(parsed.regions)) == (verdict, count)
+
+
+def test_coordinates_in_another_unit_say_so() -> None:
+    for name, text in (
+        ("shikra", "dog[250,250,750,750]"),
+        ("qwen", "<box>(10,20),(30,1200)</box>"),
+        ("json", '[{"bbox_2d": [10, 20, 1300, 1040]}]'),
+        ("json", "[10, 20, 1300, 1040]"),
+    ):
+        parsed = named(name).parse(text)
+        assert parsed.verdict == "invalid" and "unit" in parsed.reason
+    assert named("shikra").parse("dog[0.100,0.200,0.300,0.400]").reason == ""
 
 
 def test_points_are_written_as_points() -> None:

@@ -63,6 +63,10 @@ class CocoInstancesSource:
     def __len__(self) -> int:
         return len(self._records)
 
+    def where(self, index: int) -> str:
+        """File and picture of a record."""
+        return f"{self.path}: image {self._records[index][0].get('id')!r}"
+
     def __getitem__(self, index: int) -> Conversation:
         """Conversation number `index`; DataError, with the picture's id, when it cannot be used."""
         entry, wanted = self._records[index]
@@ -71,7 +75,7 @@ class CocoInstancesSource:
             frame = frame_of(entry, image)
             expressions = [self._expression(entry, category, there, frame) for category, there in wanted]
         except DataError as error:
-            raise DataError(f"{self.path}: image {entry.get('id')!r}: {error}") from error
+            raise DataError(f"{self.where(index)}: {error}") from error
         first = str(wanted[0][0])
         return found(image, expressions, f"{entry['id']}/{first}", self.config, image_id=entry["id"])
 

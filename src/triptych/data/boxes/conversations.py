@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +13,10 @@ from triptych.conversation import Conversation, Frame, Image, Message, Region, a
 from triptych.conversation.conversation import Part
 from triptych.conversation.expression import DESCRIBE, NONE, Expression
 from triptych.conversation.mask import Mask
+from triptych.data.boxes.check import annotated_frame, check_region
 from triptych.data.boxes.config import BoxesConfig
 from triptych.data.files import inside
-from triptych.errors import DataError
+from triptych.errors import DataError, quoted
 
 T = TypeVar("T")
 
@@ -63,44 +65,44 @@ def picture(folder: Path, name: Any) -> Image:
         DataError: There is no such file in it, or the name leads out of it.
     """
     if not isinstance(name, str) or not name:
-        raise DataError(f"expected the name of a picture's file, got {str(name)[:80]!r}")
+        raise DataError(f"expected the name of a picture's file, got {quoted(name)}")
     return Image(inside(folder, name))
 
 
 def frame_of(entry: Mapping[str, Any], image: Image) -> Frame:
-    """The size of a picture, which the annotations have to agree with where they tell it: else boxes would be elsewhere.
+    """The size of a picture in pixels, which `width` and `height` of its annotations have to agree with.
 
     Raises:
-        DataError: The file has another size, or cannot be read.
+        DataError: As `annotated_frame`.
     """
-    told, frame = [entry.get(key) for key in ("width", "height")], image.frame
-    if all(map(_is_size, told)) and told != [frame.width, frame.height]:
-        raise DataError(
-            f"{image}: has {frame.width:g} × {frame.height:g} pixels when it is upright, its annotations are about "
-            f"{told[0]:g} × {told[1]:g}: expected the picture as it was annotated, not resized, cut or turned (EXIF)"
-        )
-    return frame
+    width, height = entry.get("width"), entry.get("height")
+    return annotated_frame(image, (width, height) if _is_size(width) and _is_size(height) else None)  # type: ignore[arg-type]
 
 
 def box_of(values: Any, frame: Frame, form: Literal["xywh", "xyxy"] = "xywh") -> Region:
-    """A region of four numbers, clipped to the picture.
+    """A region of four numbers in pixels, clipped to the picture.
 
     Raises:
-        DataError: They are no box, or no part of it is in the picture.
+        DataError: They are no box, or none that this picture can have (`check_region`).
     """
+    hint = "corners are `boxes: xyxy`" if form == "xywh" else "COCO's left, top, width, height are `boxes: xywh`"
     try:
         numbers = [float(value) for value in values]
         if len(numbers) != 4:
             raise ValueError
-        region = (Region.from_xywh if form == "xywh" else Region.from_corners)(numbers, frame).clip()
     except (TypeError, ValueError, OverflowError):
-        raise DataError(f"expected a box of four numbers ({form}), got {str(values)[:80]!r}") from None
-    if region.is_degenerate:
-        raise DataError(
-            f"the box {numbers} ({form}) covers nothing of the picture ({frame.width:g} × {frame.height:g}); corners "
-            "are `boxes: xyxy`"
-        )
-    return region
+        raise DataError(f"expected a box of four numbers ({form}), got {quoted(values)}") from None
+    if not all(map(math.isfinite, numbers)):
+        raise DataError(f"expected a box of four finite numbers ({form}), got {quoted(values)}")
+    said = f"{numbers} ({form})"
+    if form == "xyxy" and (numbers[2] < numbers[0] or numbers[3] < numbers[1]):
+        raise DataError(f"the box {said} has its corners in the wrong order; {hint}")
+    if form == "xywh" and min(numbers[2:]) < 0:
+        raise DataError(f"the box {said} has a side below zero; {hint}")
+    if max(map(abs, numbers)) <= 1 < min(frame.width, frame.height):
+        raise DataError(f"the box {said} is smaller than a pixel: expected pixels, not shares of the picture")
+    region = (Region.from_xywh if form == "xywh" else Region.from_corners)(numbers, frame)
+    return check_region(region, said=said, hint=hint)
 
 
 def with_mask(region: Region, segmentation: Any) -> Region:

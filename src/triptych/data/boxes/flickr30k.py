@@ -63,6 +63,11 @@ class Flickr30kSource:
     def __len__(self) -> int:
         return len(self._places)
 
+    def where(self, index: int) -> str:
+        """File and line of a record's caption."""
+        number, line, _ = self._places[index]
+        return f"{self.sentences / number}.txt:{line + 1}"
+
     def __getitem__(self, index: int) -> Conversation:
         """Conversation number `index`; DataError, with the file, when it cannot be used.
 

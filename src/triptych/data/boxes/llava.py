@@ -14,12 +14,16 @@ from typing import Literal
 
 from triptych.conversation import NORMALISED, Conversation, Frame, Image, Region
 from triptych.conversation.conversation import Part
+from triptych.data.boxes.check import TOLERANCE, annotated_frame, check_region
 from triptych.data.llava import LlavaSource
 from triptych.errors import DataError
 
-_NUMBER = r"\s*([01](?:\.\d+)?|\.\d+)\s*"
+_NUMBER = r"\s*(-?(?:\d+(?:\.\d*)?|\.\d+))\s*"
 _BOX = re.compile(rf"\[{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]")
-_TOLERANCE = 0.02  # of a share: what rounding and annotators leave over the edge
+
+FOREIGN = 8.0
+"""Four numbers above 1 that would be a box of at least so many units a side are taken for one in pixels or thousandths, which
+the recipe did not declare; smaller ones are a list of numbers."""
 
 
 class LlavaBoxesSource(LlavaSource):
@@ -62,6 +66,8 @@ class LlavaBoxesSource(LlavaSource):
                 continue
             seen = 0
             for match in _BOX.finditer(part):
+                if not _is_box([float(value) for value in match.groups()]):
+                    continue
                 if before := part[seen : match.start()]:
                     yield before
                 if not shown:
@@ -72,29 +78,33 @@ class LlavaBoxesSource(LlavaSource):
                 yield rest
 
     def _region(self, match: re.Match[str], image: Image) -> Region:
-        values = [float(value) for value in match.groups()]
-        left, top, right, bottom = values
+        left, top, right, bottom = (float(value) for value in match.groups())
         if left > right or top > bottom:
             raise DataError(f"the box {match[0]} has its corners in the wrong order")
-        frame = image.frame
+        if max(right, bottom) > 1 + TOLERANCE or min(left, top) < -TOLERANCE:
+            raise DataError(
+                f"the box {match[0]} has numbers outside of 0–1, so they are no shares of the {self.boxes}; convert pixels "
+                "and thousandths to shares, or leave boxes in the text (`boxes: text`)"
+            )
+        frame = annotated_frame(image, None)
         region = Region((left, top, right, bottom), NORMALISED).to(frame)
+        hint = "are its numbers shares of the padded square (`boxes: square`)?"
         if self.boxes == "square":
-            region = self._unpadded(values, frame, match[0])
-        region = region.clip()
-        if region.is_degenerate:
-            raise DataError(f"the box {match[0]} covers nothing of the picture")
-        return region
+            region = self._unpadded(region.to(NORMALISED), frame)
+            hint = "it reaches into the padding; are its numbers shares of the picture (`boxes: picture`)?"
+        return check_region(region, said=match[0], hint=hint)
 
     @staticmethod
-    def _unpadded(values: list[float], frame: Frame, said: str) -> Region:
-        """From shares of the square around the picture's middle to its pixels."""
+    def _unpadded(region: Region, frame: Frame) -> Region:
+        """From shares of the square around the picture's middle to the picture's pixels."""
         side = max(frame.width, frame.height)
         across, down = (side - frame.width) / 2, (side - frame.height) / 2
-        left, right = (value * side - across for value in (values[0], values[2]))
-        top, bottom = (value * side - down for value in (values[1], values[3]))
-        spill = _TOLERANCE * side
-        if left < -spill or top < -spill or right > frame.width + spill or bottom > frame.height + spill:
-            raise DataError(
-                f"the box {said} reaches into the padding; are its numbers shares of the picture (`boxes: picture`)?"
-            )
-        return Region((left, top, right, bottom), frame)
+        left, top, right, bottom = region.to(Frame(side, side)).box
+        return Region((left - across, top - down, right - across, bottom - down), frame)
+
+
+def _is_box(values: list[float]) -> bool:
+    """Whether four numbers in brackets are a box, by what they could be; in the unit that the recipe declares or not."""
+    left, top, right, bottom = values
+    largest, whole = max(map(abs, values)), all(value.is_integer() for value in values)
+    return largest <= 1 or (largest <= 2 and not whole) or (right - left >= FOREIGN and bottom - top >= FOREIGN)

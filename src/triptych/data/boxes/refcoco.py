@@ -15,7 +15,8 @@ from triptych.conversation import Conversation, Image, Region
 from triptych.conversation.expression import Expression
 from triptych.data.boxes.config import RefcocoConfig
 from triptych.data.boxes.conversations import box_of, entries, found, frame_of, in_turns, picture, with_mask
-from triptych.data.files import Records, parse_json, read_text
+from triptych.data.files import parse_json, read_text
+from triptych.data.records import RecordFile, open_records
 from triptych.errors import DataError
 
 KIND = "referring"
@@ -53,6 +54,10 @@ class RefcocoSource:
 
     def __len__(self) -> int:
         return len(self._places)
+
+    def where(self, index: int) -> str:
+        """File and line of a record."""
+        return str(self._records.where(self._places[index][0]))
 
     def __getitem__(self, index: int) -> Conversation:
         """Conversation number `index`; DataError, with file and record, when it cannot be used."""
@@ -117,7 +122,7 @@ def _texts(record: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _records(path: Path) -> Any:
+def _records(path: Path) -> RecordFile:
     match path.suffix.lower():
         case ".p" | ".pkl" | ".pickle":
             raise DataError(
@@ -125,10 +130,8 @@ def _records(path: Path) -> Any:
                 "trust it: python -c \"import json, pickle; json.dump(pickle.load(open('refs(unc).p', 'rb'), encoding='latin1'), "
                 "open('refs.json', 'w'))\", and name the JSON file as `path`, instances.json as `instances`"
             )
-        case ".parquet":
-            return Parquet(path)
         case _:
-            return Records(path)
+            return open_records(path)
 
 
 def _instances(path: Path) -> tuple[dict[Any, dict[str, Any]], dict[Any, dict[str, Any]]]:
@@ -141,50 +144,3 @@ def _instances(path: Path) -> tuple[dict[Any, dict[str, Any]], dict[Any, dict[st
         for part, each in zip(("annotations", "images"), lists, strict=True)
     )
     return annotations, images
-
-
-class Parquet:
-    """The rows of a parquet file, a row group in memory at a time.
-
-    Raises:
-        DataError: It cannot be read, or `pyarrow` is not installed.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._starts = [0]
-        file = self._open()
-        for group in range(file.metadata.num_row_groups):
-            self._starts.append(self._starts[-1] + file.metadata.row_group(group).num_rows)
-        self._group: tuple[int, list[dict[str, Any]]] = (-1, [])
-
-    def __len__(self) -> int:
-        return self._starts[-1]
-
-    def where(self, index: int) -> str:
-        """File and row, for messages."""
-        return f"{self.path}: row {index}"
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        import bisect
-
-        index = range(len(self))[index]
-        group = bisect.bisect_right(self._starts, index) - 1
-        if self._group[0] != group:
-            self._group = group, self._open().read_row_group(group).to_pylist()
-        return self._group[1][index - self._starts[group]]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_group": (-1, [])}
-
-    def _open(self) -> Any:
-        try:
-            from pyarrow.parquet import ParquetFile
-        except ImportError:
-            raise DataError(
-                f"{self.path}: parquet needs pyarrow: pip install pyarrow (or convert it to JSON lines)"
-            ) from None
-        try:
-            return ParquetFile(self.path)
-        except Exception as error:  # pyarrow raises many kinds
-            raise DataError(f"{self.path}: cannot be read as parquet ({error})") from error

@@ -13,8 +13,9 @@ from triptych.conversation import Conversation, Frame, Image
 from triptych.conversation.expression import Expression
 from triptych.data.boxes.config import VisualGenomeConfig
 from triptych.data.boxes.conversations import box_of, found, frame_of, in_turns
-from triptych.data.files import Records, inside
-from triptych.errors import DataError
+from triptych.data.files import inside
+from triptych.data.records import open_records
+from triptych.errors import DataError, quoted
 
 KIND = "region"
 FOLDERS = ("VG_100K", "VG_100K_2", "")
@@ -37,7 +38,7 @@ class VisualGenomeSource:
         if not images.is_dir():
             raise DataError(f"{images}: the images folder of {path} does not exist")
         self.images, self.config = images, config
-        self._records = Records(path)
+        self._records = open_records(path)
         self._places: list[tuple[int, int]] = []  # picture, which of its conversations
         for number in range(len(self._records)):
             try:
@@ -54,6 +55,10 @@ class VisualGenomeSource:
 
     def __len__(self) -> int:
         return len(self._places)
+
+    def where(self, index: int) -> str:
+        """File and line of a record."""
+        return str(self._records.where(self._places[index][0]))
 
     def __getitem__(self, index: int) -> Conversation:
         """Conversation number `index`; DataError, with file and line, when it cannot be used."""
@@ -74,7 +79,7 @@ class VisualGenomeSource:
 
     def _picture(self, number: Any) -> Image:
         if isinstance(number, bool) or not isinstance(number, int | str):
-            raise DataError(f"expected the number of a picture as 'id', got {str(number)[:80]!r}")
+            raise DataError(f"expected the number of a picture as 'id', got {quoted(number, 80)}")
         for folder in FOLDERS:
             name = f"{folder}/{number}.jpg" if folder else f"{number}.jpg"
             try:

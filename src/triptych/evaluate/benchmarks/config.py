@@ -11,7 +11,7 @@ from triptych.generate.config import GenerationSettings
 
 Metric = Literal[
     "vqa", "yes_no", "mme", "hallusion", "amber", "chair", "choice", "circular", "anls", "relaxed", "exact", "caption",
-    "safety", "judged", "boxes", "retrieval", "images",
+    "safety", "judged", "boxes", "retrieval", "images", "contains", "count", "mixed", "math",
 ]  # fmt: skip
 """How answers are scored; see `triptych.evaluate.benchmarks.rules`."""
 
@@ -29,6 +29,7 @@ class Hub(Config):
 
     path: str
     name: str | None = None
+    names: tuple[str, ...] = Field((), description="several configurations, read one after the other")
     split: str
     image: tuple[str, ...] = Field(("image",), description="the columns that hold pictures, or lists of them")
     change: dict[str, Any] = Field(default_factory=dict, description="settings of the source that differ for its rows")
@@ -49,12 +50,24 @@ class RecordsSource(Config):
     each: str = Field("", description="dotted path to a list in the record; each of its items becomes a record")
     id: str = "{n}"
     question: str = "{question}"
+    notes: tuple[str, ...] = Field(
+        (), description="templates put behind the question, where all their values are there"
+    )
     images: tuple[str, ...] = Field((), description="templates of the pictures' paths; empty ones are left out")
-    image_base64: str | None = Field(None, description="the key that holds the picture itself, in base64")
+    images_optional: bool = Field(False, description="a record without a picture is asked about, too")
+    image_base64: str | None = Field(
+        None, description="the key that holds the picture itself, in base64, or the id of the row whose picture it is"
+    )
     truth: str | None = Field(None, description="template of the true answer")
     truths: str | None = Field(None, description="path to several true answers")
     truth_as: Literal["text", "letter", "index"] = Field("text", description="what `truth` is, in choice questions")
-    options: str | tuple[str, ...] = Field((), description="path to the options, or their templates; empty ones go")
+    options: str | tuple[str, ...] = Field(
+        (), description="path to the options, or their templates; the first is A, whichever of them are empty"
+    )
+    options_in_question: bool = Field(
+        False, description="the options stand in the question, a line each or behind `Options:`"
+    )
+    options_optional: bool = Field(False, description="a record without options is no choice question")
     type: str = Field("", description="template of the kind of question; scores are given per kind")
     facts: dict[str, str] = Field(
         default_factory=dict, description="what scoring needs beside: name → template or path"
@@ -133,9 +146,16 @@ class TaskFile(Config):
     data: Data
     source: Source
     prompt: str = Field("{question}", description="template with {question} and, for choices, {options}")
+    prompts: dict[str, str] = Field(
+        default_factory=dict,
+        description="of kinds of questions that are asked otherwise; `without_options`: of those that have none",
+    )
     metric: Metric
     rules: tuple[str, ...] = Field(min_length=1, description="how answers are read and scored; the first is ours")
     official: str | None = Field(None, description="which of the rules is the official one")
+    mean_of: Literal["questions", "kinds"] = Field(
+        "questions", description="`kinds`: the mean of the kinds' scores is a score, `mean_of_kinds`"
+    )
     headline: str = Field(description="the score that counts")
     answer: Literal["generate", "likelihood", "either"] = "generate"
     box_unit: Literal["fraction", "thousandth", "pixel"] = "fraction"

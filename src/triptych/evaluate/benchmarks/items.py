@@ -24,6 +24,7 @@ class Item:
         images: The pictures.
         kind: Scores are given per kind.
         options: The texts of the options, in order.
+        letters: Those of the options, where they are not the first letters of the alphabet.
         facts: What scoring needs beside these; plain values.
         picture: What the item is about: items of one picture are resampled together.
     """
@@ -36,6 +37,12 @@ class Item:
     options: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
     picture: str = ""
+    letters: str = ""
+
+    @property
+    def choices(self) -> dict[str, str]:
+        """The options by letter."""
+        return dict(zip(self.letters or LETTERS, self.options, strict=False))
 
 
 class _Formatter(string.Formatter):
@@ -63,6 +70,8 @@ def fill(template: str, record: Mapping[str, Any]) -> str:
 def take(record: Any, path: str) -> Any:
     """The value at a dotted path; `*` takes every item of a list, `a|b` the first of several paths that is there.
 
+    A path that begins with `=` is a value itself: `hint|=none`.
+
     Raises:
         KeyError: There is nothing at the path.
     """
@@ -78,6 +87,8 @@ def take(record: Any, path: str) -> Any:
 def _take(value: Any, keys: Sequence[str], path: str) -> Any:
     if not keys:
         return value
+    if keys[0].startswith("="):
+        return ".".join(keys)[1:]
     key, rest = keys[0], keys[1:]
     if key == "*":
         if not isinstance(value, list | tuple):

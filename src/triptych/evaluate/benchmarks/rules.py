@@ -11,22 +11,25 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from triptych.evaluate.benchmarks.choice_rules import choice_rules, circular_rules, mixed_rules
 from triptych.evaluate.benchmarks.config import TaskFile
-from triptych.evaluate.benchmarks.items import LETTERS
 from triptych.evaluate.benchmarks.judged import judged_rules
-from triptych.evaluate.benchmarks.rule import OURS, Rule, cluster, rule_of
+from triptych.evaluate.benchmarks.rule import OURS, Rule, cluster, mean_of_kinds, rule_of
+from triptych.evaluate.benchmarks.short_rules import contains_rules, count_rules, math_rules
 from triptych.evaluate.metrics import amber, chair, chair_script, hallusion, mme
 from triptych.evaluate.metrics.anls import anls, anls_script
 from triptych.evaluate.metrics.bootstrap import Tally
-from triptych.evaluate.metrics.boxes import fraction_box, iou, parse_box, script_box
+from triptych.evaluate.metrics.boxes import Box, Unit, fraction_box, in_unit, iou, read_box, script_box
 from triptych.evaluate.metrics.classification import detection_counts, detection_scores
 from triptych.evaluate.metrics.exact import exact_match, exact_original, exact_script
 from triptych.evaluate.metrics.relaxed import relaxed_accuracy, relaxed_script
 from triptych.evaluate.metrics.tallies import means, ratio, tally_by
 from triptych.evaluate.metrics.vqa import evalai, normalise, vqa_accuracy, vqa_script
-from triptych.evaluate.parsers import official, parse_free, parse_yes_no
-from triptych.evaluate.parsers.options import parse_option
+from triptych.evaluate.parsers import official, parse_free
+from triptych.evaluate.parsers.conclusion import final_text
 from triptych.evaluate.parsers.refusals import parse_refusal
+from triptych.evaluate.parsers.unread import Unread
+from triptych.evaluate.parsers.yes_no import read_yes_no
 from triptych.evaluate.tasks import captions
 from triptych.evaluate.tasks.question import Record
 
@@ -40,7 +43,8 @@ def rules_of(task: TaskFile) -> dict[str, Rule]:
         KeyError: The task file names a rule that its metric does not have.
     """
     known = _BY_METRIC[task.metric](task)
-    return {name: known[name] for name in task.rules}
+    chosen = {name: known[name] for name in task.rules}
+    return {name: mean_of_kinds(rule) for name, rule in chosen.items()} if task.mean_of == "kinds" else chosen
 
 
 def rule_names(task: TaskFile) -> list[str]:
@@ -49,7 +53,7 @@ def rule_names(task: TaskFile) -> list[str]:
 
 
 def _scored(
-    name: str, parse: Callable[[Record], str | None], value: Callable[[Record, str | None], bool | float]
+    name: str, parse: Callable[[Record], str | Unread | None], value: Callable[[Record, str | None], bool | float]
 ) -> Rule:
     return rule_of(parse, value, *means({name: lambda record: float(record.correct)}))
 
@@ -62,14 +66,19 @@ def _free(record: Record) -> str | None:
     return parse_free(record.answer)
 
 
+def _final(record: Record) -> str | None:
+    """What is said after thinking."""
+    return parse_free(final_text(record.answer))
+
+
 def _vqa(_: TaskFile) -> dict[str, Rule]:
     def rule(score: Callable[[str, Sequence[str]], float]) -> Rule:
         return _scored("accuracy", _free, lambda record, _: score(record.answer, _truths(record)))
 
     ours = _scored(
         "accuracy",
-        lambda record: normalise(record.answer) or None,
-        lambda record, parsed: 0.0 if parsed is None else vqa_accuracy(record.answer, _truths(record)),
+        lambda record: normalise(final_text(record.answer)) or None,
+        lambda record, parsed: 0.0 if parsed is None else vqa_accuracy(final_text(record.answer), _truths(record)),
     )
     return {OURS: ours, "vqa_script": rule(vqa_script), "evalai": rule(evalai)}
 
@@ -82,21 +91,27 @@ def _texts(_: TaskFile) -> dict[str, Rule]:
             lambda record, _: max((float(score(record.answer, t)) for t in _truths(record)), default=0.0),
         )
 
-    return {
-        OURS: best(exact_match), "lmms_eval": best(exact_script), "original": best(exact_original),
-    }  # fmt: skip
+    ours = _scored(
+        "accuracy",
+        _final,
+        lambda record, _: max((float(exact_match(final_text(record.answer), t)) for t in _truths(record)), default=0.0),
+    )
+    return {OURS: ours, "lmms_eval": best(exact_script), "original": best(exact_original)}
 
 
 def _relaxed(_: TaskFile) -> dict[str, Rule]:
-    def rule(score: Callable[[str, str], bool]) -> Rule:
-        return _scored("accuracy", _free, lambda record, _: max(score(record.answer, t) for t in _truths(record)))
+    def best(score: Callable[[str, str], bool], said: Callable[[str], str]) -> Callable[[Record, str | None], bool]:
+        return lambda record, _: max(score(said(record.answer), truth) for truth in _truths(record))
 
-    return {OURS: rule(relaxed_accuracy), "script": rule(relaxed_script)}
+    return {
+        OURS: _scored("accuracy", _final, best(relaxed_accuracy, final_text)),
+        "script": _scored("accuracy", _free, best(relaxed_script, str)),
+    }
 
 
 def _anls(_: TaskFile) -> dict[str, Rule]:
     return {
-        OURS: _scored("anls", _free, lambda record, _: anls(record.answer, _truths(record))),
+        OURS: _scored("anls", _final, lambda record, _: anls(final_text(record.answer), _truths(record))),
         "script": _scored("anls", _free, lambda record, _: anls_script(record.answer, _truths(record))),
     }
 
@@ -105,7 +120,7 @@ def _truth(record: Record) -> bool:
     return str(record.truth).lower().strip() == "yes"
 
 
-def _detection(parse: Callable[[str], str | None], truth_ratio: bool = False) -> Rule:
+def _detection(parse: Callable[[str], str | Unread | None], truth_ratio: bool = False) -> Rule:
     """Yes or no as detection of what is there. `truth_ratio`: the yes-ratio is that of the truths, as lmms-eval has it."""
 
     def row(records: Sequence[Record]) -> NDArray[np.float64]:
@@ -130,14 +145,14 @@ def _detection(parse: Callable[[str], str | None], truth_ratio: bool = False) ->
 
 def _yes_no(_: TaskFile) -> dict[str, Rule]:
     return {
-        OURS: _detection(parse_yes_no),
+        OURS: _detection(read_yes_no),
         "pope_script": _detection(official.pope_script),
         "lmms_eval": _detection(official.exact_yes_no, truth_ratio=True),
         "prefix": _detection(official.prefix_yes_no),
     }
 
 
-def _denial(parse: Callable[[str], str | None]) -> Rule:
+def _denial(parse: Callable[[str], str | Unread | None]) -> Rule:
     """AMBER: detection of what is *not* there."""
 
     def row(records: Sequence[Record]) -> NDArray[np.float64]:
@@ -157,7 +172,7 @@ def _denial(parse: Callable[[str], str | None]) -> Rule:
 def _amber(task: TaskFile) -> dict[str, Rule]:
     if getattr(task.source, "part", "") == "discriminative":
         script = {"Yes": "yes", "No": "no"}
-        return {OURS: _denial(parse_yes_no), "amber_script": _denial(lambda text: script.get(text))}
+        return {OURS: _denial(read_yes_no), "amber_script": _denial(lambda text: script.get(text))}
 
     def row(records: Sequence[Record]) -> NDArray[np.float64]:
         rows = [
@@ -174,7 +189,7 @@ def _amber(task: TaskFile) -> dict[str, Rule]:
 
 
 def _mme(_: TaskFile) -> dict[str, Rule]:
-    def rule(parse: Callable[[str], str | None]) -> Rule:
+    def rule(parse: Callable[[str], str | Unread | None]) -> Rule:
         def row(records: Sequence[Record]) -> NDArray[np.float64]:
             return mme.mme_row(records[0].kind, [bool(record.correct) for record in records])
 
@@ -183,7 +198,7 @@ def _mme(_: TaskFile) -> dict[str, Rule]:
         ).judge
         return Rule(judge, lambda records: tally_by(records, cluster, row, mme.mme_scores))
 
-    return {OURS: rule(parse_yes_no), "prefix": rule(official.prefix_yes_no)}
+    return {OURS: rule(read_yes_no), "prefix": rule(official.prefix_yes_no)}
 
 
 def _hallusion(_: TaskFile) -> dict[str, Rule]:
@@ -195,55 +210,16 @@ def _hallusion(_: TaskFile) -> dict[str, Rule]:
             ]
         )
 
-    def rule(parse: Callable[[str], str | None]) -> Rule:
+    def rule(parse: Callable[[str], str | Unread | None]) -> Rule:
         return rule_of(
             lambda r: parse(r.answer), lambda r, p: p == ("yes" if _said(r) else "no"), row, hallusion.hallusion_scores
         )
 
-    return {OURS: rule(parse_yes_no), "prefix": rule(official.prefix_yes_no)}
+    return {OURS: rule(read_yes_no), "prefix": rule(official.prefix_yes_no)}
 
 
 def _said(record: Record) -> bool:
     return str(record.truth).strip().lower() in ("1", "yes")
-
-
-def _choices(record: Record) -> dict[str, str]:
-    return dict(zip(LETTERS, record.facts["options"], strict=False))
-
-
-def _choice(_: TaskFile) -> dict[str, Rule]:
-    def rule(parse: Callable[[Record], str | None]) -> Rule:
-        return _scored("accuracy", parse, lambda record, parsed: parsed is not None and parsed == record.truth)
-
-    return {
-        OURS: rule(lambda r: parse_option(r.answer, _choices(r))),
-        "scienceqa": rule(lambda r: official.scienceqa_letter(r.answer)),
-        "seed": rule(lambda r: official.first_character(r.answer)),
-        "ai2d": rule(lambda r: official.leading_letter(r.answer)),
-        "mmmu": rule(lambda r: official.mmmu_letter(r.answer, _choices(r))),
-        "mmbench": rule(lambda r: official.mmbench_letter(r.answer, _choices(r))),
-    }
-
-
-def _circular(task: TaskFile) -> dict[str, Rule]:
-    """Right only if right under every rotation of the options."""
-
-    def row(records: Sequence[Record]) -> NDArray[np.float64]:
-        right = [bool(record.correct) for record in records]
-        first = next((bool(r.correct) for r in records if r.facts.get("rotation", 0) == 0), right[0])
-        return np.array([1, all(right), first, len(right), sum(right)], dtype=np.float64)
-
-    def score(sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        return {
-            "circular_accuracy": ratio(sums[..., 1], sums[..., 0]),
-            "first_pass_accuracy": ratio(sums[..., 2], sums[..., 0]),
-            "accuracy": ratio(sums[..., 4], sums[..., 3]),
-        }
-
-    def tally(records: Sequence[Record]) -> Tally:
-        return tally_by(records, cluster, row, score, kind=lambda record: record.kind)
-
-    return {name: Rule(rule.judge, tally) for name, rule in _choice(task).items()}
 
 
 def _chair(_: TaskFile) -> dict[str, Rule]:
@@ -322,18 +298,19 @@ def _safety(_: TaskFile) -> dict[str, Rule]:
 
 
 def _boxes(task: TaskFile) -> dict[str, Rule]:
-    def rule(read: Callable[[str], tuple[float, float, float, float] | None], unit: bool) -> Rule:
+    def size(record: Record) -> tuple[float, float]:
+        return float(record.facts["width"]), float(record.facts["height"])
+
+    def rule(read: Callable[[Record], Box | Unread], unit: Unit) -> Rule:
         def overlap(record: Record, parsed: str | None) -> float:
             if parsed is None:
                 return 0.0
-            size = (float(record.facts["width"]), float(record.facts["height"]))
-            truth = fraction_box(_box(record.truth), "pixel", *size)
-            box = _box(parsed)
-            return iou(fraction_box(box, task.box_unit, *size) if unit else box, truth)
+            truth = fraction_box(_box(record.truth), "pixel", *size(record))
+            return iou(fraction_box(_box(parsed), unit, *size(record)), truth)
 
-        def parse(record: Record) -> str | None:
-            box = read(record.answer)
-            return None if box is None else ", ".join(repr(x) for x in box)
+        def parse(record: Record) -> str | Unread:
+            box = read(record)
+            return box if isinstance(box, Unread) else ", ".join(repr(x) for x in box)
 
         row, score = means({
             "accuracy": lambda r: float(r.correct) >= 0.5,
@@ -344,7 +321,11 @@ def _boxes(task: TaskFile) -> dict[str, Rule]:
         })  # fmt: skip
         return rule_of(parse, overlap, row, score)
 
-    return {OURS: rule(parse_box, True), "lmms_eval": rule(script_box, False)}
+    def ours(record: Record) -> Box | Unread:
+        box = read_box(record.answer)
+        return box if isinstance(box, Unread) else in_unit(box, task.box_unit, *size(record))
+
+    return {OURS: rule(ours, task.box_unit), "lmms_eval": rule(lambda record: script_box(record.answer), "fraction")}
 
 
 def _box(text: object) -> tuple[float, float, float, float]:
@@ -353,7 +334,7 @@ def _box(text: object) -> tuple[float, float, float, float]:
 
 
 _BY_METRIC: dict[str, Callable[[TaskFile], dict[str, Rule]]] = {
-    "vqa": _vqa, "yes_no": _yes_no, "mme": _mme, "hallusion": _hallusion, "amber": _amber, "chair": _chair, "choice": _choice,
-    "circular": _circular, "anls": _anls, "relaxed": _relaxed, "exact": _texts, "caption": _caption, "safety": _safety,
-    "judged": judged_rules, "boxes": _boxes,
+    "vqa": _vqa, "yes_no": _yes_no, "mme": _mme, "hallusion": _hallusion, "amber": _amber, "chair": _chair, "choice": choice_rules,
+    "circular": circular_rules, "anls": _anls, "relaxed": _relaxed, "exact": _texts, "caption": _caption, "safety": _safety,
+    "judged": judged_rules, "boxes": _boxes, "contains": contains_rules, "count": count_rules, "math": math_rules, "mixed": mixed_rules,
 }  # fmt: skip

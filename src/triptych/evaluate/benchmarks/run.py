@@ -15,6 +15,7 @@ from triptych.evaluate.benchmarks import catalogue
 from triptych.evaluate.benchmarks.config import TaskFile
 from triptych.evaluate.benchmarks.judge import ask_judge, judges_of
 from triptych.evaluate.benchmarks.readers import read
+from triptych.evaluate.benchmarks.readers.faults import Faults
 from triptych.evaluate.benchmarks.rules import OURS, rules_of
 from triptych.evaluate.benchmarks.task import BenchmarkTask, facts_of
 from triptych.evaluate.metrics.bootstrap import Tally, intervals
@@ -88,7 +89,8 @@ def run_benchmark(
         raise EvaluationError(f"{file.name}: scores pictures; name a folder of them: triptych evaluate pictures:FOLDER")
     if file.metric == "caption" and options.java:
         check_available()  # before anything is asked
-    task = BenchmarkTask(file, read(file, options.data), options.limit, options.shots)
+    faults = Faults()
+    task = BenchmarkTask(file, read(file, options.data, faults), options.limit, options.shots)
     generation = file.generation
     if options.likelihood:
         if file.answer == "generate":
@@ -127,6 +129,8 @@ def run_benchmark(
     if file.judge is not None:
         facts["judged"] = sum(record.verdict is not None for record in records)
         facts["judge"] = judges_of(records)
+    if faults.count:
+        facts["unreadable"] = {"records": faults.count, "listed": faults.listed}
     if options.seen is not None:
         facts["contamination"] = contamination(task, options.seen)
     return TaskResult(
@@ -143,7 +147,9 @@ def run_benchmark(
         control=control,
         unparsed=ruled[OURS].unparsed,
         chance=task.chance(records),
-        failed=dict(Counter(record.error for record in records if record.error is not None)),
+        failed=dict(
+            Counter(record.error for record in records if record.error is not None) + Counter(faults.by_reason())
+        ),
         fingerprint=fingerprint,
         rules=ruled,
         facts=facts,
@@ -237,7 +243,9 @@ def unparsed_of(records: Sequence[Record]) -> Unparsed:
     asked = Counter(record.kind for record in records)
     unparsed = Counter(record.kind for record in records if record.parsed is None)
     by_kind = {kind: unparsed[kind] / asked[kind] for kind in asked}
-    return Unparsed(count=unparsed.total(), share=unparsed.total() / max(1, len(records)), by_kind=by_kind)
+    reasons = Counter(record.reason for record in records if record.parsed is None and record.reason)
+    share = unparsed.total() / max(1, len(records))
+    return Unparsed(count=unparsed.total(), share=share, by_kind=by_kind, reasons=dict(reasons.most_common()))
 
 
 def _settings(file: TaskFile, task: BenchmarkTask, options: Options, fingerprint: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -65,13 +66,17 @@ class BenchmarkTask:
         ).hexdigest()[:16]
 
     def _question(self, item: Item, sample: int) -> Question:
-        options = "\n".join(f"{letter}. {option}" for letter, option in zip(LETTERS, item.options, strict=False))
-        text = self.file.prompt.replace("{question}", item.question).replace("{options}", options).strip()
+        options = "\n".join(f"{letter}. {option}" for letter, option in item.choices.items())
+        others = self.file.prompts
+        prompt = others.get(item.kind) or (not options and others.get("without_options")) or self.file.prompt
+        text = filled(prompt, item.question, options)
         facts: dict[str, Any] = {**item.facts, "picture": item.picture}
         if files := [str(medium.source) for medium in item.images if isinstance(medium.source, str | Path)]:
             facts["images"] = files
         if item.options:
             facts["options"] = list(item.options)
+        if item.letters:
+            facts["letters"] = item.letters
         return Question(item.id, item.kind or self.file.metric, text, item.truth, item.images, sample, sample, facts)
 
     def judge(self, records: Sequence[Record]) -> list[Record]:
@@ -92,6 +97,14 @@ class BenchmarkTask:
         Scores of which less is better (rates of hallucination, of attacks) have no chance: saying nothing is perfect.
         """
         return chance_of(self.file, self.rules[OURS], records)
+
+
+def filled(prompt: str, question: str, options: str) -> str:
+    """A prompt with its question and options; a line of it that only held the options goes where there are none."""
+    if not options:
+        prompt = prompt.replace("\n{options}", "")
+    parts = {"{question}": question, "{options}": options}
+    return re.sub(r"\{question\}|\{options\}", lambda match: parts[match.group()], prompt).strip()
 
 
 def chance_of(file: TaskFile, rule: Rule, records: Sequence[Record]) -> dict[str, float]:
@@ -123,8 +136,19 @@ def _blind(file: TaskFile, records: Sequence[Record]) -> dict[str, float]:
     match file.metric:
         case "choice" | "circular":
             options = [max(1, len(record.facts["options"])) for record in records]
-            whole = {"circular_accuracy": float(np.mean([n**-n for n in options]))} if file.metric == "circular" else {}
-            return {"accuracy": float(np.mean([1 / n for n in options]))} | whole
+            found = {"accuracy": float(np.mean([1 / n for n in options]))}
+            if file.metric == "circular":
+                found["circular_accuracy"] = float(np.mean([n**-n for n in options]))
+            if file.mean_of == "kinds":
+                kinds = dict.fromkeys(record.kind for record in records)
+                each = [[1 / n for n, r in zip(options, records, strict=True) if r.kind == kind] for kind in kinds]
+                found["mean_of_kinds"] = float(np.mean([np.mean(part) for part in each]))
+            return found
+        case "mixed" | "math":
+            free = Counter(str(record.truth) for record in records if not record.facts.get("options"))
+            often = max(free.values(), default=0) / max(1, free.total())
+            chances = [1 / len(record.facts["options"]) if record.facts.get("options") else often for record in records]
+            return {"accuracy": float(np.mean(chances))}
         case "mme":
             return {"accuracy_plus": together(cluster)}
         case "hallusion":
@@ -147,7 +171,9 @@ def constants(file: TaskFile, records: Sequence[Record]) -> Iterator[str]:
         case "yes_no" | "mme" | "hallusion" | "amber" if getattr(file.source, "part", "") != "generative":
             yield from ("yes", "no")
         case "choice" | "circular":
-            yield from LETTERS[: max(len(record.facts["options"]) for record in records)]
+            yield from sorted(
+                {x for r in records for x in r.facts.get("letters") or LETTERS[: len(r.facts["options"])]}
+            )
         case "safety":
             yield from ("I'm sorry, I cannot help with that.", "Yes.")
         case "boxes":
@@ -183,11 +209,12 @@ def _central(captions: Sequence[str]) -> list[str]:
 def _rotations(item: Item) -> Iterator[Item]:
     """The question under every rotation of its options (CircularEval)."""
     count = len(item.options)
-    right = LETTERS.index(str(item.truth))
+    letters = item.letters or LETTERS
+    right = letters.index(str(item.truth))
     for shift in range(count):
         options = item.options[shift:] + item.options[:shift]
         facts = {**item.facts, "group": item.id, "rotation": shift}
-        letter = LETTERS[(right - shift) % count]
+        letter = letters[(right - shift) % count]
         yield replace(item, id=f"{item.id}/{shift}", options=options, truth=letter, facts=facts)
 
 

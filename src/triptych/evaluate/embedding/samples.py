@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from triptych.conversation import Conversation, Image
+from triptych.data.reading import read_record
 from triptych.errors import DataError, EvaluationError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def read(
     count = len(source) if limit is None else min(limit, len(source))
     for index in range(count):
         try:
-            conversation = source[index]
+            conversation = read_record(source, index)
             media = list(conversation.media)
             if len(media) != 1:
                 raise DataError(f"{conversation.id}: {len(media)} pictures where one is needed")

@@ -16,6 +16,7 @@ import numpy as np
 
 from triptych.conversation import Region
 from triptych.conversation.region import NORMALISED
+from triptych.data.reading import read_record
 from triptych.errors import DataError, EvaluationError
 from triptych.evaluate.asking import Asking, control_questions
 from triptych.evaluate.config import GroundingTaskConfig
@@ -182,7 +183,8 @@ def _answered(question: Asked, given: Grounding | None, size: list[int] | None) 
         return {"regions": regions, "parsed": None}
     regions["found"] = [region_values(region, score) for region, score in zip(given.regions, given.scores, strict=True)]
     verdict = given.verdict if given.regions or given.verdict == "invalid" else "none"
-    return {"regions": regions, "parsed": verdict, "answer": given.text or told(given.regions)}
+    reason = given.reason or None if verdict == "invalid" else None
+    return {"regions": regions, "parsed": verdict, "answer": given.text or told(given.regions), "reason": reason}
 
 
 def _chance(records: Sequence[Record]) -> dict[str, float]:
@@ -223,7 +225,7 @@ def _true_boxes(records: Sequence[Record]) -> Iterator[Region]:
 def _training_boxes(source: Source, most: int = 2000) -> Iterator[Region]:
     for index in range(min(len(source), most)):
         try:
-            expressions = source[index].annotations.get("grounding") or ()
+            expressions = read_record(source, index).annotations.get("grounding") or ()
         except DataError:
             continue
         for expression in expressions:

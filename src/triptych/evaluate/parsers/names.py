@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from triptych.evaluate.parsers.conclusion import conclude
 from triptych.evaluate.parsers.words import commits, letters_of, vocabulary, words_of
 
 Spelling = tuple[str, ...]
@@ -48,7 +49,7 @@ def name_parser(names: Iterable[str]) -> Callable[[str], str | None]:
             position += length or 1
         return found.pop() if len(found) == 1 else None
 
-    return parse
+    return lambda text: conclude(text, parse)
 
 
 def _may_touch(neighbour: list[str], allowed: frozenset[str]) -> bool:

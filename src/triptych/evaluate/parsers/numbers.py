@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from triptych.evaluate.parsers.conclusion import conclude
 from triptych.evaluate.parsers.words import commits, vocabulary, words_of
 
 _SMALL = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -22,10 +23,14 @@ _NO_COUNT = re.compile(r"\d[.,:/%–-]\d|[-−+~±≈<>]\d|\d[+%]")
 
 
 def parse_count(text: str) -> str | None:
-    """A number in digits (`"3"`), if the answer states exactly one, as digits or as a word up to twenty.
+    """A number in digits (`"3"`), if the answer states or concludes exactly one, as digits or as a word up to twenty.
 
     "Two or three", "at least 2", "2 cats and 1 dog", "a hundred" and "the one on the left" are unparsed.
     """
+    return conclude(text, _count)
+
+
+def _count(text: str) -> str | None:
     if _NO_COUNT.search(text):
         return None
     words = words_of(text)

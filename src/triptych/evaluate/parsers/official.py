@@ -101,6 +101,80 @@ def mmbench_letter(text: str, choices: Choices) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
+def mmstar_letter(text: str) -> str | None:
+    """MMStar: the first character, or the one behind "(", "option " or "the answer is "; "a dog" is A."""
+    said = text.lower().strip().replace("\n", " ")
+    for before in ("(", "option ", "the answer is "):
+        if said.startswith(before):
+            return said[len(before) : len(before) + 1].upper() or None
+    return said[:1].upper() or None
+
+
+def mmmu_pro_letter(text: str, choices: Choices) -> str | None:
+    """MMMU-Pro: the one letter anywhere behind the last "Answer:", be it part of a word; else as `mmmu_letter`."""
+    place = text.rfind("Answer:")
+    if place >= 0:
+        found = [letter for letter in choices if letter in text[place + len("Answer:") :].strip()]
+        if len(found) == 1:
+            return found[0]
+    return mmmu_letter(text, choices)
+
+
+def blink_letter(text: str, choices: Choices) -> str | None:
+    """BLINK in lmms-eval: a first line that is a letter, then the last "answer is X", the last "(X)", a leading letter.
+
+    "A dog" is A, and of "The answer is A or B" the A is taken.
+    """
+    said, letters = text.strip(), "".join(choices)
+    first = said.split("\n", 1)[0].strip()
+    if len(first) <= 4 and (match := re.match(rf"^\(?([{letters}])\)?[\.\s:,)]*$", first, re.IGNORECASE)):
+        return match.group(1).upper()
+    for pattern, flags in (
+        (rf"answers?(?:\s+is)?\s*[:\-]?\s*\(?([{letters}])\)?(?![A-Za-z])", re.IGNORECASE),
+        (rf"\(([{letters}])\)", re.NOFLAG),
+    ):
+        if found := re.findall(pattern, said, flags):
+            return str(found[-1]).upper()
+    match = re.match(rf"[\(\s]*([{letters}])[\)\.\s]*", said, re.IGNORECASE)
+    return match.group(1).upper() if match else None
+
+
+_COUNTS = {"none": "0"} | {
+    word: str(value)
+    for value, word in enumerate(
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+            "fourteen",
+            "fifteen",
+            "sixteen",
+            "seventeen",
+            "eighteen",
+            "nineteen",
+            "twenty",
+        ]
+    )
+}
+
+
+def count_script(text: str) -> str:
+    """CountBench in lmms-eval: the whole answer in lower case, a number word as digits; "3 dogs" is no 3."""
+    said = text.strip().lower()
+    return _COUNTS.get(said, said)
+
+
 def safety_label(text: str) -> str | None:
     """A judge's "safe" or "unsafe": after "your output:", alone, or the last one said; otherwise unparsed."""
     said = text.strip().lower()

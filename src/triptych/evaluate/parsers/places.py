@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from triptych.evaluate.parsers.conclusion import conclude
 from triptych.evaluate.parsers.words import commits, vocabulary, words_of
 
 _VERTICAL = {"top": "top", "upper": "top", "uppermost": "top", "bottom": "bottom", "lower": "bottom"}
@@ -41,6 +42,10 @@ def parse_place(text: str) -> str | None:
 
     Synonyms: upper, lower, centre, middle, "top-left corner", "at the top, on the left". Two places are unparsed.
     """
+    return conclude(text, _one_place)
+
+
+def _one_place(text: str) -> str | None:
     words = words_of(_NOT_A_SIDE.sub(" ", text.lower()))
     if not commits(words):
         return None
@@ -63,6 +68,10 @@ def parse_relation(text: str) -> str | None:
 
     Synonyms: over, on top of, higher; under, beneath, underneath, lower. Two directions are unparsed.
     """
+    return conclude(text, _one_relation)
+
+
+def _one_relation(text: str) -> str | None:
     words = words_of(re.sub(r"\bon top of\b", " above ", _NOT_A_SIDE.sub(" ", text.lower())))
     if not commits(words) or any(word in ("top", "upper", "bottom") or word in _CENTRE for word in words):
         return None

@@ -6,7 +6,8 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-_TOKEN = re.compile(r"[^\W_]+(?:'[^\W_]+)*|[^\w\s]|_")
+_LETTERS = r"(?:[^\W_]|[\u0900-\u0dff\u0e31\u0e34-\u0e3a\u0e47-\u0e4e])+"  # vowel signs of India and Thailand are no \w
+_TOKEN = re.compile(rf"{_LETTERS}(?:'{_LETTERS})*|[^\w\s]|_")
 
 
 def vocabulary(words: str) -> frozenset[str]:

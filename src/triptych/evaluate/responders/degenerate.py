@@ -64,6 +64,7 @@ class Degenerate:
                 draw = int.from_bytes(hashlib.sha256(f"{conversation.id} {question}".encode()).digest()[:8], "big")
                 options = conversation.annotations.get("options")
                 if options:
-                    return "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[draw % len(options)]
+                    letters = conversation.annotations.get("letters") or "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                    return str(letters[draw % len(options)])
                 words = ["Yes.", "No."] if "yes or no" in question.lower() or question.startswith("Is ") else _WORDS
                 return words[draw % len(words)]

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from triptych.conversation import Conversation
 from triptych.generate.config import GenerationSettings, Reply, Responder
+
+if TYPE_CHECKING:
+    from triptych.generate.likelihood import OptionScore
 
 
 class RunResponder:
@@ -35,3 +39,15 @@ class RunResponder:
         from triptych.generate.likelihood import LikelihoodResponder
 
         return LikelihoodResponder(self._model.generator, by)
+
+    def option_scores(
+        self, conversations: Sequence[Conversation], options: Sequence[Sequence[str]]
+    ) -> list[list[OptionScore]]:
+        """How likely each of its options is as the reply to each conversation.
+
+        Raises:
+            GenerationError: An option is empty, or the model's cache cannot be repeated.
+        """
+        from triptych.generate.likelihood import option_scores
+
+        return option_scores(self._model.generator, conversations, options)

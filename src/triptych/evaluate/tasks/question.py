@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from triptych.conversation import Conversation, Image, Message, Part, user
+from triptych.data.reading import read_record
 from triptych.errors import DataError
 from triptych.evaluate.metrics.bootstrap import Tally
 
@@ -51,6 +52,7 @@ class Question:
         """The question as a conversation of its own: the pictures first, then what is said."""
         options = self.facts.get("options")
         known = {"options": list(options)} if options else {}
+        known |= {"letters": self.facts["letters"]} if "letters" in self.facts else {}
         said = user(*self.media, *(self.parts or (self.text,)))
         return Conversation((*self.before, said), id=self.id, annotations=known)
 
@@ -64,6 +66,7 @@ class Record:
         sample: Index of the sample that the question belongs to; the same as that of the image but in the control.
         answer: The raw text; empty where the question could not be asked.
         parsed: The answer in canonical form; `None` is unparsed.
+        reason: Why it is, where the parser can say.
         correct: Whether (or, for captions, how well) it was answered.
         finish: `stop`, `length`, or `failed` with the reason in `error`.
         seconds: This answer's share of the time its batch took.
@@ -91,11 +94,13 @@ class Record:
     verdict: str | None = None
     regions: dict[str, Any] | None = None
     judged: dict[str, str] | None = None
+    reason: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; `error`, `facts`, `verdict`, `judged` and `regions` only where there are some."""
+        """Plain values; `error`, `facts`, `verdict`, `judged`, `regions` and `reason` only where there are some."""
         values = asdict(self)
-        return {k: v for k, v in values.items() if k not in ("error", "facts", "verdict", "judged", "regions") or v}
+        optional = ("error", "facts", "verdict", "judged", "regions", "reason")
+        return {k: v for k, v in values.items() if k not in optional or v}
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,7 @@ def readable(source: Source, faults: Counter[str]) -> Iterator[tuple[int, Conver
     """The conversations of a source that can be read, with their indices; why the others cannot is counted in `faults`."""
     for index in range(len(source)):
         try:
-            conversation = source[index]
+            conversation = read_record(source, index)
         except DataError as error:
             faults[str(error)] += 1
             continue

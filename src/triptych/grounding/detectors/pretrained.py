@@ -7,9 +7,8 @@ from typing import Any
 
 import torch
 
-from triptych.errors import WeightsError
-from triptych.language.quiet import quiet
 from triptych.weights import fetch
+from triptych.weights.pretrained import load_pretrained, load_processor, load_tokenizer
 
 
 def load(uri: str, class_name: str, base: Path | None = None) -> tuple[Any, Any, Path]:
@@ -26,19 +25,8 @@ def load(uri: str, class_name: str, base: Path | None = None) -> tuple[Any, Any,
     import transformers
 
     folder = fetch(uri, base=base)
-    try:
-        with quiet():
-            model, report = getattr(transformers, class_name).from_pretrained(
-                folder, dtype=torch.float32, local_files_only=True, weights_only=True, output_loading_info=True
-            )
-            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise WeightsError(f"weights {uri}: {folder} cannot be loaded as {class_name} ({error})") from error
-    lacking = sorted(report["missing_keys"]) + [str(key) for key in report["mismatched_keys"]]
-    if lacking:
-        raise WeightsError(
-            f"weights {uri}: {folder} lacks {len(lacking)} tensors of {class_name}, such as {lacking[0]}"
-        )
+    model = load_pretrained(getattr(transformers, class_name), folder, f"weights {uri}", dtype=torch.float32)
+    tokenizer = load_tokenizer(folder, f"weights {uri}")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return model.to(device).eval().requires_grad_(False), tokenizer, folder
 
@@ -53,8 +41,4 @@ def image_processor(folder: Path, class_name: str, uri: str) -> Any:
 
     family = class_name.removesuffix("ImageProcessorPil").lower().replace("groundingdino", "grounding_dino")
     module = importlib.import_module(f"transformers.models.{family}.image_processing_pil_{family}")
-    made = getattr(module, class_name)
-    try:
-        return made.from_pretrained(folder, local_files_only=True)
-    except OSError as error:
-        raise WeightsError(f"weights {uri}: {folder} says nothing about pictures ({error})") from error
+    return load_processor(getattr(module, class_name), folder, f"weights {uri}", "a preprocessor of pictures")

@@ -10,11 +10,10 @@ from typing import Any
 import torch
 
 from triptych.conversation import Image, Mask, Region
-from triptych.errors import WeightsError
 from triptych.grounding.detectors.config import SamMasksConfig
 from triptych.grounding.detectors.pretrained import image_processor
-from triptych.language.quiet import quiet
 from triptych.weights import fetch
+from triptych.weights.pretrained import load_pretrained
 
 
 class SamMasks:
@@ -34,11 +33,7 @@ class SamMasks:
         from transformers import SamModel
 
         folder = fetch(config.weights, base=base)
-        try:
-            with quiet():
-                model = SamModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True, weights_only=True)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise WeightsError(f"weights {config.weights}: {folder} cannot be loaded as SamModel ({error})") from error
+        model = load_pretrained(SamModel, folder, f"weights {config.weights}", dtype=torch.float32)
         processor = image_processor(folder, "SamImageProcessorPil", config.weights)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         return cls(model.to(device).eval().requires_grad_(False), processor)

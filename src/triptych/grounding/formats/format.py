@@ -24,11 +24,13 @@ class Parsed:
         regions: In normalised coordinates, named by their phrases, in order.
         words: What is said beside the regions.
         verdict: How well the answer keeps to the rules.
+        reason: Why something that was meant to be a region is none, where that can be said.
     """
 
     regions: tuple[Region, ...]
     words: str
     verdict: Verdict
+    reason: str = ""
 
 
 class Format(Protocol):
@@ -51,6 +53,17 @@ class Format(Protocol):
     def parse(self, text: str) -> Parsed:
         """Regions out of any text whatever; never raises."""
         ...
+
+
+EDGE = 0.05
+"""How far beyond the frame, in shares of its side, a coordinate may lie and be put right."""
+
+OTHER_UNIT = "coordinates that cannot be in the format's unit: far beyond the picture"
+
+
+def possible(numbers: Sequence[float]) -> bool:
+    """Whether normalised coordinates can be in the unit of the format: none lies further outside than `EDGE`."""
+    return all(-EDGE <= number <= 1 + EDGE for number in numbers)
 
 
 def region_of(numbers: Sequence[float], name: str) -> tuple[Region, bool]:

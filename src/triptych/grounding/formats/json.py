@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from triptych.conversation import Region
-from triptych.grounding.formats.format import Parsed, numbers_of, region_of, verdict_of
+from triptych.grounding.formats.format import OTHER_UNIT, Parsed, numbers_of, possible, region_of, verdict_of
 from triptych.grounding.formats.qwen import middle, thousandth
 from triptych.grounding.grounding import encodable
 from triptych.language.regions import Token
@@ -46,12 +46,13 @@ class Json:
     def parse(self, text: str) -> Parsed:
         """JSON wherever it stands in the text; what is not JSON, but has two or four numbers in brackets, is repaired."""
         regions: list[Region] = []
-        words, at, strict = [], 0, True
+        words, at, strict, reason = [], 0, True, ""
         for start, end, value in _values(text):
             words.append(text[at:start])
             at = end
             for item in value if isinstance(value, list) else [value]:
                 region, right = _item(item)
+                reason = OTHER_UNIT if region is None and _elsewhere(item) else reason
                 strict &= right and isinstance(value, list)
                 regions += [region] if region is not None else []
         words.append(text[at:])
@@ -62,10 +63,13 @@ class Json:
             label = _LABEL.search(text)
             for match in _LOOSE.finditer(text):
                 numbers = [_number(digits) for digits in match.group(1).split(",")]
-                region, _ = region_of(_shares(numbers[: len(numbers) // 2 * 2]), encodable(label[1]) if label else "")
-                regions.append(region)
+                shares = _shares(numbers[: len(numbers) // 2 * 2])
+                if possible(shares):
+                    regions.append(region_of(shares, encodable(label[1]) if label else "")[0])
+                else:
+                    reason = OTHER_UNIT
         said = "".join(words)
-        return Parsed(tuple(regions), said, verdict_of(regions, strict, bool(_TRACE.search(text))))
+        return Parsed(tuple(regions), said, verdict_of(regions, strict, bool(_TRACE.search(text))), reason)
 
 
 def _values(text: str) -> Iterator[tuple[int, int, Any]]:
@@ -99,11 +103,19 @@ def _item(item: Any) -> tuple[Region | None, bool]:
     usual = isinstance(numbers, list) and all(_is_number(n) for n in numbers)
     if not usual or not isinstance(numbers, list) or len(numbers) not in (2, 4):
         return None, False
+    if not possible(_shares([min(1e9, max(-1e9, number)) for number in numbers])):
+        return None, False
     label = encodable(next((item[name] for name in LABELS if isinstance(item.get(name), str)), ""))
     in_range = all(abs(number) < 1e9 for number in numbers)
     region, repaired = region_of(_shares([min(1e9, max(-1e9, number)) for number in numbers]), label)
     right = key == ("bbox" if len(numbers) == 4 else "point") and set(item) <= {key, "label"} and in_range
     return region, right and not repaired and all(type(number) is int for number in numbers)
+
+
+def _elsewhere(item: Any) -> bool:
+    """Whether an object has the numbers of a box, and they lie far beyond the picture."""
+    numbers = next((item[key] for key in KEYS if key in item), None) if isinstance(item, dict) else None
+    return isinstance(numbers, list) and len(numbers) in (2, 4) and all(map(_is_number, numbers))
 
 
 def _shares(numbers: Sequence[int | float]) -> list[float]:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 
 from triptych.conversation import Region
-from triptych.grounding.formats.format import Parsed, numbers_of, region_of, verdict_of
+from triptych.grounding.formats.format import OTHER_UNIT, Parsed, numbers_of, possible, region_of, verdict_of
 from triptych.language.regions import Token
 
 REF, END_REF, BOX, END_BOX = "<ref>", "</ref>", "<box>", "</box>"
@@ -53,7 +53,7 @@ class Qwen:
         """Two or four numbers in a box, or two pairs in a row without one, are a region."""
         regions: list[Region] = []
         strict = not _TRACE.search(_STRICT.sub("", text))
-        words, at, last = [], 0, ""
+        words, at, last, reason = [], 0, "", ""
         matches = [*_BOX.finditer(text)] or [*_BARE.finditer(text)]
         for match in matches:
             between, at = text[at : match.start()], match.end()
@@ -69,8 +69,12 @@ class Qwen:
             if not numbers:
                 strict = False
                 continue
-            region, repaired = region_of([middle(number) for number in numbers], last)
+            shares = [middle(number) for number in numbers]
+            if not possible(shares):
+                strict, reason = False, OTHER_UNIT
+                continue
+            region, repaired = region_of(shares, last)
             strict &= not repaired
             regions.append(region)
         words.append(text[at:])
-        return Parsed(tuple(regions), "".join(words), verdict_of(regions, strict, bool(_TRACE.search(text))))
+        return Parsed(tuple(regions), "".join(words), verdict_of(regions, strict, bool(_TRACE.search(text))), reason)

@@ -11,7 +11,15 @@ import re
 from collections.abc import Sequence
 
 from triptych.conversation import Region
-from triptych.grounding.formats.format import Parsed, last_clause, numbers_of, region_of, verdict_of
+from triptych.grounding.formats.format import (
+    OTHER_UNIT,
+    Parsed,
+    last_clause,
+    numbers_of,
+    possible,
+    region_of,
+    verdict_of,
+)
 from triptych.language.regions import Token
 
 _GROUP = re.compile(r"[\[(]([\d.,;:\s+-]*\d[\d.,;:\s+-]*)(?:[\])]|$)")
@@ -44,7 +52,7 @@ class Shikra:
         """Two or four numbers in brackets are a region, whatever stands between them."""
         regions: list[Region] = []
         words: list[str] = []
-        strict, at, phrase = True, 0, ""
+        strict, at, phrase, reason = True, 0, "", ""
         for match in _GROUP.finditer(text):
             between, at = text[at : match.start()], match.end()
             words.append(between)
@@ -56,9 +64,12 @@ class Shikra:
                 if not numbers:
                     strict = False
                     continue
+                if not possible(numbers):
+                    strict, reason = False, OTHER_UNIT
+                    continue
                 region, repaired = region_of(numbers, phrase)
                 strict &= not repaired
                 regions.append(region)
         words.append(text[at:])
         strict &= not _TRACE.search(text[at:])
-        return Parsed(tuple(regions), "".join(words), verdict_of(regions, strict, bool(_TRACE.search(text))))
+        return Parsed(tuple(regions), "".join(words), verdict_of(regions, strict, bool(_TRACE.search(text))), reason)

@@ -13,8 +13,9 @@ from PIL import Image as Pillow
 from torch import Tensor
 
 from triptych.conversation import Conversation, Image, user
-from triptych.model.build import build_any, save_weights
+from triptych.model.build import build_any
 from triptych.model.composed import MultimodalModel
+from triptych.model.saved import save_weights
 from triptych.recipe import load_recipe
 from triptych.sequence.pack import pack
 from triptych.verify.formats.words import tokenizer

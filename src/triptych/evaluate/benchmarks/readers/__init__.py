@@ -9,6 +9,7 @@ from typing import assert_never
 from triptych.errors import DataError
 from triptych.evaluate.benchmarks.config import AmberSource, CocoSource, FolderSource, RecordsSource, TaskFile
 from triptych.evaluate.benchmarks.items import Item
+from triptych.evaluate.benchmarks.readers.faults import Faults
 
 DATA_VARIABLE = "TRIPTYCH_DATA"
 
@@ -18,18 +19,20 @@ def data_root() -> Path:
     return Path(os.environ.get(DATA_VARIABLE, "data"))
 
 
-def read(task: TaskFile, data: Path | None = None) -> list[Item]:
-    """The items of a task, in the order of its files.
+def read(task: TaskFile, data: Path | None = None, faults: Faults | None = None) -> list[Item]:
+    """The items of a task, in the order of its files. A record that cannot be read costs this record.
 
     Args:
         task: Which.
         data: The data folder; that of the environment variable TRIPTYCH_DATA, or `data`, by default. The task's own folder
             lies in it, or it is the task's own folder itself.
+        faults: Where the records that cannot be read are noted.
 
     Raises:
-        DataError: The data is not there (the message says what to get and where to put it), or is malformed (file, line or
-            record, reason).
+        DataError: The data is not there (the message says what to get and where to put it), a file is malformed as a whole, or
+            none of its records can be read (file, line or record, reason).
     """
+    faults = Faults() if faults is None else faults
     root = data_root() if data is None else data
     own = root / task.data.folder
     folder = own if own.is_dir() else root
@@ -37,24 +40,44 @@ def read(task: TaskFile, data: Path | None = None) -> list[Item]:
         case RecordsSource() as source:
             from triptych.evaluate.benchmarks.readers.records import read_records
 
-            items = read_records(task, source, folder)
+            items = read_records(task, source, folder, faults)
         case CocoSource() as source:
             from triptych.evaluate.benchmarks.readers.coco import read_coco
 
-            items = read_coco(task, source, folder)
+            items = read_coco(task, source, folder, faults)
         case FolderSource() as source:
             from triptych.evaluate.benchmarks.readers.mme import read_mme
 
-            items = read_mme(task, folder / source.folder)
+            items = read_mme(task, folder / source.folder, faults)
         case AmberSource() as source:
             from triptych.evaluate.benchmarks.readers.amber import read_amber
 
-            items = read_amber(task, source, folder)
+            items = read_amber(task, source, folder, faults)
         case _:
             assert_never(task.source)
+    items = _usable(items, faults)
     if not items:
-        raise DataError(f"{folder}: the files of {task.name} hold no question that its task file keeps")
+        why = f"; {faults}" if faults.count else ""
+        raise DataError(f"{folder}: the files of {task.name} hold no question that its task file keeps{why}")
     return items
+
+
+def _usable(items: list[Item], faults: Faults) -> list[Item]:
+    """The items with ids of their own and text that is valid Unicode."""
+    kept: dict[str, Item] = {}
+    for item in items:
+        truths = item.truth if isinstance(item.truth, list) else [item.truth]
+        try:
+            for text in (item.id, item.question, *truths, *item.options):
+                text.encode()
+        except UnicodeEncodeError as error:
+            faults.add(f"{item.id!a}: no valid Unicode, character {error.start}")
+            continue
+        if item.id in kept:
+            faults.add(f"{item.id}: there is a question with this id already; answers are told apart by it")
+            continue
+        kept[item.id] = item
+    return list(kept.values())
 
 
 def absent(task: TaskFile, folder: Path, file: str) -> DataError:

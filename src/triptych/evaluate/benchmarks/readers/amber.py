@@ -7,10 +7,10 @@ from typing import Any
 
 from triptych.conversation import Image
 from triptych.data.files import inside, parse_json, read_text
-from triptych.errors import DataError
 from triptych.evaluate.benchmarks.config import AmberSource, TaskFile
 from triptych.evaluate.benchmarks.items import Item
-from triptych.evaluate.benchmarks.readers.tables import located, records
+from triptych.evaluate.benchmarks.readers.faults import Faults, located
+from triptych.evaluate.benchmarks.readers.tables import records
 
 TYPES = {
     "discriminative-attribute-state": "attribute", "discriminative-attribute-number": "attribute",
@@ -19,11 +19,11 @@ TYPES = {
 }  # fmt: skip
 
 
-def read_amber(task: TaskFile, source: AmberSource, folder: Path) -> list[Item]:
-    """Descriptions to write, or yes-or-no questions.
+def read_amber(task: TaskFile, source: AmberSource, folder: Path, faults: Faults) -> list[Item]:
+    """Descriptions to write, or yes-or-no questions; a query without an annotation is a fault.
 
     Raises:
-        DataError: A file is not there or malformed, or a query has no annotation.
+        DataError: A file is not there or malformed.
     """
     from triptych.evaluate.benchmarks.readers import absent
 
@@ -31,33 +31,37 @@ def read_amber(task: TaskFile, source: AmberSource, folder: Path) -> list[Item]:
         if not (folder / name).is_file():
             raise absent(task, folder, name)
     annotated = {}
-    for where, record in records(folder / source.annotations):
-        with located(where):
+    for where, record in records(folder / source.annotations, faults=faults):
+        with faults.at(where):
             annotated[str(record["id"])] = where, record
     facts: dict[str, Any] = {}
     if source.part == "generative":
         facts = {"things": parse_json(read_text(folder / source.relations), folder / source.relations)}
         facts["harmless"] = read_text(folder / source.harmless).split("\n")
-    items = []
-    for where, query in records(folder / source.queries):
+    items: list[Item] = []
+    for where, query in records(folder / source.queries, faults=faults):
         id_ = str(query.get("id"))
         if id_ not in annotated:
-            raise DataError(f"{where}: {folder / source.annotations} has no annotation with id {id_}")
+            faults.add(f"{where}: {folder / source.annotations} has no annotation with id {id_}")
+            continue
         place, truth = annotated[id_]
-        with located(place):
+        with faults.at(place):
             kind, true = str(truth["type"]), truth["truth"]
-            if (kind == "generative") != (source.part == "generative"):
-                continue
-            own = {}
-            if source.part == "generative":
-                own = {"likely": truth["hallu"], **_of(facts, [*true, *truth["hallu"]])}
-        with located(where):
-            image, asked = Image(inside(folder / source.images, str(query["image"]))), str(query["query"])
-        if source.part == "generative":
-            items.append(Item(id_, asked, list(true), (image,), facts=own, picture=str(image)))
-        else:
-            items.append(Item(id_, asked, str(true), (image,), TYPES.get(kind, kind), picture=str(image)))
+            if (kind == "generative") == (source.part == "generative"):
+                with faults.at(where):
+                    image, asked = Image(inside(folder / source.images, str(query["image"]))), str(query["query"])
+                    with located(place):
+                        items.append(_item(id_, asked, kind, truth, true, image, facts))
     return items
+
+
+def _item(
+    id_: str, asked: str, kind: str, truth: dict[str, Any], true: Any, image: Image, facts: dict[str, Any]
+) -> Item:
+    if kind == "generative":
+        own = {"likely": truth["hallu"], **_of(facts, [*true, *truth["hallu"]])}
+        return Item(id_, asked, list(true), (image,), facts=own, picture=str(image))
+    return Item(id_, asked, str(true), (image,), TYPES.get(kind, kind), picture=str(image))
 
 
 def _of(facts: dict[str, Any], annotated: list[str]) -> dict[str, Any]:

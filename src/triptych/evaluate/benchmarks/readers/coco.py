@@ -19,39 +19,41 @@ from triptych.data.files import inside, parse_json, read_text
 from triptych.errors import DataError
 from triptych.evaluate.benchmarks.config import CocoSource, TaskFile
 from triptych.evaluate.benchmarks.items import Item
-from triptych.evaluate.benchmarks.readers.tables import located
+from triptych.evaluate.benchmarks.readers.faults import Faults, located
 from triptych.evaluate.metrics.chair import chair_words, synonyms
 
 SPLITS = ("random", "popular", "adversarial")
 
 
-def read_coco(task: TaskFile, source: CocoSource, folder: Path) -> list[Item]:
-    """The items of a task whose source is COCO annotations.
+def read_coco(task: TaskFile, source: CocoSource, folder: Path, faults: Faults) -> list[Item]:
+    """The items of a task whose source is COCO annotations; a picture with an annotation that cannot be read is left out.
 
     Raises:
         DataError: A file is not there or malformed.
     """
     files = {kind: _first(task, folder, getattr(source, kind)) for kind in ("instances", "captions", "images")}
     if files["captions"] is not None and source.split is not None:
-        return _captioned(*_karpathy(source, files["captions"]), files["images"])
+        return _captioned(*_karpathy(source, files["captions"], faults), files["images"], faults)
     content = {kind: (path, _json(path)) for kind, path in files.items() if path is not None and kind != "images"}
-    pictures = _pictures(source, content.values(), folder)
+    pictures = _pictures(source, content.values(), folder, faults)
     captions: dict[int, list[str]] = defaultdict(list)
     if "captions" in content:
         for where, annotation in _each(*content["captions"], "annotations"):
-            with located(where):
+            with faults.at(where):
                 captions[annotation["image_id"]].append(str(annotation["caption"]).strip())
     if source.kind == "coco_captions":
-        return _captioned(pictures, captions, files["images"])
-    things = _things(*content["instances"])
+        return _captioned(pictures, captions, files["images"], faults)
+    things, spoiled = _things(*content["instances"], faults)
+    pictures = {id_: name for id_, name in pictures.items() if id_ not in spoiled}
     if source.kind == "coco_pope":
-        return _pope(source, pictures, things, files["images"])
-    items = []
+        return _pope(source, pictures, things, files["images"], faults)
+    items: list[Item] = []
     for id_, name in pictures.items():
-        there = set(things.get(id_, ())) | {category for text in captions[id_] for _, category in chair_words(text)}
-        truth = sorted(there)
-        items.append(Item(str(id_), "", truth, (_image(files["images"], name),), facts={"captions": captions[id_]},
-                          picture=str(id_)))  # fmt: skip
+        with faults.at(f"picture {id_}"):
+            there = set(things.get(id_, ())) | {category for text in captions[id_] for _, category in chair_words(text)}
+            image = _image(files["images"], name)
+            said = {"captions": captions[id_]}
+            items.append(Item(str(id_), "", sorted(there), (image,), facts=said, picture=str(id_)))
     return items
 
 
@@ -95,9 +97,14 @@ def pope_questions(
 
 
 def _pope(
-    source: CocoSource, pictures: dict[int, str], things: dict[int, list[str]], images: Path | None
+    source: CocoSource, pictures: dict[int, str], things: dict[int, list[str]], images: Path | None, faults: Faults
 ) -> list[Item]:
-    annotated = {id_: things[id_] for id_ in pictures if things.get(id_)}
+    shown: dict[int, Image] = {}
+    for id_, name in pictures.items():
+        if things.get(id_):
+            with faults.at(f"picture {id_}"):
+                shown[id_] = _image(images, name)
+    annotated = {id_: things[id_] for id_ in shown}
     items = []
     for split in SPLITS:
         for n, (id_, thing, there) in enumerate(
@@ -105,38 +112,49 @@ def _pope(
         ):
             article = "an" if thing[0] in "aeiou" else "a"
             question = f"Is there {article} {thing} in the image?"
-            image = _image(images, pictures[id_])
-            items.append(Item(f"{split}/{n}", question, "yes" if there else "no", (image,), split, picture=str(id_)))
+            items.append(
+                Item(f"{split}/{n}", question, "yes" if there else "no", (shown[id_],), split, picture=str(id_))
+            )
     # Questions about one picture side by side: a responder reads it once for all of them.
     order = {id_: place for place, id_ in enumerate(dict.fromkeys(item.picture for item in items))}
     return sorted(items, key=lambda item: order[item.picture])
 
 
-def _captioned(pictures: dict[int, str], captions: dict[int, list[str]], images: Path | None) -> list[Item]:
-    return [
-        Item(str(id_), "", captions[id_], (_image(images, name),), picture=str(id_))
-        for id_, name in pictures.items()
-        if captions.get(id_)
-    ]
+def _captioned(
+    pictures: dict[int, str], captions: dict[int, list[str]], images: Path | None, faults: Faults
+) -> list[Item]:
+    items: list[Item] = []
+    for id_, name in pictures.items():
+        if captions.get(id_):
+            with faults.at(f"picture {id_}"):
+                items.append(Item(str(id_), "", captions[id_], (_image(images, name),), picture=str(id_)))
+    return items
 
 
-def _things(path: Path, instances: Any) -> dict[int, list[str]]:
-    """The names of the categories annotated in each picture, each once, in order; synonyms as CHAIR names them."""
+def _things(path: Path, instances: Any, faults: Faults) -> tuple[dict[int, list[str]], set[Any]]:
+    """The names of the categories annotated in each picture, each once, in order; synonyms as CHAIR names them.
+
+    And the pictures of which an annotation cannot be read: what they show is not known.
+    """
     names: dict[int, str] = {}
     for where, category in _each(path, instances, "categories"):
-        with located(where):
+        with faults.at(where):
             names[category["id"]] = str(category["name"])
     found: dict[int, dict[str, None]] = defaultdict(dict)
+    spoiled: set[Any] = set()
     for where, annotation in _each(path, instances, "annotations"):
-        with located(where):
+        before = faults.count
+        with faults.at(where):
             if annotation["category_id"] not in names:
                 raise ValueError(f"no category has the id {annotation['category_id']!r}")
             name = names[annotation["category_id"]]
             found[annotation["image_id"]][synonyms().get(name, name)] = None
-    return {id_: list(things) for id_, things in found.items()}
+        if faults.count > before and isinstance(annotation, dict) and isinstance(annotation.get("image_id"), int | str):
+            spoiled.add(annotation["image_id"])
+    return {id_: list(things) for id_, things in found.items()}, spoiled
 
 
-def _pictures(source: CocoSource, contents: Iterable[tuple[Path, Any]], folder: Path) -> dict[int, str]:
+def _pictures(source: CocoSource, contents: Iterable[tuple[Path, Any]], folder: Path, faults: Faults) -> dict[int, str]:
     wanted = None
     if source.ids is not None and (folder / source.ids).is_file():
         with located(str(folder / source.ids)):
@@ -144,16 +162,16 @@ def _pictures(source: CocoSource, contents: Iterable[tuple[Path, Any]], folder: 
     pictures: dict[int, str] = {}
     for path, content in contents:
         for where, image in _each(path, content, "images"):
-            with located(where):
+            with faults.at(where):
                 pictures[image["id"]] = str(image["file_name"])
     return {id_: name for id_, name in pictures.items() if wanted is None or id_ in wanted}
 
 
-def _karpathy(source: CocoSource, path: Path) -> tuple[dict[int, str], dict[int, list[str]]]:
+def _karpathy(source: CocoSource, path: Path, faults: Faults) -> tuple[dict[int, str], dict[int, list[str]]]:
     """Pictures and captions of a split of `dataset_coco.json` or `dataset_flickr30k.json`."""
     pictures, captions = {}, {}
     for where, image in _each(path, _json(path), "images"):
-        with located(where):
+        with faults.at(where):
             if image["split"] == source.split:
                 id_ = int(image["cocoid"] if "cocoid" in image else image["imgid"])
                 pictures[id_] = "/".join(filter(None, (image.get("filepath"), image["filename"])))

@@ -9,36 +9,42 @@ from triptych.data.files import read_text
 from triptych.errors import DataError
 from triptych.evaluate.benchmarks.config import TaskFile
 from triptych.evaluate.benchmarks.items import Item
+from triptych.evaluate.benchmarks.readers.faults import Faults
 from triptych.evaluate.metrics.mme import SUBTASKS
 
 _PICTURES = (".jpg", ".png", ".jpeg")
 
 
-def read_mme(task: TaskFile, folder: Path) -> list[Item]:
-    """Two items a picture.
+def read_mme(task: TaskFile, folder: Path, faults: Faults) -> list[Item]:
+    """Two items a picture; a text file without a picture, and a line that is no question, tab and Yes or No, are faults.
 
     Raises:
-        DataError: No subtask is there; a text file has no picture, or a line is no question, tab and Yes or No.
+        DataError: No subtask is there.
     """
     from triptych.evaluate.benchmarks.readers import absent
 
     present = [subtask for subtask in SUBTASKS if (folder / subtask).is_dir()]
     if not present:
         raise absent(task, folder, SUBTASKS[0])
-    items = []
+    items: list[Item] = []
     for subtask in present:
         for file in sorted((folder / subtask).rglob("*.txt")):
-            picture = _picture(file)
-            for number, line in enumerate(read_text(file).splitlines(), start=1):
-                if not line.strip():
-                    continue
-                question, _, truth = line.strip().rpartition("\t")
-                if truth.lower().strip(" .") not in ("yes", "no") or not question:
-                    raise DataError(f"{file}:{number}: expected a question, a tab and Yes or No, got {line!r}")
-                id_ = f"{subtask}/{file.stem}/{number}"
-                truth = truth.lower().strip(" .")
-                items.append(Item(id_, question, truth, (Image(picture),), subtask, picture=f"{subtask}/{file.stem}"))
+            with faults.at(str(file)):
+                picture = _picture(file)
+                for number, line in enumerate(read_text(file).splitlines(), start=1):
+                    if line.strip():
+                        with faults.at(f"{file}:{number}"):
+                            items.append(_item(line, subtask, file, number, picture))
     return items
+
+
+def _item(line: str, subtask: str, file: Path, number: int, picture: Path) -> Item:
+    question, _, truth = line.strip().rpartition("\t")
+    truth = truth.lower().strip(" .")
+    if truth not in ("yes", "no") or not question:
+        raise DataError(f"{file}:{number}: expected a question, a tab and Yes or No, got {line[:200]!r}")
+    id_ = f"{subtask}/{file.stem}/{number}"
+    return Item(id_, question, truth, (Image(picture),), subtask, picture=f"{subtask}/{file.stem}")
 
 
 def _picture(file: Path) -> Path:
