@@ -23,7 +23,7 @@ from triptych.files import write_atomically
 TESTS = Path(__file__).parents[1] / "tests"
 sys.path[:0] = [str(TESTS), str(TESTS / "fuzz")]
 
-from fuzz_guard import VERDICTS, Outcome, Seed, Tally, fuzz  # noqa: E402
+from fuzz_guard import VERDICTS, Outcome, Seed, Tally, cases, fuzz  # noqa: E402
 from fuzz_seeds import everything  # noqa: E402
 
 
