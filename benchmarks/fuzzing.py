@@ -83,7 +83,7 @@ def page(seeds: list[Seed], tally: Tally, seconds: float) -> str:
     )
     return f"""# Damaged files
 
-{total:,} inputs in {seconds:.0f} s: {failures:,} failures. {origin("python -m benchmarks.fuzzing " + " ".join(sys.argv[1:]))}
+{total:,} inputs in {seconds:.0f} s: {failures:,} failures.
 
 {table(head, rows)}
 
@@ -95,7 +95,7 @@ started, an address called; a process that dies.
 
 What was damaged: {kinds}.
 
-{describe("cpu")}
+{origin({"command": " ".join(["python -m benchmarks.fuzzing", *sys.argv[1:]]), **describe("cpu")})}
 """
 
 
