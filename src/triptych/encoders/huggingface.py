@@ -32,7 +32,8 @@ from triptych.encoders.preparation import (
     ImagePreparation,
     mean_colour,
 )
-from triptych.errors import RecipeError, WeightsError
+from triptych.errors import RecipeError, WeightsError, quoted
+from triptych.files import read_object
 from triptych.weights import fetch
 from triptych.weights.pretrained import load_config, load_pretrained
 
@@ -273,22 +274,25 @@ def _preprocessing(folder: Path) -> dict[str, Any]:
     for name in ("preprocessor_config.json", "processor_config.json"):
         path = folder / name
         if path.is_file():
-            try:
-                found = json.loads(path.read_text(encoding="utf-8"))
-            except ValueError as error:
-                raise WeightsError(f"{path}: not valid JSON ({error})") from error
+            found = read_object(path, WeightsError)
             nested = found.get("image_processor", found)
-            if "image_mean" in nested:
-                return dict(nested)
+            if isinstance(nested, dict) and "image_mean" in nested:
+                return nested
     return {}
 
 
 def _colour(pixels: dict[str, Any], name: str, default: Colour) -> Colour:
     values = pixels.get(name, default)
-    if not (isinstance(values, list | tuple) and len(values) == 3):
-        raise WeightsError(f"preprocessor config: `{name}` must be three numbers, got {values!r}")
+    if not (isinstance(values, list | tuple) and len(values) == 3 and all(_is_number(value) for value in values)):
+        raise WeightsError(f"preprocessor config: `{name}` must be three finite numbers, got {quoted(values)}")
+    if name == "image_std" and min(values) <= 0:
+        raise WeightsError(f"preprocessor config: `{name}` must be positive, got {quoted(values)}")
     red, green, blue = (float(value) for value in values)
     return red, green, blue
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) < 1e6  # not true of NaN either
 
 
 def _side(value: Any, name: str) -> int:
