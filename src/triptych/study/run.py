@@ -233,6 +233,6 @@ def progress_of(folder: Path) -> tuple[str, int] | None:
         try:
             values: Any = json.loads(line)
             return str(values["stage"]), int(values["step"])
-        except (ValueError, KeyError, TypeError):  # the half line of one being written
+        except (ValueError, KeyError, TypeError, RecursionError):  # the half line of one being written
             continue
     return None
