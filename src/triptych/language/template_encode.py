@@ -184,7 +184,8 @@ class TextEncoder:
         encoded apart, since whoever continues a prompt cannot take its last token back.
         """
         done: tuple[int, ...] = ()
-        before, clean, ids = "", True, []
+        ids: list[tuple[int, ...]] = []
+        before, clean = "", True
         for part in parts:
             whole = self.encode(before + part, first)
             if whole[: len(done)] == done:

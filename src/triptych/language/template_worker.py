@@ -87,7 +87,7 @@ def environment() -> _Sandbox:
     """Jinja as transformers sets it up for chat templates (`utils/chat_template_utils.py`)."""
     made = _Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols])
     made.filters["tojson"] = _tojson
-    made.globals |= {"raise_exception": _raise, "strftime_now": _now}
+    made.globals.update({"raise_exception": _raise, "strftime_now": _now})
     return made
 
 
