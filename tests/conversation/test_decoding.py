@@ -257,8 +257,8 @@ def test_damaged_pictures_are_read_or_refused_and_nothing_else(data: bytes) -> N
     assert peak < 1_000_000_000
 
 
-BOMBS = """
-import io, resource, struct, sys, zlib
+BOMBS = r"""
+import io, re, struct, sys, zlib
 from PIL import Image as Pillow
 from triptych.conversation import Image
 from triptych.errors import DataError
@@ -269,7 +269,11 @@ def png(width, height, colour, rows):
     packer = zlib.compressobj(1)
     body = b"".join(packer.compress(bytes(min(1 + width * channels[colour], 100_000))) for _ in range(rows)) + packer.flush()
     head = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
-    return b"\\x89PNG\\r\\n\\x1a\\n" + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+def highest():
+    # In KiB, of this program alone: getrusage would count the process that started it, too.
+    return int(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1])
 
 channels = {0: 1, 2: 3, 6: 4}
 for source in (png(1, 100_000, 0, 100_000), png(60_000, 60_000, 2, 1), png(2**31 - 1, 2**31 - 1, 6, 1), png(9_000, 9_000, 6, 1)):
@@ -278,17 +282,17 @@ for source in (png(1, 100_000, 0, 100_000), png(60_000, 60_000, 2, 1), png(2**31
         sys.exit("read")
     except DataError:
         pass
-assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 400_000, "refused before decoding"
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+assert highest() < 400_000, "refused before decoding"
+peak = highest()
 assert peak < 400_000, "refused before decoding"
 assert Image(png(2_500, 2_500, 6, 2_500)).open().size == (2_500, 2_500)
 for mode in ("F", "I", "LA", "CMYK"):
     assert Image(Pillow.new(mode, (2_500, 2_500))).open().mode == "RGB"
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - peak) * 1024 / 2_500**2)
+print((highest() - peak) * 1024 / 2_500**2)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is told in other units elsewhere")
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is read from /proc")
 def test_what_a_picture_takes_keeps_the_largest_under_two_gigabytes() -> None:
     done = subprocess.run([sys.executable, "-c", BOMBS], capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr

@@ -23,7 +23,7 @@ def training_pictures(run: Path) -> dict[str, str]:
 
     kept = run / "evaluation" / FILE
     if kept.exists():
-        return read_object(kept, EvaluationError)
+        return {key: str(where) for key, where in read_object(kept, EvaluationError).items()}
     if not (run / "recipe.yaml").exists():
         return {}
     recipe = load_recipe(run / "recipe.yaml")

@@ -6,9 +6,10 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import NoneType
 from typing import Any, BinaryIO
 
-from triptych.errors import EvaluationError, one_line
+from triptych.errors import EvaluationError, one_line, quoted
 from triptych.evaluate.tasks.question import Question, Record
 from triptych.files import read_object, write_atomically, writing
 
@@ -28,13 +29,33 @@ def read_records(path: Path) -> dict[str, Record]:
     records = {}
     for number, line in enumerate(lines[:-1], start=1):  # what follows the last newline was torn off
         try:
-            record = Record(**json.loads(line))
+            record = _record(json.loads(line))
             records[record.id] = record
         except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
             raise EvaluationError(
                 f"{path}:{number}: not a record of an evaluation ({one_line(error)}); remove the file to evaluate anew"
             ) from error
     return records
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "id": (str,), "kind": (str,), "question": (str,), "truth": (str, list), "answer": (str,), "finish": (str,), "tokens": (int,),
+    "seconds": (int, float), "sample": (int,), "image": (dict,), "parsed": (str, NoneType), "correct": (bool, int, float),
+    "error": (str, NoneType), "facts": (dict,), "verdict": (str, NoneType), "regions": (dict, NoneType),
+    "judged": (dict, NoneType),
+}  # fmt: skip
+
+
+def _record(values: Any) -> Record:
+    """A record of plain values. TypeError: some are missing, unknown, or of another kind."""
+    record = Record(**values)
+    for name, types in _TYPES.items():
+        value = getattr(record, name)
+        if not isinstance(value, types):
+            raise TypeError(f"`{name}` is {quoted(value)}, expected {' or '.join(kind.__name__ for kind in types)}")
+    if isinstance(record.truth, list) and not all(isinstance(truth, str) for truth in record.truth):
+        raise TypeError(f"`truth` is {quoted(record.truth)}, expected texts")
+    return record
 
 
 class RecordFile:

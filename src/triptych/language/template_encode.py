@@ -16,6 +16,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from triptych.errors import WeightsError, quoted
+
 THINK = ("<think>", "</think>")
 """What stands around what a model thinks before it answers: its own tokens, where it has them, however they are declared."""
 
@@ -54,7 +56,11 @@ class TextEncoder:
         self.tokenizer = tokenizer
         added = dict(getattr(tokenizer, "added_tokens_decoder", {}))
         known = {str(token): int(id_) for id_, token in added.items()}
-        known |= {str(token): int(tokenizer.convert_tokens_to_ids(token)) for token in tokenizer.all_special_tokens}
+        for token in tokenizer.all_special_tokens:
+            id_ = tokenizer.convert_tokens_to_ids(token)
+            if id_ is None:
+                raise WeightsError(f"the tokenizer's special token {quoted(str(token))} has no id; is its file whole?")
+            known[str(token)] = int(id_)
         unknown = tokenizer.unk_token_id
         # Runs of white space that are added tokens (Phi, Gemma, GPT-NeoX) are text like any other.
         self.controls = {
@@ -178,7 +184,8 @@ class TextEncoder:
         encoded apart, since whoever continues a prompt cannot take its last token back.
         """
         done: tuple[int, ...] = ()
-        before, clean, ids = "", True, []
+        ids: list[tuple[int, ...]] = []
+        before, clean = "", True
         for part in parts:
             whole = self.encode(before + part, first)
             if whole[: len(done)] == done:

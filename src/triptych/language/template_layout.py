@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 from triptych.language.template_encode import THINK, Control, TextEncoder, special_tokens
 from triptych.language.template_render import TemplateRefusal, render
-from triptych.language.template_shape import ANCHOR, MARK, PICTURE, STOP, Shape
+from triptych.language.template_shape import ANCHOR, MARK, PICTURE, STOP, Kind, Shape
 
 Shapes: TypeAlias = tuple[Shape, ...]
 
@@ -117,8 +117,8 @@ class TemplateLayout:
         Raises:
             TemplateRefusal: It cannot write a question and an answer.
         """
-        said = (("text", ""),)
-        answer = self.answer((Shape("user", said), Shape("assistant", said)))  # type: ignore[arg-type]
+        said: tuple[tuple[Kind, str], ...] = (("text", ""),)
+        answer = self.answer((Shape("user", said), Shape("assistant", said)))
         return answer.end, answer.kept
 
     def _answer(self, shapes: Shapes) -> _Answer:
