@@ -72,37 +72,38 @@ class HuggingFaceResponder:
             DataError: A picture cannot be read.
         """
         prompts = [self.prompts.write(conversation) for conversation in conversations]
-        pictures = [[medium.open() for medium in conversation.media] for conversation in conversations]
+        shown = [bool(list(conversation.media)) for conversation in conversations]
         replies: dict[int, Reply] = {}
         for seen in (False, True):  # processors want a picture for each prompt of a batch, or for none
-            order = sorted(
-                (i for i in range(len(prompts)) if bool(pictures[i]) == seen), key=lambda i: len(prompts[i].text)
-            )
+            order = sorted((i for i in range(len(prompts)) if shown[i] == seen), key=lambda i: len(prompts[i].text))
             if not order:
                 continue
             size = settings.batch_size
-            if min(size, len(order)) > 1 and not self._reads_batches(seen, prompts, pictures, order):
-                size = 1
+            if min(size, len(order)) > 1:
+                ends = [order[0], order[-1]]
+                pictures = [_pictures(conversations[i]) for i in ends]
+                if not self._reads_batches(seen, [prompts[i] for i in ends], pictures):
+                    size = 1
             for start in range(0, len(order), size):
                 chosen = order[start : start + size]
-                answers = self._answers([prompts[i] for i in chosen], [pictures[i] for i in chosen], settings)
+                pictures = [_pictures(conversations[i]) for i in chosen]
+                answers = self._answers([prompts[i] for i in chosen], pictures, settings)
                 replies |= dict(zip(chosen, answers, strict=True))
         return [replies[i] for i in range(len(conversations))]
 
-    def _reads_batches(self, seen: bool, prompts: list[Prompt], pictures: list[list[Any]], order: list[int]) -> bool:
+    def _reads_batches(self, seen: bool, prompts: list[Prompt], pictures: list[list[Any]]) -> bool:
         """Whether a batch of the shortest and the longest prompt gives the logits that each gives alone.
 
         Some classes derive positions or masks from the width of the batch, and some processors take one prompt at a
         time: those are asked one by one. Looked at once for prompts with pictures and once for prompts without.
         """
         if seen not in self.reads_batches:
-            ends = [order[0], order[-1]]
             try:
-                together = self._first_logits([prompts[i] for i in ends], [pictures[i] for i in ends])
+                together = self._first_logits(prompts, pictures)
             except GenerationError:
                 self.reads_batches[seen] = False
                 return False
-            alone = [self._first_logits([prompts[i]], [pictures[i]])[0] for i in ends]
+            alone = [self._first_logits([p], [shown])[0] for p, shown in zip(prompts, pictures, strict=True)]
             limit = _TOLERANCE.get(self.model.dtype, _TOLERANCE_OF_HALF)
             self.reads_batches[seen] = all(_agree(a, b, limit) for a, b in zip(together, alone, strict=True))
         return self.reads_batches[seen]
@@ -173,6 +174,10 @@ class HuggingFaceResponder:
         ends = self.model.generation_config.eos_token_id
         listed = set(ends) if isinstance(ends, list) else {ends}
         return {int(token) for token in (*listed, self.tokenizer.eos_token_id) if token is not None}
+
+
+def _pictures(conversation: Conversation) -> list[Any]:
+    return [medium.open() for medium in conversation.media]
 
 
 def _agree(one: Tensor, other: Tensor, limit: float) -> bool:
