@@ -23,7 +23,7 @@ from triptych.files import write_atomically
 TESTS = Path(__file__).parents[1] / "tests"
 sys.path[:0] = [str(TESTS), str(TESTS / "fuzz")]
 
-from fuzz_guard import VERDICTS, Outcome, Seed, Tally, fuzz  # noqa: E402
+from fuzz_guard import VERDICTS, Outcome, Seed, Tally, cases, fuzz  # noqa: E402
 from fuzz_seeds import everything  # noqa: E402
 
 
@@ -44,7 +44,9 @@ def main() -> None:
             parser.error(f"there is nothing called {', '.join(chosen.only)}")
         prepared = time.perf_counter() - began
         outside = _listing(Path(place), "work")
-        tally = fuzz(seeds, chosen.count, Path(place) / "work", workers=chosen.workers, report=_tell)
+        tally = fuzz(
+            seeds, cases(seeds, chosen.count, chosen.start), Path(place) / "work", workers=chosen.workers, report=_tell
+        )
         moved = _listing(Path(place), "work") ^ outside
     seconds = time.perf_counter() - began - prepared
     print(f"{len(tally.outcomes):,} inputs in {seconds:.0f} s, {prepared:.0f} s to prepare", flush=True)
@@ -81,7 +83,7 @@ def page(seeds: list[Seed], tally: Tally, seconds: float) -> str:
     )
     return f"""# Damaged files
 
-{total:,} inputs in {seconds:.0f} s: {failures:,} failures. {origin("python -m benchmarks.fuzzing " + " ".join(sys.argv[1:]))}
+{total:,} inputs in {seconds:.0f} s: {failures:,} failures.
 
 {table(head, rows)}
 
@@ -93,7 +95,7 @@ started, an address called; a process that dies.
 
 What was damaged: {kinds}.
 
-{describe("cpu")}
+{origin({"command": " ".join(["python -m benchmarks.fuzzing", *sys.argv[1:]]), **describe("cpu")})}
 """
 
 

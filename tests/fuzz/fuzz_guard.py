@@ -235,6 +235,8 @@ class _Watch:
             for path in arguments[: 2 if event in ("os.rename", "os.link") else 1]:
                 if isinstance(path, str | bytes | os.PathLike):
                     self._check(event, path)
+        elif event == "subprocess.Popen" and _renders_templates(arguments):
+            pass
         elif event in self.ACTIONS:
             self.seen = f"{event} {arguments!r}"[:300]
 
@@ -243,6 +245,13 @@ class _Watch:
         real = os.path.realpath(name)
         if not f"{real}{os.sep}".startswith(self.folder) and real != os.devnull and "\0" not in name:
             self.seen = f"{event} {name!r}"[:300]
+
+
+def _renders_templates(arguments: tuple[Any, ...]) -> bool:
+    """Whether a program that is started is our own, in which chat templates run with bounds."""
+    program, command = arguments[0], arguments[1]
+    own = f"import sys; sys.path[:] = {sys.path!r}; from triptych.language.template_worker import serve; serve()"
+    return program == sys.executable and command == [sys.executable, "-c", own]
 
 
 def _serve(seeds: Sequence[Seed], folder: Path, connection: Connection) -> None:

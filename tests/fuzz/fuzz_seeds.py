@@ -79,9 +79,9 @@ def recipes(folder: Path, world: tiny_world.World) -> Iterator[Seed]:
     def study(folder: Path, file: Path, output: Path) -> None:
         make_plan(load_study(file), output)
 
-    yield Seed("recipes", "recipes", folder, ("recipes/*.yaml", "presets/*.yaml"), read, 6)
-    yield Seed("recipes", "costs of recipes", tiny, ("recipe.yaml",), cost, 2)
-    yield Seed("recipes", "overrides", tiny, ("overrides.txt",), changed, 4)
+    yield Seed("recipes", "recipes", folder, ("recipes/*.yaml", "presets/*.yaml"), read, 8)
+    yield Seed("recipes", "costs of recipes", tiny, ("recipe.yaml",), cost, 1.5)
+    yield Seed("recipes", "overrides", tiny, ("overrides.txt",), changed, 6)
     yield Seed("recipes", "studies", folder, ("recipes/studies/*.yaml",), study, 2)
 
 
@@ -186,8 +186,10 @@ def datasets(folder: Path) -> Iterator[Seed]:
         if values["kind"] not in ("text", "alpaca"):
             values["images"] = "pictures"
         named = config.validate_python(values)
-        yield Seed("data", f"data: {values['kind']}, {files}", folder, (files,), partial(_read_dataset, named), weight)
-    yield Seed("data", "pictures", folder, ("pictures/*",), _read_picture, 4)
+        yield Seed(
+            "data", f"data: {values['kind']}, {files}", folder, (files,), partial(_read_dataset, named), 2 * weight
+        )
+    yield Seed("data", "pictures", folder, ("pictures/*",), _read_picture, 8)
 
 
 def _read_dataset(config: DataConfig, folder: Path, file: Path, output: Path) -> None:
@@ -220,12 +222,12 @@ def benchmarks(folder: Path) -> Iterator[Seed]:
     for name in TASKS:
         task = catalogue.load(name)
         own = f"{task.data.folder}/**/*"
-        yield Seed("benchmarks", f"benchmark: {name}", data, (own,), partial(_score, name), 0.8)
+        yield Seed("benchmarks", f"benchmark: {name}", data, (own,), partial(_score, name), 0.5)
     tasks = folder / "tasks"
     for name in TASKS:
         (tasks / name).mkdir(parents=True)
         shutil.copy(catalogue.FOLDER / name / "task.yaml", tasks / name / "task.yaml")
-    yield Seed("benchmarks", "task files", tasks, ("*/task.yaml",), partial(_score_task, data), 6)
+    yield Seed("benchmarks", "task files", tasks, ("*/task.yaml",), partial(_score_task, data), 8)
     answers = folder / "answers"
     answers.mkdir()
     ids = [str(i) for i in range(24)]
@@ -296,6 +298,8 @@ def runs(folder: Path, world: tiny_world.World) -> Iterator[Seed]:
     shown = folder / "shown"
     for name in ("run", "other"):
         fake.write_run(shown / name)
+        for file in (shown / name / "evaluation").glob("*.jsonl"):
+            file.write_bytes(b"".join(file.read_bytes().splitlines(keepends=True)[:40]))
 
     def report(folder: Path, file: Path, output: Path) -> None:
         write_report(folder / "run")
@@ -315,9 +319,9 @@ def runs(folder: Path, world: tiny_world.World) -> Iterator[Seed]:
         recipe = load_recipe(folder / "run" / "recipe.yaml")
         go_on(recipe, output, True, quiet=True)
 
-    yield Seed("runs", "reports of runs", shown, ("run/*.json*", "run/recipe.yaml", "run/evaluation/*"), report, 4)
+    yield Seed("runs", "reports of runs", shown, ("run/*.json*", "run/recipe.yaml", "run/evaluation/*"), report, 0.5)
     yield Seed(
-        "runs", "runs that are asked", folder / "real", ("run/recipe.yaml", "run/weights/*", "run/run.json"), load, 2
+        "runs", "runs that are asked", folder / "real", ("run/recipe.yaml", "run/weights/*", "run/run.json"), load, 0.7
     )
     yield Seed(
         "runs",
@@ -388,13 +392,13 @@ def weights(folder: Path, world: tiny_world.World) -> Iterator[Seed]:
     def tensors(folder: Path, file: Path, output: Path) -> None:
         read_tensors(file, "it")
 
-    yield Seed("weights", "language and vision", folder, ("language/*", "vision/*"), composed, 3)
+    yield Seed("weights", "language and vision", folder, ("language/*", "vision/*"), composed, 1.2)
     yield Seed("weights", "shards", folder, ("shards/*",), partial(language, "shards"), 1.5)
     yield Seed("weights", "pickled", folder, ("pickled/*.bin",), partial(language, "pickled"), 1)
-    yield Seed("weights", "GGUF", folder, ("gguf/*",), partial(language, "gguf/model.gguf"), 0.5)
-    yield Seed("weights", "CLIP by OpenAI", folder, ("clip/*",), clip, 2)
+    yield Seed("weights", "GGUF", folder, ("gguf/*",), partial(language, "gguf/model.gguf"), 0.15)
+    yield Seed("weights", "CLIP by OpenAI", folder, ("clip/*",), clip, 3)
     yield Seed("weights", "LLaVA that is imported", folder, ("llava/*",), whole, 1)
-    yield Seed("weights", "files of tensors", folder, ("language/*.safetensors", "pickled/*.bin", "clip/*"), tensors, 5)
+    yield Seed("weights", "files of tensors", folder, ("language/*.safetensors", "pickled/*.bin", "clip/*"), tensors, 8)
 
 
 def _module(path: Path) -> Any:

@@ -189,3 +189,21 @@ def test_a_zip_that_is_none(tmp_path: Path) -> None:
     refusal(file)
     file.write_bytes(b"PK\x03\x04" + b"\0" * 40 + b"PK\x05\x06" + b"\xff" * 18)
     refusal(file)
+
+
+def test_a_pickle_that_holds_itself(tmp_path: Path) -> None:
+    held: dict[str, Any] = {"weight": torch.zeros(2)}
+    held["state_dict"] = held
+    torch.save(held, tmp_path / "a.pt")
+    assert list(read_tensors(tmp_path / "a.pt", "it")) == ["weight"]
+
+
+def test_a_zip_whose_names_are_no_text(tmp_path: Path) -> None:
+    torch.save({"weight": torch.zeros(2)}, tmp_path / "a.pt")
+    content = (tmp_path / "a.pt").read_bytes()
+    entry = content.rindex(b"PK\x01\x02")  # of the last file in the directory at the end: flags, 38 bytes on its name
+    broken = bytearray(content)
+    broken[entry + 8 : entry + 10], broken[entry + 46 : entry + 48] = b"\x00\x08", b"\xff\xfe"  # "the name is UTF-8"
+    (tmp_path / "a.pt").write_bytes(broken)
+    with pytest.raises(WeightsError):
+        read_tensors(tmp_path / "a.pt", "it")

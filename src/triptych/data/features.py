@@ -228,7 +228,7 @@ class FeatureCache:
             about = json.loads((self.folder / "about.json").read_text())
         except FileNotFoundError:
             return
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise DataError(f"{self.folder}: about.json cannot be read ({error}); delete the folder") from error
         if about != self._about:
             raise DataError(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from triptych.encoders.config import HuggingFaceConfig
-from triptych.errors import RecipeError, WeightsError
+from triptych.errors import RecipeError, WeightsError, quoted
 from triptych.files import read_object
 from triptych.weights import fetch
 from triptych.weights.pretrained import load_config, load_pretrained
@@ -166,10 +166,16 @@ def colour(pixels: dict[str, Any], name: str, default: Colour) -> Colour:
         WeightsError: They are something else.
     """
     values = pixels.get(name, default)
-    if not (isinstance(values, list | tuple) and len(values) == 3):
-        raise WeightsError(f"preprocessor config: `{name}` must be three numbers, got {values!r}")
+    if not (isinstance(values, list | tuple) and len(values) == 3 and all(_is_number(value) for value in values)):
+        raise WeightsError(f"preprocessor config: `{name}` must be three finite numbers, got {quoted(values)}")
+    if name == "image_std" and min(values) <= 0:
+        raise WeightsError(f"preprocessor config: `{name}` must be positive, got {quoted(values)}")
     red, green, blue = (float(value) for value in values)
     return red, green, blue
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) < 1e6  # not true of NaN either
 
 
 def description(tower: PreTrainedConfig) -> dict[str, Any]:

@@ -5,19 +5,19 @@ Data only; `triptych.report` draws it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from triptych.errors import EvaluationError
+from triptych.errors import EvaluationError, one_line
 from triptych.evaluate.grounding import scores as grounding
 from triptych.evaluate.metrics.bootstrap import Tally, differences
 from triptych.evaluate.records import read_records
 from triptych.evaluate.results import Interval, Results, TaskResult, load_results
 from triptych.evaluate.tasks import captions, episodes, scenes
 from triptych.evaluate.tasks.question import Record
+from triptych.files import read_object
 
 
 @dataclass(frozen=True)
@@ -163,14 +163,14 @@ def tally_of(result: TaskResult, records: Sequence[Record]) -> Tally:
 def _read(path: Path, notes: list[str]) -> tuple[Cost, Results]:
     results = load_results(path)
     file = path / "run.json"
-    try:
-        facts = json.loads(file.read_bytes())
-        return _cost(facts), results
-    except FileNotFoundError:
+    if not file.exists():
         notes.append(f"{path}: there is no run.json, so its cost is not known")
         return Cost(), results
-    except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
-        raise EvaluationError(f"{file}: not the account of a run ({error!r})") from error
+    facts = read_object(file, EvaluationError)
+    try:
+        return _cost(facts), results
+    except (ValueError, AttributeError, TypeError, KeyError, OverflowError) as error:
+        raise EvaluationError(f"{file}: not the account of a run ({one_line(error)})") from error
 
 
 def _cost(facts: dict[str, Any]) -> Cost:

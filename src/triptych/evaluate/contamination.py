@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from triptych.errors import TriptychError
-from triptych.files import write_atomically
+from triptych.errors import EvaluationError, TriptychError
+from triptych.files import read_object, write_atomically
 
 FILE = "training-pictures.json"
 
@@ -23,8 +23,7 @@ def training_pictures(run: Path) -> dict[str, str]:
 
     kept = run / "evaluation" / FILE
     if kept.exists():
-        found: dict[str, str] = json.loads(kept.read_bytes())
-        return found
+        return {key: str(where) for key, where in read_object(kept, EvaluationError).items()}
     if not (run / "recipe.yaml").exists():
         return {}
     recipe = load_recipe(run / "recipe.yaml")

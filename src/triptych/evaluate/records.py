@@ -6,11 +6,12 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, BinaryIO
 
-from triptych.errors import EvaluationError
+from triptych.errors import EvaluationError, one_line, quoted
 from triptych.evaluate.tasks.question import Question, Record
-from triptych.files import write_atomically
+from triptych.files import read_object, write_atomically, writing
 
 
 def read_records(path: Path) -> dict[str, Record]:
@@ -28,13 +29,33 @@ def read_records(path: Path) -> dict[str, Record]:
     records = {}
     for number, line in enumerate(lines[:-1], start=1):  # what follows the last newline was torn off
         try:
-            record = Record(**json.loads(line))
-        except (ValueError, TypeError) as error:
+            record = _record(json.loads(line))
+            records[record.id] = record
+        except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
             raise EvaluationError(
-                f"{path}:{number}: not a record of an evaluation ({error}); remove the file to evaluate anew"
+                f"{path}:{number}: not a record of an evaluation ({one_line(error)}); remove the file to evaluate anew"
             ) from error
-        records[record.id] = record
     return records
+
+
+_TYPES: dict[str, tuple[type, ...]] = {
+    "id": (str,), "kind": (str,), "question": (str,), "truth": (str, list), "answer": (str,), "finish": (str,), "tokens": (int,),
+    "seconds": (int, float), "sample": (int,), "image": (dict,), "parsed": (str, NoneType), "correct": (bool, int, float),
+    "error": (str, NoneType), "facts": (dict,), "verdict": (str, NoneType), "regions": (dict, NoneType),
+    "judged": (dict, NoneType),
+}  # fmt: skip
+
+
+def _record(values: Any) -> Record:
+    """A record of plain values. TypeError: some are missing, unknown, or of another kind."""
+    record = Record(**values)
+    for name, types in _TYPES.items():
+        value = getattr(record, name)
+        if not isinstance(value, types):
+            raise TypeError(f"`{name}` is {quoted(value)}, expected {' or '.join(kind.__name__ for kind in types)}")
+    if isinstance(record.truth, list) and not all(isinstance(truth, str) for truth in record.truth):
+        raise TypeError(f"`truth` is {quoted(record.truth)}, expected texts")
+    return record
 
 
 class RecordFile:
@@ -50,18 +71,29 @@ class RecordFile:
         if kept is not None:
             write_atomically(path, encode(kept))
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab+") as file:  # cut a torn last line, so that the next record starts on a line of its own
+        with (
+            writing(path),
+            _opened(path) as file,
+        ):  # cut a torn last line, so that the next record starts on a line of its own
             file.seek(0)
             content = file.read()
             file.truncate(content.rfind(b"\n") + 1)
 
     def append(self, records: Iterable[Record]) -> None:
-        """Add lines at the end."""
-        with self._path.open("ab") as file:
+        """Add lines at the end.
+
+        Raises:
+            FolderError: The file cannot be written.
+        """
+        with writing(self._path), self._path.open("ab") as file:
             file.write(encode(records))
             file.flush()
             os.fsync(file.fileno())
+
+
+def _opened(path: Path) -> BinaryIO:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("ab+")
 
 
 def encode(records: Iterable[Record]) -> bytes:
@@ -103,9 +135,9 @@ def check_settings(path: Path, settings: Mapping[str, Any]) -> None:
         write_atomically(path, (json.dumps(settings, indent=2, ensure_ascii=False) + "\n"))
         return
     try:
-        before = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise EvaluationError(f"{path}: malformed JSON ({error}); evaluate anew with `--restart`") from error
+        before = read_object(path, EvaluationError)
+    except EvaluationError as error:
+        raise EvaluationError(f"{error}; evaluate anew with `--restart`") from error
     now = json.loads(json.dumps(settings))
     changed = [
         f"{key}: {before.get(key)!r} → {now.get(key)!r}" for key in {**before, **now} if before.get(key) != now.get(key)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,14 @@ import yaml
 
 from triptych.data.ledger import Ledger
 from triptych.environment import package_version
-from triptych.errors import EvaluationError
+from triptych.errors import DataError, EvaluationError
 from triptych.evaluate.results import load_results
 from triptych.export.finished import Finished
 from triptych.export.formats import Format
+from triptych.files import read_object
 from triptych.model.config import Blip2Config
-from triptych.recipe.load import write_yaml
 from triptych.recipe.schema import ModelConfig
+from triptych.yaml_file import write_yaml
 
 
 def card(run: Finished, format: Format, loads: str, name: str) -> str:
@@ -82,10 +82,11 @@ def training(run: Finished) -> Iterator[str]:
         )
     facts = run.path / "run.json"
     if facts.is_file():
-        said = json.loads(facts.read_text(encoding="utf-8"))
+        said = read_object(facts, DataError)
         if origin := said.get("imported"):
             yield f"- imported from {origin}"
-        if device := said.get("hardware", {}).get("device"):
+        hardware = said.get("hardware")
+        if device := hardware.get("device") if isinstance(hardware, dict) else None:
             yield f"- on {device}, {said.get('finished') or said.get('started')}"
 
 

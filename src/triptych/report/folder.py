@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from triptych.errors import DataError
+from triptych import files
+from triptych.errors import DataError, RecipeError
+from triptych.report.shapes import INFO, RECIPE, RECORD, RESULTS, Shape, fitting
+from triptych.yaml_file import read_yaml
 
 Record = Mapping[str, Any]
 
@@ -63,8 +64,8 @@ def read_run(path: Path) -> RunRecord:
         raise DataError(f"{path}: no such run folder; `triptych train RECIPE` makes one")
     notes: list[str] = []
     recipe_text = _text(path / "recipe.yaml")
-    info = _object(path / "run.json", notes)
-    results = _object(path / "results.json", notes)
+    info = _object(path / "run.json", INFO, notes)
+    results = _object(path / "results.json", RESULTS, notes)
     metrics = _lines(path / "metrics.jsonl", notes)
     if not (recipe_text or info or results or metrics):
         raise DataError(f"{path}: not a run folder: no recipe.yaml, run.json, metrics.jsonl or results.json")
@@ -77,7 +78,7 @@ def read_run(path: Path) -> RunRecord:
         ledger=_lines(path / "ledger.jsonl", notes),
         results=results,
         records={
-            file.stem: _lines(file, notes)
+            file.stem: _lines(file, notes, RECORD)
             for file in sorted((path / "evaluation").glob("*.jsonl"))
             if not file.stem.endswith(".control")
         },
@@ -91,20 +92,13 @@ def read_object(path: Path) -> dict[str, Any]:
     Raises:
         DataError: The file is not a JSON object.
     """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path}: cannot be read as JSON ({error})") from None
-    if not isinstance(value, dict):
-        raise DataError(f"{path}: expected a JSON object, got {type(value).__name__}")
-    return value
+    return files.read_object(path, DataError) if path.exists() else {}
 
 
-def _object(path: Path, notes: list[str]) -> dict[str, Any]:
+def _object(path: Path, shape: Shape, notes: list[str]) -> dict[str, Any]:
     try:
-        return read_object(path)
+        values: dict[str, Any] = fitting(read_object(path), shape, path.name, notes)
+        return values
     except DataError as error:
         notes.append(str(error).replace(str(path), path.name))
         return {}
@@ -119,14 +113,14 @@ def _text(path: Path) -> str:
 
 def _recipe(text: str, notes: list[str]) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        notes.append(f"recipe.yaml: not valid YAML ({error})")
+        values = read_yaml(text, "recipe.yaml")
+    except RecipeError as error:
+        notes.append(str(error))
         return {}
-    return values if isinstance(values, dict) else {}
+    return fitting(values, RECIPE, "recipe.yaml", notes) if isinstance(values, dict) else {}
 
 
-def _lines(path: Path, notes: list[str]) -> list[Record]:
+def _lines(path: Path, notes: list[str], shape: Shape = None) -> list[Record]:
     """The objects of a JSONL file. A run that was killed may leave half a line; it is counted, not fatal."""
     records: list[Record] = []
     broken = 0
@@ -135,10 +129,10 @@ def _lines(path: Path, notes: list[str]) -> list[Record]:
             continue
         try:
             value = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             value = None
         if isinstance(value, dict):
-            records.append(value)
+            records.append(fitting(value, shape, path.name, notes))
         else:
             broken += 1
     if broken:
@@ -147,5 +141,5 @@ def _lines(path: Path, notes: list[str]) -> list[Record]:
 
 
 def _last_of_each_step(metrics: list[Record]) -> list[Record]:
-    latest = {(line.get("stage"), line.get("step"), "validation_loss" in line): line for line in metrics}
+    latest = {(str(line.get("stage")), str(line.get("step")), "validation_loss" in line): line for line in metrics}
     return list(latest.values())

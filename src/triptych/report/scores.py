@@ -100,7 +100,7 @@ def _task(name: str, task: Mapping[str, Any]) -> TaskScores:
         if isinstance(parsers, Mapping)
         else [],
         groups=_groups(rows),
-        unparsed="" if share is None else f"{int(unparsed.get('count', 0)):,} ({share:.1%})",
+        unparsed="" if share is None else f"{int(number(unparsed.get('count')) or 0):,} ({share:.1%})",
     )
 
 

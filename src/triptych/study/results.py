@@ -186,7 +186,7 @@ def _measured(folder: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads((folder / measure.FILE).read_bytes())
         return found
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
 
 
@@ -194,5 +194,5 @@ def _facts(folder: Path) -> list[dict[str, Any]]:
     try:
         found: list[dict[str, Any]] = json.loads((folder / "run.json").read_bytes())["stages"]
         return found
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []

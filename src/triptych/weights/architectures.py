@@ -62,7 +62,7 @@ def peek(uri: str, kind: Kind, base: Path | None = None) -> dict[str, Any] | Non
 def _config(folder: Path) -> dict[str, Any]:
     try:
         found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

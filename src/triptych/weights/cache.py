@@ -102,7 +102,7 @@ def file_sha256(path: Path) -> str:
         known = json.loads(record.read_text())
         if known["file"] == [str(path), *identity]:
             return str(known["sha256"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass  # no record, or one that cannot be used: read the file
     digest, settled = _read_sha256(path, identity)
     if settled:

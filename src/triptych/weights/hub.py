@@ -72,7 +72,7 @@ def has_weights(folder: Path) -> bool:
     for index in indices:
         try:
             shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        except (OSError, ValueError, KeyError, AttributeError):
+        except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
             continue
         if all((folder / shard).is_file() for shard in shards):
             return True

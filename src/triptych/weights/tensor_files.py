@@ -7,6 +7,7 @@ Whatever is wrong with a file is a `WeightsError` of one line that names it.
 
 from __future__ import annotations
 
+import struct
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 WRAPPERS = ("state_dict", "model", "module", "model_ema")
 """Names under which training programs put the state dict into a file."""
+
+MOST_WRAPPERS = 4
+"""One around the other."""
 
 PICKLES = ("*.bin", "*.pt", "*.pth")
 """Files that are read where a folder has no safetensors."""
@@ -126,7 +130,7 @@ def unpickled(file: Path, where: str, mmap: bool = False) -> Any:
 
     try:
         program = zipfile.is_zipfile(file) and any("/code/" in name for name in zipfile.ZipFile(file).namelist())
-    except (OSError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, NotImplementedError, struct.error, zipfile.BadZipFile) as error:  # zipfile raises many
         raise damaged(file, where, error) from error
     if program:
         raise WeightsError(
@@ -156,7 +160,9 @@ def state_dict_in(content: Any, file: Path, where: str) -> dict[str, Tensor]:
     """
     import torch
 
-    while isinstance(content, Mapping):
+    for _ in range(MOST_WRAPPERS):  # a pickle may hold itself
+        if not isinstance(content, Mapping):
+            break
         inner = next((content[name] for name in WRAPPERS if isinstance(content.get(name), Mapping)), None)
         if inner is None:
             break

@@ -10,6 +10,7 @@ from triptych.errors import DataError
 from triptych.evaluate.benchmarks.config import AmberSource, CocoSource, FolderSource, RecordsSource, TaskFile
 from triptych.evaluate.benchmarks.items import Item
 from triptych.evaluate.benchmarks.readers.faults import Faults
+from triptych.evaluate.benchmarks.truths import unscorable
 
 DATA_VARIABLE = "TRIPTYCH_DATA"
 
@@ -55,15 +56,15 @@ def read(task: TaskFile, data: Path | None = None, faults: Faults | None = None)
             items = read_amber(task, source, folder, faults)
         case _:
             assert_never(task.source)
-    items = _usable(items, faults)
+    items = _usable(task, items, faults)
     if not items:
         why = f"; {faults}" if faults.count else ""
         raise DataError(f"{folder}: the files of {task.name} hold no question that its task file keeps{why}")
     return items
 
 
-def _usable(items: list[Item], faults: Faults) -> list[Item]:
-    """The items with ids of their own and text that is valid Unicode."""
+def _usable(task: TaskFile, items: list[Item], faults: Faults) -> list[Item]:
+    """The items with ids of their own, text that is valid Unicode, and a truth that can be scored."""
     kept: dict[str, Item] = {}
     for item in items:
         truths = item.truth if isinstance(item.truth, list) else [item.truth]
@@ -75,6 +76,9 @@ def _usable(items: list[Item], faults: Faults) -> list[Item]:
             continue
         if item.id in kept:
             faults.add(f"{item.id}: there is a question with this id already; answers are told apart by it")
+            continue
+        if (reason := unscorable(task, item)) is not None:
+            faults.add(f"{item.id}: {reason}")
             continue
         kept[item.id] = item
     return list(kept.values())
