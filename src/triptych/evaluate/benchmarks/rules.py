@@ -305,8 +305,8 @@ def _boxes(task: TaskFile) -> dict[str, Rule]:
         def overlap(record: Record, parsed: str | None) -> float:
             if parsed is None:
                 return 0.0
-            truth = fraction_box(_box(record.truth), "pixel", *size(record))
-            return iou(fraction_box(_box(parsed), unit, *size(record)), truth)
+            truth = fraction_box(box_of(record.truth), "pixel", *size(record))
+            return iou(fraction_box(box_of(parsed), unit, *size(record)), truth)
 
         def parse(record: Record) -> str | Unread:
             box = read(record)
@@ -328,7 +328,8 @@ def _boxes(task: TaskFile) -> dict[str, Rule]:
     return {OURS: rule(ours, task.box_unit), "lmms_eval": rule(lambda record: script_box(record.answer), "fraction")}
 
 
-def _box(text: object) -> tuple[float, float, float, float]:
+def box_of(text: object) -> tuple[float, float, float, float]:
+    """The four numbers of a box. ValueError: there are others."""
     left, top, right, bottom = (float(part) for part in str(text).strip("[]() ").split(","))
     return left, top, right, bottom
 

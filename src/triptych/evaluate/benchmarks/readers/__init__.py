@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import assert_never
 
-from triptych.errors import DataError
+from triptych.errors import DataError, quoted
 from triptych.evaluate.benchmarks.config import AmberSource, CocoSource, FolderSource, RecordsSource, TaskFile
 from triptych.evaluate.benchmarks.items import Item
 from triptych.evaluate.benchmarks.readers.faults import Faults
+from triptych.paths import user_path
 
 DATA_VARIABLE = "TRIPTYCH_DATA"
 
@@ -34,7 +36,7 @@ def read(task: TaskFile, data: Path | None = None, faults: Faults | None = None)
     """
     faults = Faults() if faults is None else faults
     root = data_root() if data is None else data
-    own = root / task.data.folder
+    own = user_path(task.data.folder, root, DataError)
     folder = own if own.is_dir() else root
     match task.source:
         case RecordsSource() as source:
@@ -55,15 +57,15 @@ def read(task: TaskFile, data: Path | None = None, faults: Faults | None = None)
             items = read_amber(task, source, folder, faults)
         case _:
             assert_never(task.source)
-    items = _usable(items, faults)
+    items = _usable(task, items, faults)
     if not items:
         why = f"; {faults}" if faults.count else ""
         raise DataError(f"{folder}: the files of {task.name} hold no question that its task file keeps{why}")
     return items
 
 
-def _usable(items: list[Item], faults: Faults) -> list[Item]:
-    """The items with ids of their own and text that is valid Unicode."""
+def _usable(task: TaskFile, items: list[Item], faults: Faults) -> list[Item]:
+    """The items with ids of their own, text that is valid Unicode, and a truth that can be scored."""
     kept: dict[str, Item] = {}
     for item in items:
         truths = item.truth if isinstance(item.truth, list) else [item.truth]
@@ -73,11 +75,26 @@ def _usable(items: list[Item], faults: Faults) -> list[Item]:
         except UnicodeEncodeError as error:
             faults.add(f"{item.id!a}: no valid Unicode, character {error.start}")
             continue
+        if task.metric == "boxes":
+            before = faults.count
+            with faults.at(f"{item.id}: the true box {quoted(item.truth)} in a picture of its width and height"):
+                _check_box(item)
+            if faults.count > before:
+                continue
         if item.id in kept:
             faults.add(f"{item.id}: there is a question with this id already; answers are told apart by it")
             continue
         kept[item.id] = item
     return list(kept.values())
+
+
+def _check_box(item: Item) -> None:
+    """Raise ValueError or KeyError where a true box is none, or its picture has no size."""
+    from triptych.evaluate.benchmarks.rules import box_of
+
+    sides = [float(item.facts[side]) for side in ("width", "height")]
+    if not all(math.isfinite(number) for number in (*box_of(item.truth), *sides)) or min(sides) <= 0:
+        raise ValueError("expected four finite numbers, and sides above 0")
 
 
 def absent(task: TaskFile, folder: Path, file: str) -> DataError:
