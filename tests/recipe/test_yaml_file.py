@@ -322,6 +322,11 @@ class TestLines:
         with pytest.raises(RecipeError, match=r"study.yaml:3: seeds.1: "):
             load_study(path)
 
+    def test_a_hundred_mistakes_are_counted_and_twenty_listed(self) -> None:
+        with pytest.raises(RecipeError, match=r"has 100 mistake\(s\)") as error:
+            load_recipe("llava-mini", [f"stages.0.train=[{'a, ' * 100}]", *(f"nothing{i}=1" for i in range(100))])
+        assert len(str(error.value).splitlines()) == 22 and str(error.value).endswith("… and 80 more")
+
     def test_values_are_shortened(self, tmp_path: Path) -> None:
         path = tmp_path / "long.yaml"
         long = "x" * 200_000
