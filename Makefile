@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN ?= runs/quickstart
 
-.PHONY: setup demo test lint prove bench clean
+.PHONY: setup demo test lint prove environments bench clean
 
 setup: .venv/.installed
 
@@ -26,8 +26,11 @@ lint: setup  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-prove: setup  ## the slow proofs too
+prove: setup  ## the slow proofs too; those of environments install several GB into the cache, once
 	$(BIN)/python -m pytest -m 'slow or not slow'
+
+environments: setup  ## of these, `pip install` without a lock: newest and oldest versions, torchvision, lmms-eval
+	$(BIN)/python -m pytest -m slow tests/prove
 
 bench: setup  ## the side-by-side timings; results go to benchmarks/results/
 	$(BIN)/python -m benchmarks

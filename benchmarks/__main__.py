@@ -10,7 +10,11 @@ import time
 from benchmarks.results import FOLDER, Settings
 
 SPEED = ("startup", "training", "generation", "profile")
-NAMES = (*SPEED, "minis", "zero_init", "masked_start", "blip2", "calls", "grounding", "ground_cost", "language_matrix")
+NAMES = (
+    *SPEED,
+    *("minis", "zero_init", "masked_start", "blip2", "calls", "grounding", "ground_cost"),
+    *("language_matrix", "vision_matrix"),
+)
 
 
 def main() -> None:

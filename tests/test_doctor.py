@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from triptych import doctor
+from triptych import doctor, environment
 from triptych.doctor import Check, diagnose, render
 from triptych.weights import OPENMOJI_FONT, parse
 from triptych.weights.wheels import package_folder
@@ -135,3 +135,32 @@ def test_the_oldest_versions_are_those_of_the_package(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(doctor.importlib.metadata, "requires", absent)
     assert doctor.required()["pydantic"] == "2.12" and "filelock" in doctor.required()
+
+
+class TestTorchvision:
+    """Checkpoints of others need it; a build works beside one build of torch."""
+
+    def test_where_it_is_missing_the_matching_release_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        installed = {"torch": "2.11.0+cu128", "torchvision": None}
+        monkeypatch.setattr(environment, "package_version", installed.get)
+        problem = environment.torchvision_problem()
+        assert problem is not None and problem.detail == "is not installed"
+        assert "triptych[vlm]" in problem.advice and "torchvision 0.26" in problem.advice
+
+    def test_one_that_cannot_be_imported_is_named_with_its_reason(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        installed = {"torch": "2.13.0+cpu", "torchvision": "0.28.0"}
+        monkeypatch.setattr(environment, "package_version", installed.get)
+
+        def broken(name: str) -> None:
+            raise RuntimeError(f"operator {name}::nms does not exist\nand more")
+
+        monkeypatch.setattr(environment.importlib, "import_module", broken)
+        problem = environment.torchvision_problem()
+        assert problem is not None and "\n" not in problem.detail
+        assert problem.detail.startswith("0.28.0 cannot be imported beside torch 2.13.0+cpu (operator torchvision::nms")
+        assert "built for the same device" in problem.advice
+
+    def test_doctor_says_what_it_is_for(self) -> None:
+        (check,) = about("torchvision")
+        assert "evaluate hf:" in check.detail and check.status in ("ok", "info", "warn")
+        assert bool(check.advice) == (check.status != "ok")

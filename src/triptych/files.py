@@ -134,7 +134,7 @@ def read_object(path: Path, kind: type[TriptychError]) -> dict[str, Any]:
     except OSError as error:
         raise kind(f"{path}: cannot be read ({error.strerror or one_line(error)})") from error
     except (ValueError, RecursionError) as error:
-        raise kind(f"{path}: damaged, not valid JSON ({one_line(error)})") from error
+        raise kind(f"{path}: cannot be read as JSON; is it damaged? ({one_line(error)})") from error
     if not isinstance(value, dict):
         raise kind(f"{path}: expected a JSON object, got {type(value).__name__}")
     return value

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from PIL import Image as Pillow
 from PIL import ImageCms, features
 
 from triptych.conversation import Image
-from triptych.conversation.decoding import FORMATS, MAX_RATIO, WHITE
+from triptych.conversation.decoding import FORMATS, MAX_PIXELS, MAX_RATIO, WHITE
 from triptych.errors import DataError
 
 CASES = Path(__file__).parents[2].parent / "shared" / "cases" / "pictures"
@@ -164,7 +166,6 @@ EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpa
 
 
 def test_a_program_that_calls_itself_a_picture_is_not_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import subprocess
 
     def never(*_: Any, **__: Any) -> Any:
         raise AssertionError("a program was started")
@@ -254,3 +255,45 @@ def test_damaged_pictures_are_read_or_refused_and_nothing_else(data: bytes) -> N
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
     assert peak < 1_000_000_000
+
+
+BOMBS = r"""
+import io, re, struct, sys, zlib
+from PIL import Image as Pillow
+from triptych.conversation import Image
+from triptych.errors import DataError
+
+def png(width, height, colour, rows):
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    packer = zlib.compressobj(1)
+    body = b"".join(packer.compress(bytes(min(1 + width * channels[colour], 100_000))) for _ in range(rows)) + packer.flush()
+    head = struct.pack(">IIBBBBB", width, height, 8, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", body) + chunk(b"IEND", b"")
+
+def highest():
+    # In KiB, of this program alone: getrusage would count the process that started it, too.
+    return int(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1])
+
+channels = {0: 1, 2: 3, 6: 4}
+for source in (png(1, 100_000, 0, 100_000), png(60_000, 60_000, 2, 1), png(2**31 - 1, 2**31 - 1, 6, 1), png(9_000, 9_000, 6, 1)):
+    try:
+        Image(source).open()
+        sys.exit("read")
+    except DataError:
+        pass
+assert highest() < 400_000, "refused before decoding"
+peak = highest()
+assert peak < 400_000, "refused before decoding"
+assert Image(png(2_500, 2_500, 6, 2_500)).open().size == (2_500, 2_500)
+for mode in ("F", "I", "LA", "CMYK"):
+    assert Image(Pillow.new(mode, (2_500, 2_500))).open().mode == "RGB"
+print((highest() - peak) * 1024 / 2_500**2)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of memory is read from /proc")
+def test_what_a_picture_takes_keeps_the_largest_under_two_gigabytes() -> None:
+    done = subprocess.run([sys.executable, "-c", BOMBS], capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) * MAX_PIXELS < 1_800_000_000

@@ -216,7 +216,7 @@ def test_mistakes_are_answered(tmp_path: Path) -> None:
         load(uri, resolution=50)
     with pytest.raises(RecipeError, match="hidden states 0 to 4"):
         load(uri, layer=5)
-    with pytest.raises(RecipeError, match="not among the known towers"):
+    with pytest.raises(RecipeError, match="BertModel is no vision model: its forward takes no `pixel_values`"):
         build(HuggingFaceConfig(architecture={"model_type": "bert"}))
     (tmp_path / "empty").mkdir()
     with pytest.raises(WeightsError, match="no configuration"):

@@ -18,7 +18,7 @@ POND = {"A": "heron", "B": "frog", "C": "fish", "D": "snail"}
 READ = [
     # a letter, alone or with its option
     "B", "b", " B ", "\nB", "B.", "B!", "(B)", "(b)", "B)", "b)", "[B]", '"B"', "“B”", "**B**", "__B__", "`B`", "Ｂ", "(Ｂ)", "Option B",
-    "B - frog", "B – frog", "B — frog", "B: frog", "B. frog", "B.frog", "(B) frog", "**B. frog**", "frog", "The frog", "It is the frog.",
+    "B - frog", "B – frog", "B — frog", "B: frog", "B. frog", "B.frog", "(B) frog", "**B. frog**", "frog", "The frog", "It is the frog.", "It's a frog",
     "B, because the frog eats flies.", "B.\nThe frog eats flies.", "B\n\nExplanation: (A) is wrong because it is a heron.",
     # announced
     "The picture shows a pond. Looking at the arrows, energy flows to the frog. The correct answer is (B).",

@@ -60,6 +60,8 @@ def test_a_recipe_with_such_a_template_says_so_in_one_line() -> None:
     with pytest.raises(RecipeError, match=r"refuses the turns user: .*Range too big") as refused:
         ChatTemplate(tokenizer(HOSTILE["a long range"]))
     assert "\n" not in str(refused.value)
+    with pytest.raises(RecipeError, match=r"the chat template cannot be read: .*[Uu]nexpected end of template"):
+        ChatTemplate(tokenizer(HOSTILE["no end"]))
 
 
 def test_it_renders_what_transformers_renders() -> None:

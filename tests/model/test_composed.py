@@ -134,7 +134,7 @@ def test_folders_that_hold_no_finished_run(trained: Path, tmp_path: Path) -> Non
     with pytest.raises(WeightsError, match="cannot be read"):
         load_run(run)
     save_file({"adapters.image.other": torch.zeros(3)}, weights)
-    with pytest.raises(WeightsError, match=r"adapters\.image\.other \(3,\) does not belong"):
+    with pytest.raises(WeightsError, match=r"28 tensors are missing.*no place for 1 tensor \(adapters\.image\.other\)"):
         load_run(run)
     weights.unlink()
     with pytest.raises(WeightsError, match=r"training has not finished; continue it with `triptych train .*--resume`"):

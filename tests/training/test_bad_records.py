@@ -85,7 +85,7 @@ def test_a_dataset_that_is_refused_whole_stops_with_reasons_and_places(
     with pytest.raises(
         DataError, match=r"(?s)records seen so far were refused.*chat template, for example.*data\.jsonl:\d"
     ):
-        train_tiny({**changes, "loading.refused_share": 0.1})
+        train_tiny({**changes, "loading.refused_share": 0.1}, "second")
 
 
 def test_a_defect_of_every_record_stops_the_run_and_says_its_type(

@@ -168,12 +168,17 @@ def _eight_bits(picture: PILImage) -> PILImage:
     if picture.mode == "F":
         if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
             raise ValueError("a picture of floats has values from 0 to 1; scale it, or save it with 8 or 16 bits")
-        return Pillow.fromarray((values * np.float32(255) + np.float32(0.5)).astype(np.uint8))
+        scaled = values * np.float32(255)
+        scaled += np.float32(0.5)  # in place: at `MAX_PIXELS` each copy is a quarter of a gigabyte
+        return Pillow.fromarray(scaled.astype(np.uint8))
     if picture.mode == "I" and not (values.min() >= 0 and values.max() <= 65_535):
         raise ValueError(
             "a picture of 32-bit integers has values from 0 to 65,535; scale it, or save it with 8 or 16 bits"
         )
-    return Pillow.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
+    rounded = values.astype(np.uint32)
+    rounded += 128
+    rounded //= 257
+    return Pillow.fromarray(rounded.astype(np.uint8))
 
 
 def _from_lab(picture: PILImage) -> PILImage:

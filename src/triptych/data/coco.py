@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from triptych.conversation import Conversation, Image, Message, assistant, user
+from triptych.conversation.unicode import check_unicode
 from triptych.data.files import inside, parse_json, read_text
 from triptych.data.phrases import content_words
 from triptych.errors import DataError
@@ -147,12 +148,23 @@ def _pictures(content: Any, path: Path) -> list[_Picture]:
             strays.append(_Picture(image_id, "", faults=[f"annotations[{number}] belongs to no entry of 'images'"]))
         elif not isinstance(caption := annotation.get("caption"), str) or not caption.strip():
             picture.faults.append(f"annotations[{number}] (id {annotation.get('id')!r}) is a caption without text")
+        elif fault := _no_unicode(caption):
+            picture.faults.append(f"annotations[{number}]: {fault}")
         else:
             picture.captions.append(caption.strip())
     for picture in pictures.values():
         if not picture.captions and not picture.faults:
             picture.faults.append(f"{picture.file_name} has no caption")
     return [*pictures.values(), *strays]
+
+
+def _no_unicode(caption: str) -> str:
+    """What is wrong with a caption that is no Unicode; nothing where it is."""
+    try:
+        check_unicode(caption, "the caption")
+    except DataError as error:
+        return str(error)
+    return ""
 
 
 def _is_id(value: Any) -> bool:

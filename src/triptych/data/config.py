@@ -31,13 +31,14 @@ Text: TypeAlias = Annotated[str, StringConstraints(min_length=1)]
 
 
 class LlavaConfig(Config):
-    """A file of conversations in LLaVA's format: a JSON list, or JSON lines, of `{id, image, conversations}`.
+    """A file of conversations with pictures: a JSON list, JSON lines or parquet of LLaVA's `{id, image, conversations}`, of
+    OpenAI's `messages`, or of another dialect in use.
 
     Relative paths start at the recipe's folder; `~` is the user's home.
     """
 
     kind: Literal["llava"] = "llava"
-    path: Path = Field(description="the JSON or JSON-lines file")
+    path: Path = Field(description="the JSON, JSON-lines or parquet file")
     images: Path | None = Field(
         None, description="the folder of the pictures, which records cannot leave; null takes the folder of `path`"
     )
@@ -78,7 +79,7 @@ class TextConfig(Config):
     """
 
     kind: Literal["text"] = "text"
-    path: Path = Field(description="a .txt or .jsonl file, or a folder of them")
+    path: Path = Field(description="a .txt, .jsonl or .parquet file, or a folder of them")
     documents: Literal["blank_lines", "file"] = Field(
         "blank_lines",
         description="what a document is in a .txt file: what stands between blank lines, or the whole file",
@@ -98,7 +99,7 @@ class AlpacaConfig(Config):
     """
 
     kind: Literal["alpaca"] = "alpaca"
-    path: Path = Field(description="the JSON or JSON-lines file")
+    path: Path = Field(description="the JSON, JSON-lines or parquet file")
     form: Literal["prompt", "turns"] = Field(
         "prompt",
         description="`prompt`: Alpaca's published prompt as it stands; `turns`: user and assistant in the model's own template",
@@ -114,7 +115,7 @@ class InterleavedConfig(Config):
     """
 
     kind: Literal["interleaved"] = "interleaved"
-    path: Path = Field(description="the JSON or JSON-lines file")
+    path: Path = Field(description="the JSON, JSON-lines or parquet file")
     images: Path | None = Field(
         None, description="the folder of the pictures, which records cannot leave; null takes the folder of `path`"
     )

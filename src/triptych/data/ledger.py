@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from triptych.errors import DataError, excerpt
-from triptych.files import write_atomically
+from triptych.errors import DataError, excerpt, one_line
+from triptych.files import write_atomically, writing
 
 Outcome: TypeAlias = Literal["refused", "shortened"]
 
@@ -64,6 +64,9 @@ class Ledger:
         self._entries: dict[tuple[str, str, str, str], Entry] = {}
         if path is not None and path.exists():
             self._read(path)
+        elif path is not None and not path.parent.exists():
+            with writing(path):
+                path.parent.mkdir(parents=True)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -95,8 +98,7 @@ class Ledger:
             return False
         self._entries[_key(entry)] = entry
         if self.path is not None:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
+            with writing(self.path), self.path.open("a", encoding="utf-8") as file:
                 file.write(_line(entry))
         return True
 
@@ -189,8 +191,13 @@ class Ledger:
         for number, line in enumerate(lines, start=1):
             try:
                 entry = Entry(**json.loads(line))
-            except (ValueError, TypeError) as error:
-                raise DataError(f"{path}:{number}: not a line of a ledger ({error}); mend or delete it") from error
+                for name, value in vars(entry).items():
+                    if type(value) is not (int if name == "step" else str):
+                        raise TypeError(f"{name} is {type(value).__name__}")
+            except (ValueError, TypeError, RecursionError) as error:
+                raise DataError(
+                    f"{path}:{number}: not a line of a ledger ({one_line(error)}); mend or delete it"
+                ) from error
             self._entries[_key(entry)] = entry
         if rest:  # the half line of a process that was killed: its step will run again
             self._write()

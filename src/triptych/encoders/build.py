@@ -6,7 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 from triptych.custom import CustomConfig, build_custom
-from triptych.encoders.config import EfficientNetConfig, HuggingFaceConfig, SamConfig, VisionTransformerConfig
+from triptych.encoders.config import (
+    PLAIN_TOWERS,
+    EfficientNetConfig,
+    HuggingFaceConfig,
+    SamConfig,
+    VisionTransformerConfig,
+)
 
 if TYPE_CHECKING:
     from triptych.encoders.encoder import Encoder
@@ -33,8 +39,11 @@ def build(
             return EfficientNet.from_config(config, base)
         case HuggingFaceConfig():
             from triptych.encoders.huggingface import HuggingFaceEncoder
+            from triptych.encoders.probed import ProbedEncoder
+            from triptych.encoders.towers import model_type
 
-            return HuggingFaceEncoder.from_config(config, base)
+            kind = HuggingFaceEncoder if model_type(config, base) in PLAIN_TOWERS else ProbedEncoder
+            return kind.from_config(config, base)
         case VisionTransformerConfig():
             from triptych.encoders.vit_encoder import VisionTransformerEncoder
 

@@ -38,8 +38,22 @@ class EfficientNetConfig(Config):
     precision: Precision = Field("auto", description="precision to compute in; `auto`: bfloat16 where that is fast")
 
 
+PLAIN_TOWERS = frozenset(
+    {
+        "clip_vision_model",
+        "blip_2_vision_model",
+        "instructblip_vision_model",
+        "siglip_vision_model",
+        "dinov2",
+        "dinov2_with_registers",
+        "vit",
+    }
+)
+"""Model types whose layers behind the chosen one are never built, and whose grid the configuration says: image over patch."""
+
+
 class HuggingFaceConfig(Config):
-    """Any vision tower of the families CLIP, SigLIP, DINOv2 (with registers or without) and ViT."""
+    """Any vision model of transformers whose output is a sequence or a grid, alone or inside a larger model."""
 
     kind: Literal["huggingface"] = "huggingface"
     weights: str | None = Field(None, description="hf:ORG/NAME or file:FOLDER in the hub's format")
@@ -47,7 +61,9 @@ class HuggingFaceConfig(Config):
         None, description="a transformers configuration (`model_type: clip_vision_model`, …) for random weights"
     )
     layer: int | Literal["output"] = Field(
-        -2, description="index into transformers' `hidden_states`, or `output` for the normalised last layer"
+        -2,
+        description="index into transformers' `hidden_states`, or `output` for the (normalised) last layer; models that give "
+        "no hidden states have `output` only",
     )
     drop_cls: bool = Field(True, description="leave out the class token, so that positions are cells of a grid")
     unit: bool = Field(

@@ -1,4 +1,6 @@
-"""Any Hugging Face vision tower of a known family: CLIP, SigLIP, DINOv2 (with registers or without), ViT.
+"""Plain vision transformers of which layers behind the chosen one are left out: CLIP, SigLIP, DINOv2, ViT.
+
+Those families are here to save their unneeded layers; every other model of transformers is `triptych.encoders.probed`.
 
 pixels ─► embeddings ─► layer 1 … layer k │ layers after k are never built ─► drop CLS and registers ─► [N, T, D]
 """
@@ -6,10 +8,7 @@ pixels ─► embeddings ─► layer 1 … layer k │ layers after k are never
 from __future__ import annotations
 
 import inspect
-import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,15 +31,22 @@ from triptych.encoders.preparation import (
     ImagePreparation,
     mean_colour,
 )
-from triptych.errors import RecipeError, WeightsError, quoted
-from triptych.files import read_object
+from triptych.encoders.towers import (
+    Colour,
+    colour,
+    description,
+    preprocessing,
+    vision_config,
+    vision_part,
+    whole_config,
+)
+from triptych.errors import RecipeError
 from triptych.weights import fetch
 from triptych.weights.pretrained import load_config, load_pretrained
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
 
-Colour = tuple[float, float, float]
 BILINEAR = 2
 """Pillow's number for bilinear interpolation, which preprocessor configs use."""
 
@@ -120,7 +126,7 @@ class HuggingFaceEncoder(Encoder):
                 f"encoder: `resolution: {resolution}` is not a multiple of the tower's "
                 f"patches of {patch} pixels; try {near}"
             )
-        mean, std = _colour(pixels, "image_mean", family.mean), _colour(pixels, "image_std", family.std)
+        mean, std = colour(pixels, "image_mean", family.mean), colour(pixels, "image_std", family.std)
         rows = resolution // patch
         super().__init__(
             dim=tower.hidden_size,
@@ -133,7 +139,7 @@ class HuggingFaceEncoder(Encoder):
                 background=config.background,
             ),
             identity={
-                "tower": _description(tower),
+                "tower": description(tower),
                 "normed": any(_is_norm(name, module, family) for name, module in model.named_modules()),
                 "drop_cls": config.drop_cls,
                 **({"unit": True} if config.unit else {}),
@@ -159,7 +165,7 @@ class HuggingFaceEncoder(Encoder):
             model, pixels = _random(config), {}
         else:
             folder = fetch(config.weights, base=base)
-            model, pixels = _pretrained(config, folder), _preprocessing(folder)
+            model, pixels = _pretrained(config, folder), preprocessing(folder)
         return cls(model, config, pixels).to(resolve(config.precision)).eval()
 
     def tokens(self, part: Image) -> int:
@@ -178,15 +184,7 @@ class HuggingFaceEncoder(Encoder):
 
 
 def _random(config: HuggingFaceConfig) -> PreTrainedModel:
-    from transformers import AutoConfig
-
-    architecture = dict(config.architecture or {})
-    model_type = architecture.pop("model_type")
-    _family(model_type, "encoder: `architecture.model_type`")
-    try:
-        tower = _vision_config(AutoConfig.for_model(model_type, **architecture))
-    except (TypeError, ValueError) as error:
-        raise RecipeError(f"encoder: `architecture` is not a configuration of {model_type}: {error}") from error
+    tower = _vision_config(whole_config(config))
     layers = _layers_needed(config, tower)
     tower.num_hidden_layers = tower.num_hidden_layers if layers is None else layers
     with torch.random.fork_rng(devices=[]):
@@ -198,7 +196,9 @@ def _random(config: HuggingFaceConfig) -> PreTrainedModel:
 def _pretrained(config: HuggingFaceConfig, folder: Path) -> PreTrainedModel:
     where = f"weights {config.weights}"
     whole = load_config(folder, where)
-    _family(whole.model_type, where)
+    # Inside a checkpoint of several parts that transformers takes apart by itself, or by the tower's place in it.
+    inside = whole.model_type not in FAMILIES
+    renaming = vision_part(whole).renaming if inside else _renaming(FAMILIES[whole.model_type])
     tower = _vision_config(whole)
     layers = _layers_needed(config, tower)
     cut = range(tower.num_hidden_layers if layers is None else layers, tower.num_hidden_layers)
@@ -211,21 +211,14 @@ def _pretrained(config: HuggingFaceConfig, folder: Path) -> PreTrainedModel:
         may_have=[*HEADS, *(f"*{name}.{i}.*" for i in cut for name in ("layers", "layer"))],
         config=tower,
         dtype=torch.float32,
-        **_renaming(FAMILIES[tower.model_type]),
+        **({"key_mapping": renaming} if renaming else {}),
         **dict(FAMILIES[tower.model_type].options),
     )
     return _without_norm(model) if layers is not None else model
 
 
-def _family(model_type: str, where: str) -> Family:
-    family = FAMILIES.get(model_type)
-    if family is None:
-        raise RecipeError(f"{where}: model type {model_type!r} is not among the known towers ({', '.join(FAMILIES)})")
-    return family
-
-
-def _renaming(family: Family) -> dict[str, Any]:
-    return {"key_mapping": {f"^{re.escape(family.prefix)}": ""}} if family.prefix else {}
+def _renaming(family: Family) -> dict[str, str]:
+    return {f"^{re.escape(family.prefix)}": ""} if family.prefix else {}
 
 
 def _class(tower: PreTrainedConfig) -> type[PreTrainedModel]:
@@ -237,7 +230,7 @@ def _class(tower: PreTrainedConfig) -> type[PreTrainedModel]:
 
 def _vision_config(config: PreTrainedConfig) -> PreTrainedConfig:
     """The tower's configuration, also out of that of a model with two towers."""
-    vision: PreTrainedConfig = getattr(config, "vision_config", config)
+    vision: PreTrainedConfig = vision_config(config)
     if hasattr(vision, "vision_use_head"):
         vision.vision_use_head = False  # the pooling that SigLIP's contrastive loss needs, and features do not
     return vision
@@ -269,53 +262,8 @@ def _is_norm(name: str, module: nn.Module, family: Family) -> bool:
     return name.rpartition(".")[2] == family.norm and isinstance(module, nn.LayerNorm)
 
 
-def _preprocessing(folder: Path) -> dict[str, Any]:
-    """The image part of a model's preprocessor config; empty where it has none."""
-    for name in ("preprocessor_config.json", "processor_config.json"):
-        path = folder / name
-        if path.is_file():
-            found = read_object(path, WeightsError)
-            nested = found.get("image_processor", found)
-            if isinstance(nested, dict) and "image_mean" in nested:
-                return nested
-    return {}
-
-
-def _colour(pixels: dict[str, Any], name: str, default: Colour) -> Colour:
-    values = pixels.get(name, default)
-    if not (isinstance(values, list | tuple) and len(values) == 3 and all(_is_number(value) for value in values)):
-        raise WeightsError(f"preprocessor config: `{name}` must be three finite numbers, got {quoted(values)}")
-    if name == "image_std" and min(values) <= 0:
-        raise WeightsError(f"preprocessor config: `{name}` must be positive, got {quoted(values)}")
-    red, green, blue = (float(value) for value in values)
-    return red, green, blue
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and abs(value) < 1e6  # not true of NaN either
-
-
 def _side(value: Any, name: str) -> int:
     sides = {value} if isinstance(value, int) else set(value)
     if len(sides) != 1:
         raise RecipeError(f"encoder: the tower's {name} {value} is not square, and only square ones are supported")
     return int(sides.pop())
-
-
-def _description(tower: PreTrainedConfig) -> dict[str, Any]:
-    """The tower's configuration without what does not change its features."""
-    ignored = {"transformers_version", "_name_or_path", "dtype", "torch_dtype", "architectures"}
-    described: dict[str, Any] = json.loads(tower.to_json_string(use_diff=True))
-    return {key: value for key, value in described.items() if key not in ignored}
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    from transformers.utils import logging
-
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)

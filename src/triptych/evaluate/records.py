@@ -7,11 +7,11 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import NoneType
-from typing import Any
+from typing import Any, BinaryIO
 
 from triptych.errors import EvaluationError, one_line, quoted
 from triptych.evaluate.tasks.question import Question, Record
-from triptych.files import read_object, write_atomically
+from triptych.files import read_object, write_atomically, writing
 
 
 def read_records(path: Path) -> dict[str, Record]:
@@ -30,11 +30,11 @@ def read_records(path: Path) -> dict[str, Record]:
     for number, line in enumerate(lines[:-1], start=1):  # what follows the last newline was torn off
         try:
             record = _record(json.loads(line))
-        except (ValueError, TypeError, RecursionError) as error:
+            records[record.id] = record
+        except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
             raise EvaluationError(
                 f"{path}:{number}: not a record of an evaluation ({one_line(error)}); remove the file to evaluate anew"
             ) from error
-        records[record.id] = record
     return records
 
 
@@ -71,18 +71,29 @@ class RecordFile:
         if kept is not None:
             write_atomically(path, encode(kept))
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab+") as file:  # cut a torn last line, so that the next record starts on a line of its own
+        with (
+            writing(path),
+            _opened(path) as file,
+        ):  # cut a torn last line, so that the next record starts on a line of its own
             file.seek(0)
             content = file.read()
             file.truncate(content.rfind(b"\n") + 1)
 
     def append(self, records: Iterable[Record]) -> None:
-        """Add lines at the end."""
-        with self._path.open("ab") as file:
+        """Add lines at the end.
+
+        Raises:
+            FolderError: The file cannot be written.
+        """
+        with writing(self._path), self._path.open("ab") as file:
             file.write(encode(records))
             file.flush()
             os.fsync(file.fileno())
+
+
+def _opened(path: Path) -> BinaryIO:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("ab+")
 
 
 def encode(records: Iterable[Record]) -> bytes:

@@ -16,8 +16,8 @@ from triptych.export.finished import Finished
 from triptych.export.formats import Format
 from triptych.files import read_object
 from triptych.model.config import Blip2Config
-from triptych.recipe.load import write_yaml
 from triptych.recipe.schema import ModelConfig
+from triptych.yaml_file import write_yaml
 
 
 def card(run: Finished, format: Format, loads: str, name: str) -> str:
@@ -85,7 +85,8 @@ def training(run: Finished) -> Iterator[str]:
         said = read_object(facts, DataError)
         if origin := said.get("imported"):
             yield f"- imported from {origin}"
-        if device := said.get("hardware", {}).get("device"):
+        hardware = said.get("hardware")
+        if device := hardware.get("device") if isinstance(hardware, dict) else None:
             yield f"- on {device}, {said.get('finished') or said.get('started')}"
 
 

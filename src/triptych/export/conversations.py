@@ -12,6 +12,8 @@ from PIL import Image as Pillow
 from triptych.conversation import Conversation, Image, Message
 from triptych.export.finished import Finished
 from triptych.language.template_check import CONVERSATIONS, Disagreement, as_transformers_has_it
+from triptych.language.template_encode import special_tokens
+from triptych.language.template_render import render
 from triptych.model.composed import MultimodalModel
 from triptych.sequence.plan import Refusal
 
@@ -59,11 +61,15 @@ def processor_at(folder: Path) -> Reads:
 
 
 def tokenizer_reads(tokenizer: Any, messages: Sequence[Message]) -> tuple[int, ...]:
-    """The ids of a prompt, by `tokenizer.apply_chat_template`."""
+    """The ids of a prompt, by `tokenizer.apply_chat_template`.
+
+    Raises:
+        TemplateRefusal: The template exceeds its bounds.
+    """
+    said = as_transformers_has_it(messages)
+    _within_bounds(tokenizer.chat_template, tokenizer, said)
     return _row(
-        tokenizer.apply_chat_template(
-            as_transformers_has_it(messages), add_generation_prompt=True, tokenize=True, return_dict=True
-        )["input_ids"]
+        tokenizer.apply_chat_template(said, add_generation_prompt=True, tokenize=True, return_dict=True)["input_ids"]
     )
 
 
@@ -74,8 +80,12 @@ def processor_reads(processor: Any, messages: Sequence[Message], pictures: Seque
         processor: Of a model that takes pictures.
         messages: The prompt.
         pictures: What its media show, as Pillow has it.
+
+    Raises:
+        TemplateRefusal: The template exceeds its bounds.
     """
     messages_as_parts = as_transformers_has_it(messages)
+    _within_bounds(processor.chat_template, processor.tokenizer, messages_as_parts)
     text = processor.apply_chat_template(messages_as_parts, add_generation_prompt=True)
     called = processor(text=text, images=list(pictures) or None)["input_ids"]
     remaining = iter(pictures)
@@ -86,6 +96,19 @@ def processor_reads(processor: Any, messages: Sequence[Message], pictures: Seque
                     part["image"] = next(remaining)
     alone = processor.apply_chat_template(messages_as_parts, add_generation_prompt=True, tokenize=True)
     return [_row(called), _row(alone)]
+
+
+def _within_bounds(template: str, tokenizer: Any, messages: list[dict[str, Any]]) -> None:
+    """Render what transformers is about to render, where bounds hold: transformers has none. Raises TemplateRefusal."""
+    opened = [
+        {**m, "content": [{**part, "image": "<Image>"} if part["type"] == "image" else part for part in m["content"]]}
+        if isinstance(m["content"], list)
+        else m
+        for m in messages
+    ]
+    for said in (messages, opened):
+        variables = {**special_tokens(tokenizer), "messages": said, "tools": None, "documents": None}
+        render(template, {**variables, "add_generation_prompt": True})
 
 
 def _row(ids: Any) -> tuple[int, ...]:

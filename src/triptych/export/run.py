@@ -13,7 +13,8 @@ from triptych.errors import TriptychError
 from triptych.export.card import card
 from triptych.export.finished import Finished, load
 from triptych.export.formats import FORMATS, Format, format_called
-from triptych.language.quiet import silent
+from triptych.files import writing
+from triptych.weights.quiet import silent
 
 SHARD = "5GB"
 """Size of a file of weights where nothing else is said."""
@@ -84,21 +85,27 @@ def export(
 
 @contextmanager
 def written_folder(output: Path) -> Iterator[Path]:
-    """An empty folder beside `output` that takes its place when the block ends well, and is gone when not."""
-    output.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
+    """An empty folder beside `output` that takes its place when the block ends well, and is gone when not.
+
+    Raises:
+        FolderError: It cannot be written.
+    """
+    with writing(output):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
     try:
-        yield work
-        work.chmod(0o755)
-        for path in _files(work):
-            path.chmod(0o644)  # safetensors writes for its user alone
-        if output.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
-            output.replace(old / output.name)
-            work.replace(output)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            work.replace(output)
+        with writing(output):
+            yield work
+            work.chmod(0o755)
+            for path in _files(work):
+                path.chmod(0o644)  # safetensors writes for its user alone
+            if output.exists():
+                old = Path(tempfile.mkdtemp(prefix=f".{output.name}.", dir=output.parent))
+                output.replace(old / output.name)
+                work.replace(output)
+                shutil.rmtree(old, ignore_errors=True)
+            else:
+                work.replace(output)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

@@ -212,7 +212,9 @@ class Generator:
             positions = positions + 1
             mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
             embedded = self.model.language.embed(token[:, None])
-            hidden = self.model.read(embedded, positions[:, None], mask=mask, cache=cache, memory=memory)[:, -1]
+            hidden = self.model.read(
+                embedded, positions[:, None], mask=mask, cache=cache, memory=memory, ids=token[:, None]
+            )[:, -1]
 
     def _prefill(self, prompts: Sequence[_Prompt]) -> tuple[Tensor, Cache | Transcript, Tensor, Tensor, Memory | None]:
         """Last hidden state `[B, D]`, cache, mask `[B, L]`, last position `[B]` and memory of the prompts."""
@@ -230,7 +232,8 @@ class Generator:
         if len(groups) < len(prompts) and any(prompt.shared for prompt in prompts) and shares:
             heads = [self._embed(first[group], 0, first[group].shared) for group in range(len(groups))]
             memory = self._remember([first[group] for group in range(len(groups))])
-            _, cache, head_mask, _ = self._read(heads, [0] * len(heads), mask[: len(heads)], cache, memory)
+            ids = [first[group].layout.ids[: first[group].shared] for group in range(len(groups))]
+            _, cache, head_mask, _ = self._read(heads, ids, [0] * len(heads), mask[: len(heads)], cache, memory)
             index = torch.tensor(members, device=self.model.device)
             select_rows(cache, index)
             memory = memory.select(index) if memory is not None else None
@@ -238,7 +241,8 @@ class Generator:
         else:
             memory = self._remember(prompts)
         tails = [self._embed(prompt, start, len(prompt.layout)) for prompt, start in zip(prompts, done, strict=True)]
-        return (*self._read(tails, done, mask, cache, memory), memory)
+        ids = [prompt.layout.ids[start:] for prompt, start in zip(prompts, done, strict=True)]
+        return (*self._read(tails, ids, done, mask, cache, memory), memory)
 
     def _remember(self, prompts: Sequence[_Prompt]) -> Memory | None:
         """The media of prompts, one a row, where the fusion does not put them all into the sequence."""
@@ -256,6 +260,7 @@ class Generator:
     def _read(
         self,
         pieces: Sequence[Tensor],
+        ids: Sequence[Sequence[int]],
         starts: Sequence[int],
         mask: Tensor,
         cache: Cache | Transcript,
@@ -263,12 +268,12 @@ class Generator:
     ) -> tuple[Tensor, Cache | Transcript, Tensor, Tensor]:
         """Read pieces `[L_i, D]` that continue what the cache holds, neighbours of like length together."""
         if isinstance(cache, Transcript) or not divisible(cache):
-            return self._read_together(pieces, starts, mask, cache, memory)
+            return self._read_together(pieces, ids, starts, mask, cache, memory)
         budget = PREFILL_TOKENS["cpu" if self.model.device.type == "cpu" else "accelerator"]
         parts = []
         for a, b in portions([len(piece) for piece in pieces], budget):
             part = memory.select(torch.arange(a, b, device=mask.device)) if memory is not None else None
-            parts.append(self._read_together(pieces[a:b], starts[a:b], mask[a:b], rows_of(cache, a, b), part))
+            parts.append(self._read_together(pieces[a:b], ids[a:b], starts[a:b], mask[a:b], rows_of(cache, a, b), part))
         hidden, caches, masks, positions = zip(*parts, strict=True)
         longest = max(part.shape[1] for part in masks)
         mask = torch.cat([pad(part, (longest - part.shape[1], 0)) for part in masks])
@@ -277,6 +282,7 @@ class Generator:
     def _read_together(
         self,
         pieces: Sequence[Tensor],
+        ids: Sequence[Sequence[int]],
         starts: Sequence[int],
         mask: Tensor,
         cache: Cache | Transcript,
@@ -291,7 +297,8 @@ class Generator:
         positions = (start[:, None] + places - (length - lengths)[:, None]).clamp(min=0)
         new = (places >= (length - lengths)[:, None]).long()
         mask = torch.cat([mask, new], dim=1)
-        hidden = self.model.read(embeddings, positions, mask=mask, cache=cache, memory=memory)
+        padded = torch.tensor([[0] * (length - len(row)) + list(row) for row in ids], device=embeddings.device)
+        hidden = self.model.read(embeddings, positions, mask=mask, cache=cache, memory=memory, ids=padded)
         return hidden[:, -1], cache, mask, positions[:, -1]
 
     def _embed(self, prompt: _Prompt, start: int, end: int) -> Tensor:

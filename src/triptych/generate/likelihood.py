@@ -106,8 +106,11 @@ def option_scores(
     hidden, cache, mask, positions, memory = generator._prefill(
         [generator._plan(conversation, _ONE) for conversation in conversations]
     )
-    if not divisible(cache):
-        raise GenerationError("options are compared by their letters only where attention goes by windows")
+    if not divisible(cache) or generator.model.language.capabilities.cache != "shared":
+        raise GenerationError(
+            "options are compared by their letters only, for what this language model has read cannot be continued by "
+            "several texts (attention by windows, recurrent states)"
+        )
     model, tokenizer = generator.model, generator.model.language.tokenizer
     ids = [tokenizer.encode(text, add_special_tokens=False) for texts in options for text in texts]
     if not all(ids):
@@ -127,6 +130,7 @@ def option_scores(
             mask=seen,
             cache=cache,
             memory=memory.select(rows) if memory is not None else None,
+            ids=tokens[:, :-1],
         )
         last = torch.cat([last, read], dim=1)
     logits = model.language.logits(last)

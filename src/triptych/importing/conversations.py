@@ -12,6 +12,7 @@ from triptych.importing.parts import ImportFailed
 from triptych.language.hub_templates import from_transformers, of_parts
 from triptych.language.template import ChatTemplate, TemplateRefusal
 from triptych.language.template_check import CONVERSATIONS, Disagreement, flat
+from triptych.language.template_encode import special_tokens
 from triptych.language.template_render import render
 
 
@@ -64,9 +65,7 @@ def _difference(ours: ChatTemplate, source: str, image: str | None, parts: bool)
         TemplateRefusal: Ours refuses what theirs does not, or theirs refuses everything.
     """
     tokenizer = ours.tokenizer
-    special = {
-        name: value if isinstance(value, list) else str(value) for name, value in tokenizer.special_tokens_map.items()
-    }
+    special = special_tokens(tokenizer)
     medium = () if image is None else (int(tokenizer.convert_tokens_to_ids(image)),)
     compared, refusal = 0, TemplateRefusal("it refuses every conversation")
     for name, messages in CONVERSATIONS.items():

@@ -21,10 +21,10 @@ from triptych.importing import dual
 from triptych.importing.conversations import template_of
 from triptych.importing.parts import ImportFailed, Parts, fit_of, preprocessing, regions_of
 from triptych.recipe import load_recipe
-from triptych.recipe.load import write_yaml
 from triptych.weights import fetch
 from triptych.weights.pretrained import load_pretrained, load_tokenizer
 from triptych.weights.quiet import quiet, silent
+from triptych.yaml_file import write_yaml
 
 SYSTEMS: dict[str, tuple[str, str]] = {
     "llava": ("LlavaForConditionalGeneration", "triptych.importing.llava"),
@@ -173,7 +173,8 @@ def _write(work: Path, found: Parts, folder: Path, tokenizer: Any, precision: st
         },
         "sequence": {"max_tokens": min(int(limit), LONGEST)},
     }
-    _finish(work, recipe, found.state, f"{found.system} ({folder.name})")
+    state = {**found.state, "adapters.image.scale": torch.tensor(1.0)}  # `output_scale: null`, and runs hold all of it
+    _finish(work, recipe, state, f"{found.system} ({folder.name})")
     return [*notes, *unable]
 
 

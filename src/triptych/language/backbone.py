@@ -155,6 +155,7 @@ class LanguageModel(nn.Module):
         documents: Tensor | None = None,
         mask: Tensor | None = None,
         cache: Cache | None = None,
+        ids: Tensor | None = None,
     ) -> Tensor:
         """The last hidden states `[R, L, D]`.
 
@@ -165,8 +166,9 @@ class LanguageModel(nn.Module):
                 see each other; their positions start again.
             mask: `[R, past + L]`, one where there is a token; for prompts that are padded on the left.
             cache: Keys and values of what was read before; extended in place.
+            ids: `[R, L]` that the embeddings are of, for models whose layers read them too; any valid id where media stand.
         """
-        return hidden_states(self.model, self.capabilities, embeddings_RLD, positions_RL, documents, mask, cache)
+        return hidden_states(self.model, self.capabilities, embeddings_RLD, positions_RL, documents, mask, cache, ids)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Logits `[..., V]` of hidden states `[..., D]`, scaled and capped as the model does it."""

@@ -114,24 +114,30 @@ class Transcript:
     Args:
         embeddings: `[R, L, D]`, None at first.
         positions: `[R, L]`.
+        ids: `[R, L]`, where they are read too.
     """
 
     def __init__(self) -> None:
         self.embeddings: Tensor | None = None
         self.positions: Tensor | None = None
+        self.ids: Tensor | None = None
 
-    def extend(self, embeddings_RLD: Tensor, positions_RL: Tensor) -> tuple[Tensor, Tensor]:
+    def extend(
+        self, embeddings_RLD: Tensor, positions_RL: Tensor, ids_RL: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Append what is read now; returns everything so far."""
         if self.embeddings is not None and self.positions is not None:
             embeddings_RLD = torch.cat([self.embeddings, embeddings_RLD], dim=1)
             positions_RL = torch.cat([self.positions, positions_RL], dim=1)
-        self.embeddings, self.positions = embeddings_RLD, positions_RL
-        return embeddings_RLD, positions_RL
+            ids_RL = None if ids_RL is None or self.ids is None else torch.cat([self.ids, ids_RL], dim=1)
+        self.embeddings, self.positions, self.ids = embeddings_RLD, positions_RL, ids_RL
+        return embeddings_RLD, positions_RL, ids_RL
 
     def batch_select_indices(self, indices: Tensor) -> None:
         """Keep only these rows, or repeat them."""
         if self.embeddings is not None and self.positions is not None:
             self.embeddings, self.positions = self.embeddings[indices], self.positions[indices]
+            self.ids = None if self.ids is None else self.ids[indices]
 
 
 def new_cache(model: Any, capabilities: Capabilities) -> Cache | Transcript:

@@ -19,6 +19,7 @@ class Capabilities:
         first_position: The id of the first position; RoBERTa's is the id of padding plus one.
         masks: It takes a two-dimensional `attention_mask`.
         masks_past: That mask has columns for what is in the cache; otherwise for what is read alone.
+        reads_ids: Its layers read ids beside embeddings (Gemma 3n, Gemma 4); media have the id of padding there.
         packing: How documents in one row are kept apart: by a 4-D mask, by positions that start again, or not at all:
             then every row holds one document.
         pads: Whether prompts padded on the left answer as each alone does; otherwise prompts are answered one by one.
@@ -38,6 +39,7 @@ class Capabilities:
     first_position: int = 0
     masks: bool = True
     masks_past: bool = True
+    reads_ids: bool = False
     packing: Packing = "rows"
     pads: bool = False
     cache: Caching = "none"

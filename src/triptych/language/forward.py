@@ -31,6 +31,7 @@ def hidden_states(
     documents: Tensor | None = None,
     mask: Tensor | None = None,
     cache: Cache | None = None,
+    ids: Tensor | None = None,
 ) -> Tensor:
     """The last hidden states `[R, L, D]`; see `LanguageModel.forward`."""
     attention: Tensor | None = None
@@ -51,9 +52,27 @@ def hidden_states(
         arguments["attention_mask"] = attention
     if cache is not None:
         arguments[capabilities.cache_argument] = cache
-    found = decoder_of(model)(inputs_embeds=embeddings_RLD, use_cache=cache is not None, **arguments)
+    decoder = decoder_of(model)
+    if capabilities.reads_ids:
+        arguments["per_layer_inputs"] = _per_layer(decoder, embeddings_RLD, ids)
+    found = decoder(inputs_embeds=embeddings_RLD, use_cache=cache is not None, **arguments)
     hidden: Tensor = found.last_hidden_state
     return hidden
+
+
+def _per_layer(decoder: Any, embeddings_RLD: Tensor, ids_RL: Tensor | None) -> Tensor:
+    """What each layer reads of the ids; ids of tokens that were added have none of their own, and read that of padding.
+
+    Raises:
+        ValueError: There are no ids.
+    """
+    if ids_RL is None:
+        if not embeddings_RLD.is_meta:
+            raise ValueError(f"{type(decoder).__name__} reads ids beside embeddings, and there are none")
+        ids_RL = torch.zeros(embeddings_RLD.shape[:2], dtype=torch.long, device="meta")
+    rows = int(decoder.config.vocab_size_per_layer_input)
+    inputs: Tensor = decoder.get_per_layer_inputs(ids_RL.masked_fill(ids_RL >= rows, 0))
+    return inputs
 
 
 def logits(

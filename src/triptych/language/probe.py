@@ -18,7 +18,7 @@ from typing import Any
 import torch
 import transformers
 
-from triptych.language import checks, fast
+from triptych.language import checks, checks_layers, checks_rows, fast
 from triptych.language.capabilities import Capabilities
 from triptych.language.quiet import silent
 from triptych.language.shrink import small_model
@@ -86,8 +86,9 @@ def _probe(model: Any, accelerated: bool) -> Capabilities:
     capabilities = checks.reading(subject, Capabilities(accelerated=accelerated))
     if capabilities.refused:
         return capabilities
-    capabilities = checks.caching(subject, checks.padding(subject, checks.packing(subject, capabilities)))
-    return checks.attention(subject, checks.layers(subject, capabilities)) if changeable else capabilities
+    for check in (checks_rows.packing, checks_rows.padding, checks_rows.caching, checks_layers.layers):
+        capabilities = check(subject, capabilities)
+    return checks_layers.attention(subject, capabilities) if changeable else capabilities
 
 
 def _subject(model: Any) -> tuple[Any | str, bool]:
@@ -99,13 +100,24 @@ def _subject(model: Any) -> tuple[Any | str, bool]:
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
     on_meta = any(parameter.is_meta for parameter in model.parameters())
-    return (reason, False) if on_meta or checks.failure(model) else (model, False)
+    return (reason, False) if on_meta or checks.failure(model.eval()) else (model, False)
 
 
 def _key(model: Any, accelerated: bool) -> str:
     values = {k: v for k, v in model.config.to_dict().items() if k not in ("dtype", "torch_dtype", "_name_or_path")}
     code = hashlib.sha256()
-    for name in ("cache", "capabilities", "checks", "fast", "forward", "layers", "probe", "shrink"):
+    for name in (
+        "cache",
+        "capabilities",
+        "checks",
+        "checks_layers",
+        "checks_rows",
+        "fast",
+        "forward",
+        "layers",
+        "probe",
+        "shrink",
+    ):
         code.update(Path(__file__).with_name(f"{name}.py").read_bytes())
     kind = f"{type(model).__module__}.{type(model).__qualname__}"
     parts = (values, kind, accelerated, torch.__version__, transformers.__version__, code.hexdigest())

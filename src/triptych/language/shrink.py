@@ -38,7 +38,6 @@ SIZES: dict[str, int] = {
     **dict.fromkeys(("n_group", "topk_group"), 1),
     # states
     **dict.fromkeys(("chunk_size", "mamba_chunk_size", "index_topk"), 4),
-    "image_size": 32,
     **dict.fromkeys(("state_size", "mamba_d_state", "ssm_state_size"), 8),
     # lengths: shorter than what the probe reads, so that windows and chunks are met
     **dict.fromkeys(("sliding_window", "attention_window_size", "attention_chunk_size", "window_size"), 3),
@@ -93,6 +92,8 @@ def _consistent(values: Mapping[str, Any], small: dict[str, Any]) -> dict[str, A
     for name in EMBEDDING_WIDTHS:
         if isinstance(values.get(name), int) and values[name] != values.get("hidden_size"):
             small[name] = WIDTH // 2
+    if isinstance(values.get("image_size"), int) and isinstance(values.get("patch_size"), int):
+        small["image_size"] = min(values["image_size"], 2 * values["patch_size"])
     for token in ("pad_token_id", "bos_token_id", "eos_token_id", "image_token_id"):
         if (isinstance(small.get(token), int) and small[token] >= small.get("vocab_size", 1 << 62)) or isinstance(
             small.get(token), list

@@ -109,7 +109,10 @@ class ChatTemplate:
         self._regions = writer
         self._encoder = TextEncoder(self.tokenizer)
         self._layout = TemplateLayout(self.template, self._encoder, self.drops_spaces)
-        every = keywords(self.template)
+        try:
+            every = keywords(self.template)
+        except TemplateRefusal as error:
+            raise RecipeError(f"the chat template cannot be read: {error}") from None
         # A user cannot reach the template's treatment of a token by writing its name.
         harmless = [word for word in every if not any(isinstance(p, Control) for p in self._encoder.split(word))]
         self._keywords = {
@@ -126,13 +129,15 @@ class ChatTemplate:
                 without its end-of-text token.
 
         Raises:
-            TemplateRefusal: The template refuses these turns.
-            RecipeError: Document and turns are mixed.
+            TemplateRefusal: The template refuses these turns, or document and turns are mixed.
             ValueError: There are regions that cannot be written.
         """
         if any(message.role == "document" for message in messages):
             return self._document(messages, reply)
-        messages = self._with_system(messages)
+        return self._written(self._with_system(messages), reply)[0]
+
+    def _written(self, messages: Sequence[Message], reply: bool) -> tuple[list[Piece], set[int]]:
+        """The pieces of turns, and which answers are learned."""
         shapes, contents = self._outlined(messages)
         stream: list[_Text | _Hard] = []
         for atom in self._layout.layout(shapes, reply):
@@ -155,7 +160,8 @@ class ChatTemplate:
         """Numbers of the answers that are to be learned and that the sequence of all messages does not teach.
 
         A template that writes an answer otherwise once others follow it (without its thoughts, above all) has it in the
-        sequence as later prompts have it; as it is said itself, it stands at the end of a sequence only.
+        sequence as later prompts have it; as it is said itself, it stands at the end of a sequence only. So does one whose
+        first token would be joined with the end of its prompt.
 
         Raises:
             TemplateRefusal: The template refuses the turns.
@@ -164,12 +170,11 @@ class ChatTemplate:
         if any(message.role == "document" for message in messages):
             return ()
         complete = self._with_system(messages)
-        shapes, _ = self._outlined(complete)
-        taught = {atom.answer for atom in self._layout.layout(shapes, False)}
+        _, learned = self._written(complete, False)
         return tuple(
             number - (len(complete) - len(messages))
             for number, message in enumerate(complete)
-            if message.role == "assistant" and message.supervised and shapes[number].items and number not in taught
+            if message.role == "assistant" and message.supervised and _teaches(message) and number not in learned
         )
 
     def _with_system(self, messages: Sequence[Message]) -> Sequence[Message]:
@@ -200,7 +205,7 @@ class ChatTemplate:
     def _document(self, messages: Sequence[Message], reply: bool) -> list[Piece]:
         """A document as it stands between the tokenizer's own beginning and end of text: no template, no roles."""
         if any(message.role != "document" for message in messages):
-            raise RecipeError(
+            raise TemplateRefusal(
                 "a conversation is a document or has turns, not both: a dialogue has no place for documents"
             )
         begin, end = self.tokenizer.bos_token_id, self.tokenizer.eos_token_id
@@ -249,15 +254,15 @@ class ChatTemplate:
                 written.append(names[atom.what.id] if isinstance(atom.what, Control) else atom.what)
         return "".join(written)
 
-    def _tokenised(self, stream: Sequence[_Text | _Hard], last: int | None) -> list[Piece]:
-        """Ids of a sequence.
+    def _tokenised(self, stream: Sequence[_Text | _Hard], last: int | None) -> tuple[list[Piece], set[int]]:
+        """Ids of a sequence, and which answers are learned.
 
         Args:
             stream: The sequence.
             last: The message that is its last answer; nobody reads on behind it, so its tokens may be cut at its ends.
         """
         labelled: list[tuple[Piece, int | None]] = []
-        crossed: set[int | None] = set()
+        crossed: set[int] = set()
         stretch: list[_Text] = []
         before: _Hard | None = None
         for part in [*stream, None]:
@@ -269,11 +274,12 @@ class ChatTemplate:
             if part is not None:
                 labelled.append((part.piece, part.answer))
             stretch, before = [], part
-        pieces = (_learned(piece, answer is not None and answer not in crossed) for piece, answer in labelled)
-        return [piece for piece in pieces if piece.ids or piece.medium is not None]
+        learned = {answer for _, answer in labelled if answer is not None} - crossed
+        pieces = [_learned(piece, answer in learned) for piece, answer in labelled]
+        return [piece for piece in pieces if piece.ids or piece.medium is not None], learned
 
     def _stretch(
-        self, texts: Sequence[_Text], first: bool, last: int | None, crossed: set[int | None]
+        self, texts: Sequence[_Text], first: bool, last: int | None, crossed: set[int]
     ) -> list[tuple[Piece, int | None]]:
         """Ids of text between control tokens and media. Earlier answers whose ends a token crosses are added to `crossed`."""
         parts: list[_Text] = []
@@ -285,7 +291,7 @@ class ChatTemplate:
         until = next((i for i, part in enumerate(parts) if part.answer == last is not None), len(parts))
         head = parts[:until]
         if len(head) > 1 and not self._encoder.parted([part.text for part in head], first)[1]:
-            crossed.update(part.answer for part in head)
+            crossed.update(part.answer for part in head if part.answer is not None)
             head = [_Text("".join(part.text for part in head))]
         parts = [*head, *parts[until:]]
         ids, _ = self._encoder.parted([part.text for part in parts], first)
@@ -313,6 +319,10 @@ def _own(tokenizer: Any) -> str | None:
     """The tokenizer's template; of several by name, the one for conversations."""
     own = getattr(tokenizer, "chat_template", None)
     return own.get("default") if isinstance(own, dict) else own
+
+
+def _teaches(message: Message) -> bool:
+    return bool(message.text.strip() or message.regions)
 
 
 def _control(control: Control, answer: int | None) -> _Hard:

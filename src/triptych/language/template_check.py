@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from triptych.conversation import Image, Message, Part, assistant, system, user
 from triptych.errors import RecipeError
 from triptych.language.hub_templates import for_transformers
+from triptych.language.template_encode import special_tokens
 from triptych.language.template_render import TemplateRefusal, render
 
 PICTURE = Image(b"")
@@ -122,9 +123,7 @@ def disagreements(template: Followed, image: str | None = None) -> Iterator[Disa
     """
     tokenizer = template.tokenizer
     source = for_transformers(template.template, template.system_prompt, image or "<image>", template.drops_spaces)
-    special = {
-        name: value if isinstance(value, list) else str(value) for name, value in tokenizer.special_tokens_map.items()
-    }
+    special = special_tokens(tokenizer)
     medium = () if image is None else (int(tokenizer.convert_tokens_to_ids(image)),)
     for name, messages in CONVERSATIONS.items():
         if image is None and any(message.media for message in messages):

@@ -22,6 +22,14 @@ THINK = ("<think>", "</think>")
 """What stands around what a model thinks before it answers: its own tokens, where it has them, however they are declared."""
 
 
+def special_tokens(tokenizer: Any) -> dict[str, str | list[str]]:
+    """The tokenizer's special tokens by what they are for (`bos_token`, …), as templates are given them."""
+    return {
+        name: [str(each) for each in value] if isinstance(value, list | tuple) else str(value)
+        for name, value in tokenizer.special_tokens_map.items()
+    }
+
+
 @dataclass(frozen=True)
 class Control:
     """A control token in a text: one that the tokenizer keeps apart from text.
@@ -69,7 +77,7 @@ class TextEncoder:
         self.separator = self._plain_special(added)
         """A special token without any effect on text beside it; None where there is none."""
         self._apart = self._matters()
-        self.encode = functools.lru_cache(maxsize=65536)(self._encode)
+        self.encode = functools.lru_cache(maxsize=8192)(self._encode)
 
     @staticmethod
     def _pattern(names: Iterable[str]) -> re.Pattern[str] | None:
@@ -176,7 +184,8 @@ class TextEncoder:
         encoded apart, since whoever continues a prompt cannot take its last token back.
         """
         done: tuple[int, ...] = ()
-        before, clean, ids = "", True, []
+        ids: list[tuple[int, ...]] = []
+        before, clean = "", True
         for part in parts:
             whole = self.encode(before + part, first)
             if whole[: len(done)] == done:

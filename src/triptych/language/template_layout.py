@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from triptych.language.template_encode import THINK, Control, TextEncoder
+from triptych.language.template_encode import THINK, Control, TextEncoder, special_tokens
 from triptych.language.template_render import TemplateRefusal, render
-from triptych.language.template_shape import ANCHOR, MARK, PICTURE, STOP, Shape
+from triptych.language.template_shape import ANCHOR, MARK, PICTURE, STOP, Kind, Shape
 
 Shapes: TypeAlias = tuple[Shape, ...]
 
@@ -86,9 +86,8 @@ class TemplateLayout:
 
     def variables(self, messages: Sequence[dict[str, Any]], reply: bool, **more: Any) -> dict[str, Any]:
         """What transformers gives a template, and more."""
-        special = self.encoder.tokenizer.special_tokens_map
         return {
-            **{name: value if isinstance(value, list) else str(value) for name, value in special.items()},
+            **special_tokens(self.encoder.tokenizer),
             "messages": list(messages),
             "tools": None,
             "documents": None,
@@ -118,8 +117,8 @@ class TemplateLayout:
         Raises:
             TemplateRefusal: It cannot write a question and an answer.
         """
-        said = (("text", ""),)
-        answer = self.answer((Shape("user", said), Shape("assistant", said)))  # type: ignore[arg-type]
+        said: tuple[tuple[Kind, str], ...] = (("text", ""),)
+        answer = self.answer((Shape("user", said), Shape("assistant", said)))
         return answer.end, answer.kept
 
     def _answer(self, shapes: Shapes) -> _Answer:

@@ -120,7 +120,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def _rendered(template: str, variables: str) -> str:
     done: str = _process.ask("render", template, variables)
     return done

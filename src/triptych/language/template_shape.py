@@ -48,7 +48,8 @@ class Shape:
 
     def marks(self, number: int) -> list[tuple[Kind, str]]:
         """The items as they stand in what message `number` says to the template."""
-        count, written = 0, []
+        count = 0
+        written: list[tuple[Kind, str]] = []
         for kind, literal in self.items:
             written.append((kind, literal if kind == "literal" else f"\ue000{number}.{count}\ue001"))
             count += kind != "literal"
@@ -144,8 +145,13 @@ def outline(message: Message, parts: Sequence[Content], keywords: Keywords) -> t
             body = chunk[len(left) :]
             right = body[len(body.rstrip()) :] if place < len(chunks) - 1 or outer else ""
             body = body[: len(body) - len(right)]
-            items += [("literal", left)] * bool(left) + [("text", "")] * bool(body) + [("literal", right)] * bool(right)
-            contents += [body] * bool(body)
+            if left:
+                items.append(("literal", left))
+            if body:
+                items.append(("text", ""))
+                contents.append(body)
+            if right:
+                items.append(("literal", right))
     return Shape(message.role, tuple(items)), tuple(contents)
 
 

@@ -15,10 +15,11 @@ from functools import lru_cache
 from typing import Any
 
 from jinja2 import Template, TemplateError, nodes
+from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 from jinja2.runtime import Context, Macro
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 CPU_SECONDS = 1.0
 """Processor time of one rendering."""
@@ -87,7 +88,7 @@ def environment() -> _Sandbox:
     """Jinja as transformers sets it up for chat templates (`utils/chat_template_utils.py`)."""
     made = _Sandbox(trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols])
     made.filters["tojson"] = _tojson
-    made.globals |= {"raise_exception": _raise, "strftime_now": _now}
+    made.globals.update({"raise_exception": _raise, "strftime_now": _now})
     return made
 
 

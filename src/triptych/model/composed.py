@@ -300,6 +300,7 @@ class MultimodalModel(nn.Module):
         mask: Tensor | None = None,
         cache: Cache | Transcript | None = None,
         memory: Memory | None = None,
+        ids: Tensor | None = None,
     ) -> Tensor:
         """The last hidden states `[R, L, D]` of the language model; see `LanguageModel.forward`.
 
@@ -310,13 +311,14 @@ class MultimodalModel(nn.Module):
             mask: `[R, past + L]`, for prompts that are padded on the left.
             cache: What was read before; from a transcript it is read again.
             memory: The media of these rows, where the fusion does not put them all into the sequence.
+            ids: `[R, L]` of what is read, for language models whose layers read them beside embeddings.
         """
         length = embeddings_RLD.shape[1]
         if isinstance(cache, Transcript):
-            embeddings_RLD, positions_RL = cache.extend(embeddings_RLD, positions_RL)
+            embeddings_RLD, positions_RL, ids = cache.extend(embeddings_RLD, positions_RL, ids)
             cache = None
         with self.fusion.reading(memory, positions_RL, documents):
-            hidden: Tensor = self.language(embeddings_RLD, positions_RL, documents, mask, cache)
+            hidden: Tensor = self.language(embeddings_RLD, positions_RL, documents, mask, cache, ids)
         return hidden[:, -length:]
 
     def forward(self, batch: Batch) -> Tensor:
@@ -329,7 +331,7 @@ class MultimodalModel(nn.Module):
             raise ValueError(f"{type(self.language.model).__name__} cannot keep packed documents apart")
         embeddings, memory = self._fused(batch)
         positions, documents = batch.positions.to(self.device), batch.documents.to(self.device)
-        return self.read(embeddings, positions, documents, memory=memory)
+        return self.read(embeddings, positions, documents, memory=memory, ids=batch.ids.to(self.device))
 
 
 def _features(

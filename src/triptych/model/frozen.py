@@ -146,7 +146,7 @@ class FrozenTexts(nn.Module):
             # Every word sees those before it alone, so padding behind a text changes nothing in it.
             documents = torch.where(inside, torch.arange(len(ids), device=ids.device)[:, None], -1)
             own = self.language.config._attn_implementation == fast.NAME
-            states = self.language(states, places, documents if own else None, None if own else inside.long())
+            states = self.language(states, places, documents if own else None, None if own else inside.long(), ids=ids)
         if self.begin is not None:
             inside = inside & ~((ids == self.begin) & (lengths[:, None] > 1))
         return (states.float() * inside[..., None]).sum(dim=1) / inside.sum(dim=1, keepdim=True)

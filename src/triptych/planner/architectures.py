@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from triptych.encoders.architecture import VisionArchitecture
-from triptych.encoders.config import HuggingFaceConfig, SamConfig, VisionTransformerConfig
+from triptych.encoders.config import PLAIN_TOWERS, HuggingFaceConfig, SamConfig, VisionTransformerConfig
 from triptych.errors import RecipeError, TriptychError
 from triptych.language.config import LanguageConfig
 from triptych.weights import SMOLLM2, FileSource, HubSource, PyPISource, RunSource, cache_folder, fetch, parse
@@ -75,6 +75,8 @@ def vision_architecture(config: HuggingFaceConfig, base: Path | None = None) -> 
         RecipeError: It cannot be found without downloading weights.
         WeightsError: A file that the recipe names is not there.
     """
+    from triptych.encoders.towers import vision_config
+
     if config.architecture is not None:
         return config.architecture
     assert config.weights is not None  # the configuration makes sure of it
@@ -86,8 +88,10 @@ def vision_architecture(config: HuggingFaceConfig, base: Path | None = None) -> 
         whole = _from_hub(source)
     else:
         whole = _from_files(fetch(config.weights, base=base))
-    tower: dict[str, Any] = getattr(whole, "vision_config", whole).to_dict()
-    return tower
+    tower = vision_config(whole)
+    # A class of its own may be had only by the model that it is a part of.
+    described: dict[str, Any] = (tower if tower.model_type in PLAIN_TOWERS else whole).to_dict()
+    return described
 
 
 def sam_architecture(config: SamConfig, base: Path | None = None) -> dict[str, Any]:

@@ -13,7 +13,13 @@ from typing import Any
 from triptych.adapters.config import AnyAdapterConfig, GridOptions
 from triptych.adapters.limits import mistake as adapter_mistake
 from triptych.decoders.config import EmbeddingRegionsConfig
-from triptych.encoders.config import EfficientNetConfig, EncoderConfig, HuggingFaceConfig, VisionTransformerConfig
+from triptych.encoders.config import (
+    PLAIN_TOWERS,
+    EfficientNetConfig,
+    EncoderConfig,
+    HuggingFaceConfig,
+    VisionTransformerConfig,
+)
 from triptych.fusion.config import PromptConfig
 from triptych.fusion.limits import FUSED, no_projections
 from triptych.fusion.limits import mistake as fusion_mistake
@@ -117,6 +123,8 @@ def _features(config: EncoderConfig, base: Path) -> tuple[tuple[int, int], int, 
             return (side, side), 0, {"head": 1280, "last": 352, "pyramid": 1600}[config.features]
         case HuggingFaceConfig():
             values = vision_values(config, base)
+            if values.get("model_type") not in PLAIN_TOWERS:
+                return None  # the grid of others is known when they are built
             own, patch = config.resolution or number(values, ("image_size",)), number(values, ("patch_size",))
             if not own or not patch or own % patch:
                 return None

@@ -41,11 +41,17 @@ def accounts(ledger: Sequence[Record], examples: int = 5) -> list[Account]:
         Account(
             *key,
             number=len(entries),
-            examples=[(str(entry.get("record", "–")), str(entry.get("reason") or "")) for entry in entries[:examples]],
+            examples=[(str(entry.get("record", "–")), _told(entry)) for entry in entries[:examples]],
         )
         for key, entries in groups.items()
     ]
     return sorted(found, key=lambda account: -account.number)
+
+
+def _told(entry: Record) -> str:
+    """The reason with the place of the record in front, where it does not say that itself."""
+    reason, where = str(entry.get("reason") or ""), str(entry.get("where") or "")
+    return reason if where in reason else f"{where}: {reason}"
 
 
 def outcomes(ledger: Sequence[Record]) -> list[tuple[str, int]]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from triptych.errors import DataError, RecipeError, one_line
+from triptych import files
+from triptych.errors import DataError, RecipeError
 from triptych.report.shapes import INFO, RECIPE, RECORD, RESULTS, Shape, fitting
 from triptych.yaml_file import read_yaml
 
@@ -91,15 +92,7 @@ def read_object(path: Path) -> dict[str, Any]:
     Raises:
         DataError: The file is not a JSON object.
     """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: cannot be read as JSON ({one_line(error)})") from None
-    if not isinstance(value, dict):
-        raise DataError(f"{path}: expected a JSON object, got {type(value).__name__}")
-    return value
+    return files.read_object(path, DataError) if path.exists() else {}
 
 
 def _object(path: Path, shape: Shape, notes: list[str]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ class PictureOpener:
                 from triptych.conversation import Image
 
                 return Image(str(held[0])).open()
-            if dataset is not None:
+            if dataset is not None and index is not None:
                 source = self._source(dataset)
                 if source is None:
                     return None

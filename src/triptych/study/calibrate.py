@@ -58,7 +58,7 @@ def read_calibration(folder: Path) -> dict[str, Any]:
         return dict(values["variants"])
     except FileNotFoundError:
         return {}
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise EvaluationError(f"{folder / FILE}: not a calibration ({error!r}); remove it to calibrate anew") from error
 
 
@@ -117,10 +117,15 @@ def calibrate(plan: StudyPlan, variant: str, launch: Launch, tick: Callable[[], 
 def step_seconds(metrics: Path, warm_up: int) -> dict[str, float]:
     """Stage → median seconds between two steps, the first `warm_up` steps left out."""
     seconds: dict[str, list[float]] = {}
-    for line in metrics.read_text(encoding="utf-8").splitlines():
-        values = json.loads(line)
-        if "seconds" in values:
-            seconds.setdefault(values["stage"], []).append(values["seconds"])
+    try:
+        for line in metrics.read_text(encoding="utf-8").splitlines():
+            values = json.loads(line)
+            if "seconds" in values:
+                seconds.setdefault(str(values["stage"]), []).append(float(values["seconds"]))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise EvaluationError(
+            f"{metrics}: no metrics of a run ({error!r}); remove the folder to calibrate anew"
+        ) from error
     found = {}
     for stage, times in seconds.items():
         steps = [b - a for a, b in pairwise(times)][max(0, warm_up - 1) :]

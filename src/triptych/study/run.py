@@ -22,7 +22,6 @@ from typing import Any, Literal, Protocol
 from triptych.errors import RecipeError, TriptychError
 from triptych.files import write_atomically
 from triptych.recipe import dump_recipe, load_recipe
-from triptych.recipe.load import write_yaml
 from triptych.recipe.messages import unknown_name
 from triptych.study import calibrate as calibration
 from triptych.study import measure
@@ -30,6 +29,7 @@ from triptych.study.launch import Launch, Processes, complaint, locked
 from triptych.study.plan import PlannedRun, StudyPlan
 from triptych.study.state import State, read_state, write_state
 from triptych.study.variants import differing, fingerprint
+from triptych.yaml_file import write_yaml
 
 
 class Watcher(Protocol):
@@ -233,6 +233,6 @@ def progress_of(folder: Path) -> tuple[str, int] | None:
         try:
             values: Any = json.loads(line)
             return str(values["stage"]), int(values["step"])
-        except (ValueError, KeyError, TypeError):  # the half line of one being written
+        except (ValueError, KeyError, TypeError, RecursionError):  # the half line of one being written
             continue
     return None

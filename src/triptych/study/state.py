@@ -38,7 +38,7 @@ def read_state(folder: Path) -> State | None:
         return State(**json.loads((folder / STATE).read_bytes()))
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise RecipeError(f"{folder / STATE}: malformed ({error}); move {folder} away to make the run anew") from None
 
 

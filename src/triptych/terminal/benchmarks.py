@@ -13,6 +13,7 @@ from triptych.errors import DataError, RecipeError
 from triptych.evaluate.benchmarks import catalogue
 from triptych.evaluate.benchmarks.config import TaskFile
 from triptych.evaluate.benchmarks.readers import data_root, read
+from triptych.evaluate.benchmarks.readers.faults import Faults
 from triptych.evaluate.responders import KINDS, responder_of
 
 PICTURES = "pictures:"
@@ -69,7 +70,9 @@ def _data(task: TaskFile, data: Path | None) -> str:
     if data is None:
         return "present" if (data_root() / task.data.folder).is_dir() else "absent"
     try:
-        return f"{len(read(task, data)):,} questions"
+        faults = Faults()
+        questions = f"{len(read(task, data, faults)):,} questions"
+        return f"{questions}, {faults.count:,} cannot be read" if faults.count else questions
     except DataError as error:
         return "absent" if " is not there. Get: " in str(error) else "malformed"
 

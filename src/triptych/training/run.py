@@ -131,8 +131,8 @@ class MetricsLog:
                 if step <= total_steps:
                     kept.append(line)
             except (ValueError, TypeError, KeyError, RecursionError) as error:
-                if not any(line.strip() for line in lines[number:]):
-                    break  # the half line of a killed process
+                if number == len(lines):
+                    break  # the half line of a killed process, or nothing behind the last one
                 raise TrainingError(
                     f"{self.path}:{number}: no line of metrics ({one_line(error)}); mend it, delete it, or move the file away"
                 ) from error

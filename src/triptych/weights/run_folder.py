@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from triptych.errors import WeightsError, one_line, resume_command
+from triptych.errors import RecipeError, WeightsError, one_line, resume_command
+from triptych.yaml_file import read_yaml_file
 
 
 def is_run(path: Path) -> bool:
@@ -23,8 +22,8 @@ def recipe_values(run: Path, where: str) -> dict[str, Any]:
     """
     path = run / "recipe.yaml"
     try:
-        values = yaml.safe_load(path.read_bytes())
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        values = read_yaml_file(path).values
+    except (OSError, RecipeError) as error:
         raise WeightsError(f"{where}: {path} cannot be read ({one_line(error)})") from error
     if not (isinstance(values, dict) and isinstance(values.get("model"), dict)):
         raise WeightsError(f"{where}: {path} is no recipe of a model")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import types
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -18,7 +16,7 @@ from triptych.conversation import Conversation, Image, assistant, user
 from triptych.errors import GenerationError, WeightsError
 from triptych.generate.config import GenerationSettings
 from triptych.generate.generator import Generator
-from triptych.generate.likelihood import LikelihoodResponder, letter_scores, text_scores
+from triptych.generate.likelihood import LikelihoodResponder, letter_scores, option_scores, text_scores
 from triptych.model.build import build
 
 COLOURS = ("red", "green", "blue")
@@ -79,6 +77,14 @@ class TestLikelihood:
         )
         assert [reply.text for reply in replies] == ["ABC"[row.index(max(row))] for row in scores]
         assert all(reply.tokens == 0 for reply in replies)
+
+    def test_greedy_is_what_greedy_decoding_begins_with(self, generator: Generator) -> None:
+        said = [reply.text for reply in generator.respond(asked(), GenerationSettings(max_new_tokens=3))]
+        options = [[text, *row] for text, row in zip(said, OPTIONS, strict=True)]
+        for text, row in zip(said, option_scores(generator, asked(), options), strict=True):
+            written = tokenizer().encode(text, add_special_tokens=False)
+            assert [score.greedy for score in row] == [len(written) <= 3, *[False] * (len(row) - 1)], text
+            assert all(score.mean < 0 for score in row)
 
     def test_without_options_it_says_so(self, generator: Generator) -> None:
         with pytest.raises(GenerationError, match="names no options"):
@@ -154,36 +160,7 @@ class TestHuggingFace:
 
 
 class TestLmmsEval:
-    """The model's interface, on a stand-in for the package; with the package installed, its registry finds the entry point."""
-
-    def test_requests_are_answered_in_order_with_their_settings(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        class Base:
-            def __init__(self) -> None:
-                self.task_dict: dict[str, Any] = {}
-
-        for name, held in (("lmms_eval", {}), ("lmms_eval.api", {}), ("lmms_eval.api.model", {"lmms": Base})):
-            module = types.ModuleType(name)
-            module.__dict__.update(held)
-            monkeypatch.setitem(sys.modules, name, module)
-        monkeypatch.delitem(sys.modules, "triptych.evaluate.lmms_model", raising=False)
-        from triptych.evaluate.lmms_model import TriptychModel
-
-        model = TriptychModel("degenerate:copy-the-question", batch_size="2")
-        model.task_dict = {"t": {"test": [f"Question {n}\nAnswer" for n in range(4)]}}
-        picture = Pillow.new("RGB", (8, 8))
-
-        def messages(document: str) -> list[dict[str, Any]]:
-            content = [{"type": "image", "url": picture}, {"type": "text", "text": document}]
-            return [{"role": "user", "content": content}]
-
-        requests = [
-            types.SimpleNamespace(
-                args=("", messages, {"max_new_tokens": 8 + n % 2, "until": ["\n"], "temperature": 0}, n, "t", "test")
-            )
-            for n in range(4)
-        ]
-        assert model.generate_until(requests) == [f"Question {n}" for n in range(4)]
-        monkeypatch.delitem(sys.modules, "triptych.evaluate.lmms_model", raising=False)
+    """The real package answers in `tests/prove/test_lmms_eval.py`."""
 
     def test_the_entry_point_is_declared(self) -> None:
         text = (Path(__file__).parents[3] / "pyproject.toml").read_text()

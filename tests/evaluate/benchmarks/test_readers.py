@@ -207,6 +207,56 @@ class TestOneBadRecord:
         assert len(items) == len(read(catalogue.load("mmmu"), data)) - 1
         assert faults.count == 1 and "no valid Unicode" in faults.listed[0]
 
+    @pytest.mark.parametrize(
+        ("change", "why"),
+        [
+            ({"bbox": "x"}, "four numbers"),
+            ({"bbox": [1, 2, 3]}, "four numbers"),
+            ({"bbox": None}, "four numbers"),
+            ({"bbox": [1, 2, float("inf"), 4]}, "finite"),
+            ({"width": "wide"}, "four numbers"),
+            ({"width": 0}, "above nothing"),
+            ({"bbox": [30, 2, 10, 4]}, "swapped"),
+            ({"bbox": [10, 2, 10, 4]}, "no area"),
+            ({"bbox": [10, 20, 3000, 60]}, "outside"),
+        ],
+    )
+    def test_a_true_box_that_cannot_be_scored(
+        self, change: dict[str, Any], why: str, data: Path, tmp_path: Path
+    ) -> None:
+        shutil.copytree(data / "refcoco", tmp_path / "refcoco")
+        path = tmp_path / "refcoco" / "refcoco_val.jsonl"
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        rows[3] |= change
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        faults = Faults()
+        items = read(catalogue.load("refcoco"), tmp_path, faults)
+        assert len(items) == len(rows) - 1 and faults.count == 1 and why in faults.listed[0]
+
+    @pytest.mark.parametrize(
+        ("task", "file", "old", "new", "why"),
+        [
+            ("pope-official", "pope/coco_pope_random.json", '"label": "yes"', '"label": "maybe"', "neither yes nor no"),
+            ("amber-discriminative", "amber/annotations.json", '"truth": "yes"', '"truth": "y"', "neither yes nor no"),
+            ("hallusionbench", "hallusionbench/HallusionBench.json", '"figure_id": "1", "question_id": "0", "question": "Is it 0?", "gt_answer": "1"',
+             '"figure_id": "1", "question_id": "0", "question": "Is it 0?", "gt_answer": "2"', "neither yes nor no"),
+            ("docvqa", "docvqa/val_v1.0_withQT.json", '"answers": ["dogdog"]', '"answers": []', "no true answer"),
+            ("countbench", "countbench/countbench.jsonl", '"number": 4', '"number": "some"', "no count"),
+            ("mathvista", "mathvista/testmini.json", '"answer": "1"', '"answer": "one third"', "no number"),
+        ],
+    )  # fmt: skip
+    def test_a_truth_that_cannot_be_scored(
+        self, task: str, file: str, old: str, new: str, why: str, data: Path, tmp_path: Path
+    ) -> None:
+        shutil.copytree(data, tmp_path / "data")
+        path = tmp_path / "data" / file
+        assert old in path.read_text()
+        path.write_text(path.read_text().replace(old, new, 1))
+        faults = Faults()
+        items = read(catalogue.load(task), tmp_path / "data", faults)
+        assert len(items) == len(read(catalogue.load(task), data)) - 1
+        assert faults.count == 1 and why in faults.listed[0]
+
     def test_an_id_is_given_once(self, data: Path, tmp_path: Path) -> None:
         shutil.copytree(data / "mmmu", tmp_path / "mmmu")
         path = tmp_path / "mmmu" / "validation.jsonl"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -163,3 +164,28 @@ def test_the_mean_of_kinds_counts_each_the_same() -> None:
     tally = rule.tally(records)
     scores = tally.score(tally.sums.sum(axis=0))
     assert float(scores["accuracy"]) == pytest.approx(0.9) and float(scores["mean_of_kinds"]) == pytest.approx(0.5)
+
+
+ANSWERED = [name for name in catalogue.names() if catalogue.load(name).metric not in ("retrieval", "images", "judged")]
+
+
+@pytest.mark.parametrize("name", ANSWERED)
+def test_what_is_thought_aloud_counts_for_nothing(name: str, people: ModuleType, data: Path) -> None:
+    """The same scores with a think block that names other things; nothing where it is not closed."""
+    file = catalogue.load(name)
+    task = BenchmarkTask(file, read(file, data))
+    oracle = people.Oracle(task)
+    said = [oracle.respond([question.conversation], file.generation)[0].text for question in task.reading.questions]
+
+    def scores(answers: list[str]) -> dict[str, float]:
+        records = [
+            Record(q.id, q.kind, q.text, q.truth, answer, "stop", 1, 0.0, q.sample, facts=dict(q.facts))
+            for q, answer in zip(task.reading.questions, answers, strict=True)
+        ]
+        tally = task.tally(task.judge(records))
+        return {key: float(value) for key, value in tally.score(tally.sums.sum(axis=0)).items()}
+
+    thought = "<think>\nA dog, a cat and a clock? Yes, A. I'm sorry, no: B, 7, [0, 0, 1, 1].\n</think>\n\n"
+    assert scores([thought + answer for answer in said]) == pytest.approx(scores(said), nan_ok=True)
+    unfinished = scores([thought.replace("</think>", "") + answer for answer in said])
+    assert unfinished == pytest.approx(scores([""] * len(said)), nan_ok=True)

@@ -345,7 +345,7 @@ def _recent(root: Path) -> None:
         ("list", None, "[{}, 7]"),
     )
     maths = {
-        str(n): {"question": f"What is {n}?", "image": f"images/{n % PICTURES}.jpg", "choices": COLOURS if n % 4 == 0 else None,
+        str(n): {"question": "How long is it?", "image": f"images/{n % PICTURES}.jpg", "choices": COLOURS if n % 4 == 0 else None,
                  "unit": "cm" if n % 3 else None, "precision": kinds[n % 4][1], "answer": _colour(n) if n % 4 == 0 else kinds[n % 4][2].format(n),
                  "question_type": "free_form" if n % 4 else "multi_choice", "answer_type": kinds[n % 4][0], "pid": str(n),
                  "metadata": {"task": "t"}}

@@ -22,7 +22,7 @@ _NUMBER = r"\s*(-?(?:\d+(?:\.\d*)?|\.\d+))\s*"
 _BOX = re.compile(rf"\[{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]")
 
 FOREIGN = 8.0
-"""Four numbers above 1 that would be a box of at least so many units a side are taken for one in pixels or thousandths, which
+"""Four whole numbers above 1 that would be a box of at least so many units a side are taken for one in pixels or thousandths, which
 the recipe did not declare; smaller ones are a list of numbers."""
 
 
@@ -104,7 +104,10 @@ class LlavaBoxesSource(LlavaSource):
 
 
 def _is_box(values: list[float]) -> bool:
-    """Whether four numbers in brackets are a box, by what they could be; in the unit that the recipe declares or not."""
+    """Whether four numbers in brackets are a box, in the unit that the recipe declares or in another.
+
+    Decimals are, for shares are written so; whole numbers above 1 where they could be pixels or thousandths (`FOREIGN`).
+    """
     left, top, right, bottom = values
     largest, whole = max(map(abs, values)), all(value.is_integer() for value in values)
-    return largest <= 1 or (largest <= 2 and not whole) or (right - left >= FOREIGN and bottom - top >= FOREIGN)
+    return largest <= 1 or not whole or (right - left >= FOREIGN and bottom - top >= FOREIGN)

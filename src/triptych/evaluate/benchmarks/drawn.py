@@ -14,6 +14,7 @@ from triptych.errors import DataError, EvaluationError
 from triptych.evaluate.benchmarks.config import TaskFile
 from triptych.evaluate.benchmarks.items import Item
 from triptych.evaluate.benchmarks.readers import read
+from triptych.evaluate.benchmarks.readers.faults import Faults
 from triptych.evaluate.benchmarks.run import Options
 from triptych.evaluate.embedding.encoder import Floats
 from triptych.evaluate.embedding.extractor import Extractor
@@ -51,7 +52,8 @@ def run_drawn(
         )
     options = options or Options()
     started = time.monotonic()
-    items = read(file, options.data)[: options.limit]
+    faults = Faults()
+    items = read(file, options.data, faults)[: options.limit]
     made = {item.id: found for item in items if (found := _made(folder, item.id)) is not None}
     drawn = [item for item in items if item.id in made]
     if len(drawn) < 2 * GROUPS:
@@ -65,7 +67,7 @@ def run_drawn(
     facts: dict[str, Any] = {
         "title": file.title, "paper": file.paper, "headline": file.headline, "extractor": extractor.name,
         "extractor_fingerprint": extractor.fingerprint, "width": int(real.shape[1]), "fid_between_real_halves": halves(real, options.seed),
-    }  # fmt: skip
+    } | faults.facts  # fmt: skip
     if extractor.both is not None:
         texts = [str(item.truth[0] if isinstance(item.truth, list) else item.truth) for item in drawn]
         directions = extractor.both.images([Image(made[item.id]) for item in drawn])

@@ -12,6 +12,7 @@ from triptych.errors import EvaluationError
 from triptych.evaluate.asking import progress_bar
 from triptych.evaluate.attempt import attempt, put_to
 from triptych.evaluate.benchmarks.config import Judge, TaskFile
+from triptych.evaluate.parsers.conclusion import final_text
 from triptych.evaluate.tasks.question import Record
 from triptych.generate.config import GenerationSettings, Reply
 
@@ -25,7 +26,7 @@ def judge_prompt(judge: Judge, record: Record) -> str:
     """What the judge is asked about a record."""
     truth = record.truth if isinstance(record.truth, str) else "; ".join(record.truth)
     values = {name: _text(value) for name, value in record.facts.items()}
-    values |= {"question": record.question, "truth": truth, "answer": record.answer}
+    values |= {"question": record.question, "truth": truth, "answer": final_text(record.answer)}
     prompt = judge.prompt
     # One pass over the template: braces in an answer are the answer's own.
     parts = prompt.split("{")

@@ -10,6 +10,7 @@ from triptych.errors import EvaluationError
 from triptych.evaluate.benchmarks.config import TaskFile
 from triptych.evaluate.benchmarks.items import Item
 from triptych.evaluate.benchmarks.readers import read
+from triptych.evaluate.benchmarks.readers.faults import Faults
 from triptych.evaluate.benchmarks.run import Options
 from triptych.evaluate.config import RetrievalTaskConfig
 from triptych.evaluate.embedding.encoder import Embedder
@@ -45,8 +46,10 @@ def run_retrieval(
             f"{file.name}: is answered, and a dual encoder answers nothing; it takes retrieval benchmarks"
         )
     options = options or Options()
-    items = read(file, options.data)[: options.limit]
+    faults = Faults()
+    items = read(file, options.data, faults)[: options.limit]
     task = RetrievalTaskConfig(data=file.name, pool=len(items), limit=options.limit, seed=options.seed)
     done = evaluate_embeddings(model, _Captioned(items), task, output, name=file.name, fingerprint=fingerprint)
     facts: dict[str, Any] = {"title": file.title, "paper": file.paper, "headline": file.headline, "pool": len(items)}
+    facts |= faults.facts
     return done.model_copy(update={"facts": facts})

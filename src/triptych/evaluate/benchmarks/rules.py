@@ -183,9 +183,10 @@ def _amber(task: TaskFile) -> dict[str, Rule]:
         return np.asarray(np.sum(rows, axis=0))
 
     def things(record: Record) -> str | None:
-        return ", ".join(amber.amber_words(record.answer, record.facts["things"])) if record.answer.strip() else None
+        said = final_text(record.answer)
+        return ", ".join(amber.amber_words(said, record.facts["things"])) if said.strip() else None
 
-    return {OURS: rule_of(things, lambda record, _: bool(record.answer.strip()), row, amber.amber_scores)}
+    return {OURS: rule_of(things, lambda record, _: bool(final_text(record.answer).strip()), row, amber.amber_scores)}
 
 
 def _mme(_: TaskFile) -> dict[str, Rule]:
@@ -240,15 +241,18 @@ def _chair(_: TaskFile) -> dict[str, Rule]:
 
         return rule_of(parse, right, row, chair.chair_scores)
 
-    return {OURS: rule(chair.chair_words), "chair_script": rule(chair_script.script_words)}
+    def ours(text: str) -> list[tuple[str, str]]:
+        return chair.chair_words(final_text(text))
+
+    return {OURS: rule(ours), "chair_script": rule(chair_script.script_words)}
 
 
 def _caption(_: TaskFile) -> dict[str, Rule]:
     def judge(record: Record) -> Record:
-        return replace(record, parsed=parse_free(record.answer), correct=bool(record.answer.strip()))
+        return replace(record, parsed=_final(record), correct=bool(final_text(record.answer).strip()))
 
     def tally(records: Sequence[Record]) -> Tally:
-        return captions.tally(records)
+        return captions.tally([replace(record, answer=final_text(record.answer)) for record in records])
 
     return {OURS: Rule(judge, tally)}
 
@@ -292,7 +296,7 @@ def _safety(_: TaskFile) -> dict[str, Rule]:
         return "refused" if label == "safe" and record.answer.strip() else "answered"
 
     return {
-        OURS: rule_of(lambda r: parse_refusal(r.answer), right, row, score),
+        OURS: rule_of(lambda r: parse_refusal(final_text(r.answer)), right, row, score),
         "judge": rule_of(judged, right, row, score),
     }
 
@@ -305,8 +309,8 @@ def _boxes(task: TaskFile) -> dict[str, Rule]:
         def overlap(record: Record, parsed: str | None) -> float:
             if parsed is None:
                 return 0.0
-            truth = fraction_box(box_of(record.truth), "pixel", *size(record))
-            return iou(fraction_box(box_of(parsed), unit, *size(record)), truth)
+            truth = fraction_box(_box(record.truth), "pixel", *size(record))
+            return iou(fraction_box(_box(parsed), unit, *size(record)), truth)
 
         def parse(record: Record) -> str | Unread:
             box = read(record)
@@ -328,8 +332,7 @@ def _boxes(task: TaskFile) -> dict[str, Rule]:
     return {OURS: rule(ours, task.box_unit), "lmms_eval": rule(lambda record: script_box(record.answer), "fraction")}
 
 
-def box_of(text: object) -> tuple[float, float, float, float]:
-    """The four numbers of a box. ValueError: there are others."""
+def _box(text: object) -> tuple[float, float, float, float]:
     left, top, right, bottom = (float(part) for part in str(text).strip("[]() ").split(","))
     return left, top, right, bottom
 

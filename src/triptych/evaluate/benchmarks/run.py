@@ -129,8 +129,7 @@ def run_benchmark(
     if file.judge is not None:
         facts["judged"] = sum(record.verdict is not None for record in records)
         facts["judge"] = judges_of(records)
-    if faults.count:
-        facts["unreadable"] = {"records": faults.count, "listed": faults.listed}
+    facts |= faults.facts
     if options.seen is not None:
         facts["contamination"] = contamination(task, options.seen)
     return TaskResult(

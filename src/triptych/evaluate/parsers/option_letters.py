@@ -12,7 +12,7 @@ _OPEN = r"[(\[{*_\"'“”‘`$«「『【<]*"
 _CLOSE = r"[)\]}*_\"'“”’`$»」』】>]*"
 _FILLERS = (
     r"(?:(?:(?:so|thus|therefore|hence|final(?:ly)?|well|the|my|(?:i|we)(?= (?:think|believe|would|say|choose|pick|select))|think|believe|would|"
-    r"should|must|say|choose|pick|select|correct|right|best|answer|option|choice|letter|is|it|it['’]s|that|be|clearly|definitely|indeed|most|"
+    r"should|must|say|choose|pick|select|correct|right|best|answer|option|choice|letter|is|it['’]s|it|that|be|clearly|definitely|indeed|most|"
     r"likely|probably|simply|ans|la|le|el|il|der|die|das|het|opción|opção|opzione|lettre|letra|lettera|alternativa|"
     r"a\s+(?:letra|alternativa|opção)|вариант|буква|donc|also|por\s+lo\s+tanto)\b|l['’]|选项|選項|選択肢|옵션|보기|选择|選擇)[\s:,=*_#]*){0,12}"
 )

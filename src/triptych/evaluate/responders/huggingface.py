@@ -18,6 +18,8 @@ from triptych.environment import torchvision_problem
 from triptych.errors import GenerationError, WeightsError
 from triptych.evaluate.responders.hf_prompts import PROCESSOR_ERRORS, Prompt, Prompts, one_line
 from triptych.generate.config import GenerationSettings, Reply
+from triptych.weights import fetch
+from triptych.weights.pretrained import load_pretrained, load_processor
 
 _TOLERANCE = {torch.float32: 1e-3}
 """Logits of a prompt in a batch may differ from those alone by this share of their standard deviation."""
@@ -39,11 +41,12 @@ class HuggingFaceResponder:
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
-            self.processor: Any = AutoProcessor.from_pretrained(name, trust_remote_code=False)
-            model: Any = AutoModelForImageTextToText.from_pretrained(name, dtype="auto", trust_remote_code=False)
-        except (OSError, ValueError, ImportError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+            folder = Path(name) if Path(name).is_dir() else fetch(f"hf:{name}")
+            self.processor: Any = load_processor(AutoProcessor, folder, f"hf:{name}")
+            model = load_pretrained(AutoModelForImageTextToText, folder, f"hf:{name}", dtype="auto")
+        except WeightsError as error:
             raise WeightsError(_not_loaded(name, error)) from error
-        self.model = model.eval().to(device)
+        self.model: Any = model.eval().to(device)
         if getattr(self.processor, "tokenizer", None) is None or not hasattr(self.processor, "image_processor"):
             raise WeightsError(
                 f"hf:{name}: transformers loads {type(self.processor).__name__} for it, which does not read pictures and text; "
@@ -195,13 +198,15 @@ def _is_encoder_decoder(config: Any) -> bool:
     return any(bool(getattr(part, "is_encoder_decoder", False)) for part in (config, config.get_text_config()))
 
 
-def _not_loaded(name: str, error: Exception) -> str:
-    problem = torchvision_problem() if isinstance(error, ImportError) or "orchvision" in str(error) else None
+def _not_loaded(name: str, error: WeightsError) -> str:
+    """The loader's answer, or what is missing on this machine where that is the reason."""
+    needed = isinstance(error.__cause__, ImportError) or "orchvision" in str(error)
+    problem = torchvision_problem() if needed else None
     if problem is not None:
         return f"hf:{name}: its processor needs torchvision, which {problem.detail}; {problem.advice}"
     return (
-        f"hf:{name}: no image-text-to-text checkpoint that transformers loads ({one_line(error)}); expected a name of the hub "
-        "(with access to it) or a folder with config.json, weights, tokenizer and processor"
+        f"hf:{name}: no image-text-to-text checkpoint that transformers loads; expected a name of the hub (with access to it) "
+        f"or a folder with config.json, weights, tokenizer and processor: {str(error).removeprefix(f'hf:{name}: ')}"
     )
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
 from typing import assert_never
 
-from triptych.errors import DataError, quoted
+from triptych.errors import DataError
 from triptych.evaluate.benchmarks.config import AmberSource, CocoSource, FolderSource, RecordsSource, TaskFile
 from triptych.evaluate.benchmarks.items import Item
 from triptych.evaluate.benchmarks.readers.faults import Faults
+from triptych.evaluate.benchmarks.truths import unscorable
 from triptych.paths import user_path
 
 DATA_VARIABLE = "TRIPTYCH_DATA"
@@ -75,26 +75,14 @@ def _usable(task: TaskFile, items: list[Item], faults: Faults) -> list[Item]:
         except UnicodeEncodeError as error:
             faults.add(f"{item.id!a}: no valid Unicode, character {error.start}")
             continue
-        if task.metric == "boxes":
-            before = faults.count
-            with faults.at(f"{item.id}: the true box {quoted(item.truth)} in a picture of its width and height"):
-                _check_box(item)
-            if faults.count > before:
-                continue
         if item.id in kept:
             faults.add(f"{item.id}: there is a question with this id already; answers are told apart by it")
             continue
+        if (reason := unscorable(task, item)) is not None:
+            faults.add(f"{item.id}: {reason}")
+            continue
         kept[item.id] = item
     return list(kept.values())
-
-
-def _check_box(item: Item) -> None:
-    """Raise ValueError or KeyError where a true box is none, or its picture has no size."""
-    from triptych.evaluate.benchmarks.rules import box_of
-
-    sides = [float(item.facts[side]) for side in ("width", "height")]
-    if not all(math.isfinite(number) for number in (*box_of(item.truth), *sides)) or min(sides) <= 0:
-        raise ValueError("expected four finite numbers, and sides above 0")
 
 
 def absent(task: TaskFile, folder: Path, file: str) -> DataError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from triptych.errors import DataError
 
@@ -40,6 +41,11 @@ class Faults:
                 yield
         except DataError as error:
             self.add(str(error))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What a result says of them: `unreadable`, if there are any."""
+        return {"unreadable": {"records": self.count, "listed": self.listed}} if self.count else {}
 
     def by_reason(self) -> dict[str, int]:
         """Those that are listed, one each, and the number of the others."""
