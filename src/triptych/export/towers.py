@@ -10,9 +10,10 @@ from typing import Any
 from torch import Tensor
 
 from triptych.encoders.build import build as build_encoder
-from triptych.encoders.config import HuggingFaceConfig, VisionTransformerConfig
+from triptych.encoders.config import PLAIN_TOWERS, HuggingFaceConfig, VisionTransformerConfig
 from triptych.encoders.huggingface import HuggingFaceEncoder
 from triptych.encoders.preparation import ImagePreparation
+from triptych.encoders.probed import ProbedEncoder
 from triptych.encoders.vit_encoder import VisionTransformerEncoder
 from triptych.export.finished import Finished
 from triptych.model.composed import MultimodalModel
@@ -72,6 +73,11 @@ def misfits_of_tower(run: Finished, kinds: tuple[str, ...] = ()) -> Iterator[str
         return
     if isinstance(config, HuggingFaceConfig) and config.unit:
         yield "model.encoders.image.unit: features of length one exist in Kosmos only"
+    assert isinstance(run.model, MultimodalModel)
+    if isinstance(probed := run.model.encoder(), ProbedEncoder):
+        kind = probed.model.config.model_type
+        yield f"model.encoders.image: a tower of {kind!r} has no place in this format; {', '.join(sorted(PLAIN_TOWERS))} have"
+        return
     encoder = _encoder(run)
     if isinstance(encoder, HuggingFaceEncoder):
         own, kind = encoder.model.config.image_size, encoder.model.config.model_type
