@@ -92,11 +92,11 @@ def test_what_is_refused_is_refused_at_once_with_its_line(name: str, tmp_path: P
     path = tmp_path / "recipe.yaml"
     path.write_text(text, encoding="utf-8")
     for read in (read_yaml_file, load_recipe, load_study, catalogue.load):
-        began = time.monotonic()
+        began = time.process_time()
         with pytest.raises(RecipeError) as error:
             read(path)
         message = str(error.value)
-        assert time.monotonic() - began < 5
+        assert time.process_time() - began < 5
         assert message.startswith(f"{path}:{line}:" if line is not None else f"{path}:")
         assert expected in message and "\n" not in message and len(message) < 600
 
@@ -118,10 +118,10 @@ def test_the_cases_beside_the_project(tmp_path: Path) -> None:
     assert len(files) >= 9
     for path in files:
         for overrides in ([], ["seed=1"]):
-            began = time.monotonic()
+            began = time.process_time()
             with pytest.raises(RecipeError, match=rf"{path.name}:\d+: ") as error:
                 load_recipe(path, overrides if "seed" not in path.read_text(encoding="utf-8") else [])
-            assert time.monotonic() - began < 5 and len(str(error.value)) < 600
+            assert time.process_time() - began < 5 and len(str(error.value)) < 600
 
 
 @pytest.mark.parametrize(
@@ -246,10 +246,10 @@ class TestFiles:
     def test_the_largest_file_takes_seconds(self, text: str, tmp_path: Path) -> None:
         path = tmp_path / "large.yaml"
         path.write_text((text * (MAX_BYTES // len(text)))[: MAX_BYTES - 1])
-        began = time.monotonic()
+        began = time.process_time()
         with pytest.raises(RecipeError):
             load_recipe(path)
-        assert time.monotonic() - began < 20
+        assert time.process_time() - began < 20
 
 
 class TestPaths:
@@ -322,16 +322,21 @@ class TestLines:
         with pytest.raises(RecipeError, match=r"study.yaml:3: seeds.1: "):
             load_study(path)
 
+    def test_a_hundred_mistakes_are_counted_and_twenty_listed(self) -> None:
+        with pytest.raises(RecipeError, match=r"has 100 mistake\(s\)") as error:
+            load_recipe("llava-mini", [f"stages.0.train=[{'a, ' * 100}]", *(f"nothing{i}=1" for i in range(100))])
+        assert len(str(error.value).splitlines()) == 22 and str(error.value).endswith("… and 80 more")
+
     def test_values_are_shortened(self, tmp_path: Path) -> None:
         path = tmp_path / "long.yaml"
         long = "x" * 200_000
         path.write_text(
             f"name: [{long}]\nseed: {long}\nextends: llava-mini\nstages: [{{{long}: 1}}]\nvalidation: {long}\n"
         )
-        began = time.monotonic()
+        began = time.process_time()
         with pytest.raises(RecipeError) as error:
             load_recipe(path)
-        assert time.monotonic() - began < 5 and len(str(error.value)) < 8000
+        assert time.process_time() - began < 5 and len(str(error.value)) < 8000
 
 
 def test_recipes_that_extend_each_other_without_end(tmp_path: Path) -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
+
+_READS_VALUES: WeakSet[nn.Module] = WeakSet()
+"""Models that did not run on the meta device."""
 
 
 def run(model: nn.Module, arguments: Callable[[Tensor], dict[str, Any]], pictures: Tensor) -> Any:
@@ -25,10 +29,12 @@ def run(model: nn.Module, arguments: Callable[[Tensor], dict[str, Any]], picture
     Raises:
         Exception: Whatever the model raises at such pictures on the CPU.
     """
-    try:
-        return model(**arguments(pictures))
-    except (NotImplementedError, RuntimeError):  # how PyTorch says that there is no value, and that devices differ
-        pass
+    if model not in _READS_VALUES:
+        try:
+            return model(**arguments(pictures))
+        except (NotImplementedError, RuntimeError):  # how PyTorch says that there is no value, and that devices differ
+            # Remembered: what runs before the failure would be counted with what runs after it.
+            _READS_VALUES.add(model)
     learns = torch.is_grad_enabled()
     weights: dict[str, Tensor] = {}
     # Models are built under `torch.device("meta")`; what is made from here on has values.

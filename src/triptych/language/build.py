@@ -14,8 +14,9 @@ from triptych.language.config import LanguageConfig, LoRAConfig
 from triptych.language.convert import convert_gguf
 from triptych.language.probe import prepare
 from triptych.language.template import ChatTemplate
+from triptych.language.text_part import is_part, text_config, text_part
 from triptych.weights import cache_folder, fetch, pretrained
-from triptych.weights.pretrained import load_pretrained
+from triptych.weights.pretrained import load_config, load_pretrained
 
 WHOLE = "A language model is loaded whole or not at all: is the download complete, and of this kind of model?"
 """What helps where tensors are missing or left over."""
@@ -36,8 +37,13 @@ def build(config: LanguageConfig, base: Path | None = None) -> LanguageModel:
     tokenizer = load_tokenizer(config, base)
     if config.weights is not None:
         folder = _folder(config.weights, base)
+        where = f"weights {config.weights}"
+        options: dict[str, Any] = {}
+        if is_part(folder):
+            part = text_part(load_config(folder, where))
+            options = {"config": part.config, "key_mapping": part.renaming, "may_have": part.others}
         kind = kosmos.KosmosDecoder if kosmos.is_there(folder) else AutoModelForCausalLM
-        model = load_pretrained(kind, folder, f"weights {config.weights}", dtype=dtype, hint=WHOLE)
+        model = load_pretrained(kind, folder, where, dtype=dtype, hint=WHOLE, **options)
     else:
         model = random_model(architecture(config), dtype)
     model.config.use_cache = False
@@ -81,9 +87,10 @@ def architecture(config: LanguageConfig) -> Any:
     if kind is None:
         raise RecipeError("model.language.architecture: give `model_type`, for example llama")
     try:
-        return AutoConfig.for_model(kind, **values)
+        whole = AutoConfig.for_model(kind, **values)
     except ValueError as error:
         raise RecipeError(f"model.language.architecture: {error}") from error
+    return text_config(whole)
 
 
 def tokenizer_at(uri: str, base: Path | None = None) -> Any:

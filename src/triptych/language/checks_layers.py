@@ -94,7 +94,8 @@ def _prompts_refused(model: Any, capabilities: Capabilities, modules: list[Any])
         return f"{name} computes attention in a way of its own that cannot be extended"
     for number, module in enumerate(modules):
         heads, width = queries[number][0].shape[1], queries[number][0].shape[3]
-        keys, values = (projection.weight.shape[0] for projection in projections_of(module) or ())
+        projections: Any = projections_of(module)
+        keys, values = (projection.weight.shape[0] for projection in projections)
         if head_dim_of(module) != width or keys != values or keys % width or heads % (keys // width):
             return f"keys and values of {name} have other shapes than its queries"
     if {calls[0].shape[1] for calls in queries.values()} != {_heads(model)}:

@@ -9,38 +9,39 @@ import torch
 from torch import Tensor
 
 from triptych.language.cache import new_cache, select_rows
-from triptych.language.capabilities import Capabilities
+from triptych.language.capabilities import Caching, Capabilities, Packing
 from triptych.language.checks import holds, read, run, same, tokens
 
 
 def packing(model: Any, capabilities: Capabilities) -> Capabilities:
     """How documents in one row are kept apart: each has the hidden states that it has alone."""
     lengths = (5, 1, 4, 3)
-    ids = tokens(model, length=sum(lengths) + 2)
-    parts = ids[:, : sum(lengths)].split(lengths, dim=1)
+    behind = sum(lengths)
+    ids = tokens(model, length=behind + 2)
+    starts = [sum(lengths[:number]) for number in range(len(lengths))]
+    parts = [ids[:, start : start + length] for start, length in zip(starts, lengths, strict=True)]
     alone = torch.cat([read(model, capabilities, part) for part in parts], dim=1)
     positions = torch.cat([torch.arange(length) for length in (*lengths, 2)])[None].to(ids.device)
     numbers = torch.cat([torch.full((length,), n) for n, length in zip((*range(4), -1), (*lengths, 2), strict=True)])
     numbers = numbers[None].to(ids.device)
-    for way in ("mask", "positions"):
+
+    def check(trial: Capabilities) -> bool:
+        together = run(model, trial, ids, positions, documents=numbers)
+        changed = ids.clone()
+        changed[:, 0] = tokens(model, seed=2)[:, 0]
+        after = run(model, trial, changed, positions, documents=numbers)
+        return (
+            same(together[:, :behind], alone)
+            and same(after[:, lengths[0] :], together[:, lengths[0] :])
+            and not torch.equal(after[:, 0], together[:, 0])
+        )
+
+    # Masks that transformers makes of positions know about windows and chunks; faster attention has neither.
+    ways: tuple[Packing, ...] = ("mask", "positions") if capabilities.accelerated else ("positions", "mask")
+    for way in ways:
         trial = replace(capabilities, packing=way)
-
-        def check(trial: Capabilities = trial) -> bool:
-            found = run(model, trial, ids, positions, documents=numbers)
-            if not same(found[:, : sum(lengths)], alone):
-                return False
-            changed = ids.clone()
-            changed[:, 0] = tokens(model, seed=2)[:, 0]
-            after = run(model, trial, changed, positions, documents=numbers)
-            return same(after[:, lengths[0] :], found[:, lengths[0] :]) and not torch.equal(after[:, 0], found[:, 0])
-
-        if way == "mask" and not capabilities.accelerated:
-            continue  # transformers' own masks know about windows and chunks: theirs come first
-        if holds(check):
+        if holds(lambda trial=trial: check(trial)):  # type: ignore[misc]
             return trial
-    trial = replace(capabilities, packing="mask")
-    if not capabilities.accelerated and holds(lambda: check(trial)):
-        return trial
     return replace(capabilities, packing="rows")
 
 
@@ -61,7 +62,8 @@ def caching(model: Any, capabilities: Capabilities) -> Capabilities:
     """Whether what was read can be kept, in steps and behind padding, with the hidden states of reading it all."""
     if not capabilities.cache_argument:
         return replace(capabilities, cache="none")
-    for way, masks_past in (("shared", True), ("steps", True), ("steps", False)):
+    ways: tuple[tuple[Caching, bool], ...] = (("shared", True), ("steps", True), ("steps", False))
+    for way, masks_past in ways:
         trial = replace(capabilities, cache=way, masks_past=masks_past)
         cuts = ((0, 4), (4, 7), (7, 8), (8, 9)) if way == "shared" else ((0, 6), (6, 7), (7, 8), (8, 9))
         if not holds(lambda trial=trial, cuts=cuts: _cached(model, trial, cuts, 0)):  # type: ignore[misc]

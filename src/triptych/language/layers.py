@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from torch import nn
@@ -18,10 +19,17 @@ def decoder_of(model: Any) -> Any:
         RecipeError: It has none.
     """
     named = model.get_decoder()
-    for module in (named, model.base_model, *model.children()):  # some classes name themselves, or their head
-        if module is not model and "inputs_embeds" in inspect.signature(module.forward).parameters:
+    if named is not model and _reads_embeddings(type(named)):
+        return named
+    for module in (model.base_model, *model.children()):  # some classes name themselves, or their head
+        if module is not model and _reads_embeddings(type(module)):
             return module
     raise RecipeError(f"model.language: {type(model).__name__} has no decoder that reads embeddings")
+
+
+@cache
+def _reads_embeddings(kind: type[nn.Module]) -> bool:
+    return "inputs_embeds" in inspect.signature(kind.forward).parameters
 
 
 def decoder_layers(model: Any) -> list[nn.Module]:

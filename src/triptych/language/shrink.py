@@ -49,7 +49,14 @@ SIZES: dict[str, int] = {
 
 DEPTHS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "decoder_layers", "encoder_layers")
 
-SILENT = ("dropout", "attention_dropout", "hidden_dropout", "activation_dropout", "embd_pdrop", "resid_pdrop")
+SILENT: tuple[str, ...] = (
+    "dropout",
+    "attention_dropout",
+    "hidden_dropout",
+    "activation_dropout",
+    "embd_pdrop",
+    "resid_pdrop",
+)
 SILENT += ("attn_pdrop", "hidden_dropout_prob", "attention_probs_dropout_prob", "layerdrop", "decoder_layerdrop")
 
 

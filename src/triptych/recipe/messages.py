@@ -14,6 +14,9 @@ from pydantic import BaseModel, ValidationError
 from triptych.errors import quoted
 from triptych.yaml_file import Document
 
+MOST_LINES = 20
+"""Mistakes of a file that are listed; the others are counted."""
+
 LONGEST = 2000
 """Characters of a message about one mistake."""
 
@@ -53,6 +56,12 @@ def located(mistake: str, documents: Sequence[Document], overrides: Sequence[str
     best = max(documents, key=lambda document: document.line(keys)[0], default=None)
     depth, line = best.line(keys) if best is not None else (0, 1)
     return f"{best.path}:{line}: {mistake}" if best is not None and depth else mistake
+
+
+def all_mistakes(name: str, lines: Sequence[str]) -> str:
+    """The message about a file's mistakes: how many, and the first `MOST_LINES`, one a line."""
+    more = [f"… and {len(lines) - MOST_LINES} more"] if len(lines) > MOST_LINES else []
+    return "\n  ".join([f"{name} has {len(lines)} mistake(s):", *lines[:MOST_LINES], *more])
 
 
 def _cut(sentence: str) -> str:

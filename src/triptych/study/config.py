@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from triptych.config import Config
 from triptych.errors import RecipeError, quoted
 from triptych.paths import resolved, user_path
-from triptych.recipe.messages import explain, located
+from triptych.recipe.messages import all_mistakes, explain, located
 from triptych.yaml_file import read_yaml_file
 
 
@@ -110,5 +110,5 @@ def load_study(path: str | Path) -> StudyConfig:
     try:
         return StudyConfig.model_validate({"name": path.stem, "folder": str(resolved(path.parent)), **values})
     except ValidationError as error:
-        lines = "\n".join(f"  {located(line, [document])}" for line in explain(error, StudyConfig))
-        raise RecipeError(f"{path} has {error.error_count()} mistake(s):\n{lines}") from None
+        lines = [located(line, [document]) for line in explain(error, StudyConfig)]
+        raise RecipeError(all_mistakes(str(path), lines)) from None

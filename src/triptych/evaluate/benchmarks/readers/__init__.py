@@ -11,6 +11,7 @@ from triptych.evaluate.benchmarks.config import AmberSource, CocoSource, FolderS
 from triptych.evaluate.benchmarks.items import Item
 from triptych.evaluate.benchmarks.readers.faults import Faults
 from triptych.evaluate.benchmarks.truths import unscorable
+from triptych.paths import user_path
 
 DATA_VARIABLE = "TRIPTYCH_DATA"
 
@@ -35,7 +36,7 @@ def read(task: TaskFile, data: Path | None = None, faults: Faults | None = None)
     """
     faults = Faults() if faults is None else faults
     root = data_root() if data is None else data
-    own = root / task.data.folder
+    own = user_path(task.data.folder, root, DataError)
     folder = own if own.is_dir() else root
     match task.source:
         case RecordsSource() as source:

@@ -7,6 +7,7 @@ from typing import Any
 
 from triptych.conversation import Image
 from triptych.data.files import inside, parse_json, read_text
+from triptych.errors import quoted
 from triptych.evaluate.benchmarks.config import AmberSource, TaskFile
 from triptych.evaluate.benchmarks.items import Item
 from triptych.evaluate.benchmarks.readers.faults import Faults, located
@@ -36,7 +37,7 @@ def read_amber(task: TaskFile, source: AmberSource, folder: Path, faults: Faults
             annotated[str(record["id"])] = where, record
     facts: dict[str, Any] = {}
     if source.part == "generative":
-        facts = {"things": parse_json(read_text(folder / source.relations), folder / source.relations)}
+        facts = {"things": _relations(folder / source.relations)}
         facts["harmless"] = read_text(folder / source.harmless).split("\n")
     items: list[Item] = []
     for where, query in records(folder / source.queries, faults=faults):
@@ -59,9 +60,24 @@ def _item(
     id_: str, asked: str, kind: str, truth: dict[str, Any], true: Any, image: Image, facts: dict[str, Any]
 ) -> Item:
     if kind == "generative":
-        own = {"likely": truth["hallu"], **_of(facts, [*true, *truth["hallu"]])}
-        return Item(id_, asked, list(true), (image,), facts=own, picture=str(image))
+        named, likely = _words(true), _words(truth["hallu"])
+        own = {"likely": likely, **_of(facts, [*named, *likely])}
+        return Item(id_, asked, named, (image,), facts=own, picture=str(image))
     return Item(id_, asked, str(true), (image,), TYPES.get(kind, kind), picture=str(image))
+
+
+def _words(value: Any) -> list[str]:
+    """A list of words. ValueError: it is something else."""
+    if not (isinstance(value, list) and all(isinstance(word, str) for word in value)):
+        raise ValueError(f"expected a list of words, got {quoted(value)}")
+    return value
+
+
+def _relations(path: Path) -> dict[str, list[str]]:
+    """What is said for each thing. DataError: the file is no mapping of words to lists of words."""
+    listed = parse_json(read_text(path), path)
+    with located(str(path)):
+        return {thing: _words(words) for thing, words in listed.items()}
 
 
 def _of(facts: dict[str, Any], annotated: list[str]) -> dict[str, Any]:
