@@ -134,7 +134,10 @@ def test_the_oldest_versions_are_those_of_the_package(monkeypatch: pytest.Monkey
         raise doctor.importlib.metadata.PackageNotFoundError
 
     monkeypatch.setattr(doctor.importlib.metadata, "requires", absent)
-    assert doctor.required()["pydantic"] == "2.12" and "filelock" in doctor.required()
+    if (Path(doctor.__file__).parents[2] / "pyproject.toml").is_file():  # run from source
+        assert doctor.required()["pydantic"] == "2.12.5" and "filelock" in doctor.required()
+    else:
+        assert doctor.required() == {}
 
 
 class TestTorchvision:

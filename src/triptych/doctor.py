@@ -90,8 +90,10 @@ def required() -> dict[str, str]:
     try:
         lines = importlib.metadata.requires("triptych") or []
     except importlib.metadata.PackageNotFoundError:  # run from source
-        project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
-        lines = project["project"]["dependencies"]
+        file = Path(__file__).parents[2] / "pyproject.toml"
+        if not file.is_file():
+            return {}
+        lines = tomllib.loads(file.read_text(encoding="utf-8"))["project"]["dependencies"]
     needed = {}
     for line in lines:
         if "extra ==" in line:
