@@ -10,7 +10,7 @@ import time
 from benchmarks.results import FOLDER, Settings
 
 SPEED = ("startup", "training", "generation", "profile")
-NAMES = (*SPEED, "minis", "zero_init", "masked_start", "blip2", "calls", "grounding", "ground_cost")
+NAMES = (*SPEED, "minis", "zero_init", "masked_start", "blip2", "calls", "grounding", "ground_cost", "language_matrix")
 
 
 def main() -> None:

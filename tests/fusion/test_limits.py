@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from triptych.fusion.layers import attention_of, decoder_layers
+from triptych.language.layers import attention_of, decoder_layers
 from triptych.fusion.limits import FUSED
 
 

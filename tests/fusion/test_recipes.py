@@ -10,12 +10,16 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from fusion.architectures import language
-from tiny_world import World
+from tiny_world import World, tokenizer
 from triptych.errors import RecipeError
 from triptych.fusion.build import build as build_fusion
 from triptych.fusion.config import CrossAttendConfig, EarlyConfig, PromptConfig
+from triptych.language.backbone import LanguageModel
+from triptych.language.fast import EXTENDED_EAGER
+from triptych.language.template import ChatTemplate
 from triptych.model.build import build, load_run
 from triptych.planner import plan
 from triptych.training.optimiser import Optimiser
@@ -76,10 +80,17 @@ def test_what_a_language_model_has_not_is_said_with_what_would_work(config: Any,
 
 
 def test_attention_that_cannot_be_extended_is_refused() -> None:
+    config = AutoConfig.for_model("gpt_neo", hidden_size=32, num_heads=4, num_layers=2, attention_types=[[["global"], 2]])
+    middle = LanguageModel(AutoModelForCausalLM.from_config(config), tokenizer(), ChatTemplate(tokenizer()))
+    with pytest.raises(RecipeError, match="attention in a way of its own"):
+        build_fusion(PromptConfig(layers=2), middle, 0.2)
+
+
+def test_attention_spelled_out_by_the_model_takes_prompts() -> None:
     middle = language()
     middle.model.set_attn_implementation("eager")
-    with pytest.raises(RecipeError, match="computes it in a way of its own"):
-        build_fusion(PromptConfig(layers=2), middle, 0.2)
+    build_fusion(PromptConfig(layers=2), middle, 0.2)
+    assert middle.model.config._attn_implementation == EXTENDED_EAGER
 
 
 @pytest.mark.parametrize("fusion", [CROSS, PROMPT, V2], ids=["cross_attend", "prompt", "V2"])

@@ -128,6 +128,7 @@ class Reader:
         row_tokens: The longest packed row.
         pad: The id behind the last document of a row.
         apart: Whether rows hold conversations of one dataset each.
+        alone: Whether rows hold one conversation each.
         details: For the encoder that decoders of regions look at, where it is another one.
     """
 
@@ -140,6 +141,7 @@ class Reader:
     row_tokens: int
     pad: int
     apart: bool = False
+    alone: bool = False
     details: Inputs | None = None
 
     def __call__(self, step: int) -> StepData:
@@ -187,7 +189,7 @@ class Reader:
         inputs: Mapping[str, tuple[Tensor | None, Tensor | None]],
         details: Mapping[str, tuple[Tensor | None, Tensor | None]],
     ) -> Batch:
-        batch = pack(layouts, self.row_tokens, self.pad, _dataset if self.apart else None)
+        batch = pack(layouts, self.row_tokens, self.pad, _dataset if self.apart else None, self.alone)
         keys = [medium.content_hash for medium in batch.media]
         return replace(
             batch,

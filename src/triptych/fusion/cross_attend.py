@@ -18,7 +18,7 @@ from torch.nn import functional
 from triptych.errors import RecipeError
 from triptych.fusion.config import CrossAttendConfig
 from triptych.fusion.fusion import Fusion, Reading
-from triptych.fusion.layers import decoder_layers
+from triptych.language.layers import decoder_layers
 from triptych.fusion.limits import mistake
 from triptych.fusion.memory import Memory, Spot, remember
 from triptych.language.backbone import LanguageModel
@@ -29,17 +29,18 @@ class GatedBlock(nn.Module):
 
     Args:
         config: Its dimensions.
-        dim: Width of the language model and of the media.
+        dim: Width of the language model's layers.
+        media_dim: Width of the media.
     """
 
-    def __init__(self, config: CrossAttendConfig, dim: int) -> None:
+    def __init__(self, config: CrossAttendConfig, dim: int, media_dim: int) -> None:
         super().__init__()
         inner, hidden = config.heads * config.head_dim, round(config.ff_mult * dim)
         self.heads, self.head_dim = config.heads, config.head_dim
         self.attention_norm = norm(config, dim)
         self.query = nn.Linear(dim, inner, bias=False)
-        self.key = nn.Linear(dim, inner, bias=False)
-        self.value = nn.Linear(dim, inner, bias=False)
+        self.key = nn.Linear(media_dim, inner, bias=False)
+        self.value = nn.Linear(media_dim, inner, bias=False)
         self.output = nn.Linear(inner, dim, bias=False)
         self.feedforward_norm = norm(config, dim)
         self.gate_projection = nn.Linear(dim, hidden, bias=False) if config.feedforward == "swiglu" else None
@@ -87,18 +88,23 @@ class CrossAttend(Fusion):
         embedding_std: Standard deviation of its token embeddings: the marker of a medium starts at it.
 
     Raises:
-        RecipeError: There is no layer to put the first block in front of.
+        RecipeError: There is no layer to put the first block in front of, or none that reads hidden states.
     """
 
     def __init__(self, config: CrossAttendConfig, language: LanguageModel, embedding_std: float) -> None:
         super().__init__(config)
+        capabilities = language.capabilities
+        if capabilities.layers_refused:
+            raise RecipeError(
+                f"model.fusion: `cross_attend` stands in front of layers, but {capabilities.layers_refused}; use `splice`"
+            )
         layers = decoder_layers(language.model)
         if (reason := mistake(config, len(layers))) is not None:
             raise RecipeError(reason)
         self.config: CrossAttendConfig = config
         dtype = language.embedding.weight.dtype
         chosen = layers[config.first :: config.every]
-        self.blocks = nn.ModuleList(GatedBlock(config, language.dim) for _ in chosen)
+        self.blocks = nn.ModuleList(GatedBlock(config, capabilities.layer_width, language.dim) for _ in chosen)
         self.marker = nn.Parameter(torch.randn(1, language.dim) * embedding_std)
         self.media_norm = norm(config, language.dim) if config.normalise else None
         self.to(dtype)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from triptych.errors import RecipeError
 from triptych.fusion.config import PromptConfig, TuningConfig
 from triptych.fusion.fusion import Fusion, Reading
-from triptych.fusion.layers import attention_of, decoder_layers, linear_layers
+from triptych.language.layers import attention_of, decoder_layers, head_dim_of, linear_layers, projections_of
 from triptych.fusion.limits import mistake, no_projections
 from triptych.fusion.memory import Memory, Spot, remember
 from triptych.language import fast
@@ -81,13 +81,13 @@ class Prompt(Fusion):
     def __init__(self, config: PromptConfig, language: LanguageModel, embedding_std: float) -> None:
         super().__init__(config)
         self.config: PromptConfig = config
-        self.heads = int(language.config.num_attention_heads)
+        self.heads = int(language.config.get_text_config(decoder=True).num_attention_heads)
         layers = decoder_layers(language.model)
         _check(config, language, layers)
         attentions: list[Any] = [attention_of(layer) for layer in layers]
         first = len(layers) - config.layers
         std = embedding_std if config.std == "embeddings" else config.std
-        self.head_dim = int(attentions[0].head_dim)
+        self.head_dim = head_dim_of(attentions[0])
         self.prompts = Prompts(config.layers, config.length, language.dim, std)
         self.gates = nn.Parameter(self._gates(config.layers))
         self.early = Early(self._gates(config.early.layers)) if config.early is not None else None
@@ -235,8 +235,9 @@ def gated_attention(
 
 def project(attention: Any, x_RND: Tensor) -> tuple[Tensor, Tensor]:
     """A layer's own keys and values `[R, H', N, d]` of what stands at no position."""
-    head_dim = attention.head_dim
-    keys, values = attention.k_proj(x_RND), attention.v_proj(x_RND)
+    head_dim, projections = head_dim_of(attention), projections_of(attention)
+    assert projections is not None  # `attention_of` takes no other
+    keys, values = (projection(x_RND) for projection in projections)
     norm = getattr(attention, "k_norm", None)  # Qwen 3: of each head; OLMo 2: of all
     if norm is not None and norm.weight.numel() == keys.shape[-1]:
         keys = norm(keys)
@@ -259,8 +260,8 @@ def _check(config: PromptConfig, language: LanguageModel, layers: list[nn.Module
         raise RecipeError(reason)
     if any(attention_of(layer) is None for layer in layers):
         raise RecipeError(no_projections(name))
-    if not fast.extensible(language.model):
-        raise RecipeError(
-            f"model.fusion: `prompt` adds to attention, but {name} computes it in a way of its own that cannot be "
-            "extended; use `splice` or `cross_attend`"
-        )
+    reason = language.capabilities.prompts_refused
+    if not reason and not fast.extensible(language.model):
+        reason = f"{name} computes it in a way of its own that cannot be extended"
+    if reason:
+        raise RecipeError(f"model.fusion: `prompt` adds to attention, but {reason}; use `splice` or `cross_attend`")

@@ -21,7 +21,7 @@ from transformers import Cache
 from triptych.conversation import Conversation, Image
 from triptych.errors import GenerationError
 from triptych.fusion.memory import Memory, Spot
-from triptych.generate.cache import divisible, joined, roomy_cache, rows_of
+from triptych.language.cache import Transcript, divisible, joined, new_cache, rows_of, select_rows
 from triptych.generate.config import GenerationSettings, Reply
 from triptych.generate.sampling import choose
 from triptych.model.composed import MultimodalModel
@@ -109,8 +109,10 @@ class Generator:
         prompts = [self._plan(conversation, settings) for conversation in conversations]
         order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i].layout), prompts[i].layout.ids))
         answers: list[Answer | None] = [None] * len(prompts)
-        for start in range(0, len(order), settings.batch_size):
-            chosen = order[start : start + settings.batch_size]
+        # A language model that pads change is asked one prompt at a time.
+        size = settings.batch_size if self.model.language.capabilities.pads else 1
+        for start in range(0, len(order), size):
+            chosen = order[start : start + size]
             tokens: list[list[int]] = [[] for _ in chosen]
             states: list[list[Tensor]] = [[] for _ in chosen]
             for step, hidden in self._decode([prompts[i] for i in chosen], settings, chosen):
@@ -203,7 +205,7 @@ class Generator:
                 return
             if len(speaking) <= KEPT_SHARE * len(rows):
                 keep = torch.tensor([place for place, row in enumerate(rows) if row in speaking], device=token.device)
-                cache.batch_select_indices(keep)
+                select_rows(cache, keep)
                 token, mask, positions = token[keep], mask[keep], positions[keep]
                 memory = memory.select(keep) if memory is not None else None
                 rows = [row for row in rows if row in speaking]
@@ -212,24 +214,25 @@ class Generator:
             embedded = self.model.language.embed(token[:, None])
             hidden = self.model.read(embedded, positions[:, None], mask=mask, cache=cache, memory=memory)[:, -1]
 
-    def _prefill(self, prompts: Sequence[_Prompt]) -> tuple[Tensor, Cache, Tensor, Tensor, Memory | None]:
+    def _prefill(self, prompts: Sequence[_Prompt]) -> tuple[Tensor, Cache | Transcript, Tensor, Tensor, Memory | None]:
         """Last hidden state `[B, D]`, cache, mask `[B, L]`, last position `[B]` and memory of the prompts."""
         if spans := [span for prompt in prompts for span in prompt.layout.spans]:
             self._features_of(spans)  # encoded all at once, for `_embed` to find
-        cache = roomy_cache(self.model.language.config)
+        capabilities = self.model.language.capabilities
+        cache = new_cache(self.model.language.model, capabilities)
         groups: dict[tuple[object, ...], int] = {}
         members = [groups.setdefault(prompt.prefix, len(groups)) for prompt in prompts]
         first = {group: prompts[members.index(group)] for group in groups.values()}
         mask = torch.zeros(len(prompts), 0, dtype=torch.long, device=self.model.device)
         done = [0] * len(prompts)
         # Padding between a shared beginning and what follows it would stretch the distances that windows go by.
-        windowed = not divisible(cache)
-        if len(groups) < len(prompts) and any(prompt.shared for prompt in prompts) and not windowed:
+        shares = capabilities.cache == "shared" and divisible(cache)
+        if len(groups) < len(prompts) and any(prompt.shared for prompt in prompts) and shares:
             heads = [self._embed(first[group], 0, first[group].shared) for group in range(len(groups))]
             memory = self._remember([first[group] for group in range(len(groups))])
             _, cache, head_mask, _ = self._read(heads, [0] * len(heads), mask[: len(heads)], cache, memory)
             index = torch.tensor(members, device=self.model.device)
-            cache.batch_select_indices(index)
+            select_rows(cache, index)
             memory = memory.select(index) if memory is not None else None
             mask, done = head_mask[index], [prompt.shared for prompt in prompts]
         else:
@@ -251,10 +254,10 @@ class Generator:
         return self.features([span.medium for span in spans], [span.text for span in spans]) if spans else []
 
     def _read(
-        self, pieces: Sequence[Tensor], starts: Sequence[int], mask: Tensor, cache: Cache, memory: Memory | None
-    ) -> tuple[Tensor, Cache, Tensor, Tensor]:
+        self, pieces: Sequence[Tensor], starts: Sequence[int], mask: Tensor, cache: Cache | Transcript, memory: Memory | None
+    ) -> tuple[Tensor, Cache | Transcript, Tensor, Tensor]:
         """Read pieces `[L_i, D]` that continue what the cache holds, neighbours of like length together."""
-        if not divisible(cache):
+        if isinstance(cache, Transcript) or not divisible(cache):
             return self._read_together(pieces, starts, mask, cache, memory)
         budget = PREFILL_TOKENS["cpu" if self.model.device.type == "cpu" else "accelerator"]
         parts = []
@@ -267,8 +270,8 @@ class Generator:
         return torch.cat(hidden), joined(caches), mask, torch.cat(positions)
 
     def _read_together(
-        self, pieces: Sequence[Tensor], starts: Sequence[int], mask: Tensor, cache: Cache, memory: Memory | None
-    ) -> tuple[Tensor, Cache, Tensor, Tensor]:
+        self, pieces: Sequence[Tensor], starts: Sequence[int], mask: Tensor, cache: Cache | Transcript, memory: Memory | None
+    ) -> tuple[Tensor, Cache | Transcript, Tensor, Tensor]:
         """Read pieces in one pass, padded on the left to one length."""
         length = max(1, *map(len, pieces))
         embeddings = torch.stack([pad(piece, (0, 0, length - len(piece), 0)) for piece in pieces])

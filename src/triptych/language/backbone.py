@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
+from triptych.errors import RecipeError
 from triptych.language import fast
+from triptych.language.capabilities import Capabilities
+from triptych.language.forward import embed, hidden_states, logits
 from triptych.language.new_tokens import NewTokens, introduce, new_names, start_of
+from triptych.language.probe import capabilities_of
 from triptych.language.template import ChatTemplate
 
 if TYPE_CHECKING:
@@ -24,10 +28,19 @@ class LanguageModel(nn.Module):
         model: A `transformers` causal language model, LoRA inserted or not.
         tokenizer: Its tokenizer.
         template: Writes conversations for it.
+        capabilities: How it is called (`probe.prepare`); probed now where they are not given.
+
+    Raises:
+        RecipeError: It cannot be called so that its results are its own.
     """
 
-    def __init__(self, model: PreTrainedModel, tokenizer: Any, template: ChatTemplate) -> None:
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: Any, template: ChatTemplate, capabilities: Capabilities | None = None
+    ) -> None:
         super().__init__()
+        self.capabilities = capabilities or capabilities_of(model, model.config._attn_implementation == fast.NAME)
+        if self.capabilities.refused:
+            raise RecipeError(f"model.language: {type(model).__name__} cannot be used: {self.capabilities.refused}")
         self.model = model
         self.tokenizer = tokenizer
         self.template = template
@@ -90,7 +103,7 @@ class LanguageModel(nn.Module):
     @property
     def max_positions(self) -> int | None:
         """The longest sequence that the model was made for, where it says so."""
-        limit = getattr(self.config, "max_position_embeddings", None)
+        limit = getattr(self.config.get_text_config(decoder=True), "max_position_embeddings", None)
         return int(limit) if limit else None
 
     def part(
@@ -126,8 +139,9 @@ class LanguageModel(nn.Module):
 
     def embed(self, ids: Tensor) -> Tensor:
         """Token embeddings `[..., D]` of ids `[...]`."""
-        embedded: Tensor = self.embedding(ids) if self.regions is None else self.regions.embed(ids, self.embedding)
-        return embedded
+        if self.regions is None:
+            return embed(self.model, self.capabilities, ids)
+        return self.regions.embed(ids, self.embedding) * self.capabilities.embedding_scale
 
     def embed_text(self, text: str) -> Tensor:
         """Token embeddings `[L, D]` of a text as it stands, without special tokens."""
@@ -152,31 +166,9 @@ class LanguageModel(nn.Module):
             mask: `[R, past + L]`, one where there is a token; for prompts that are padded on the left.
             cache: Keys and values of what was read before; extended in place.
         """
-        attention = mask
-        if self.model.config._attn_implementation == fast.NAME:
-            if documents is not None:
-                attention = fast.packed_bias(documents, embeddings_RLD.dtype)
-            elif mask is not None:
-                attention = fast.padded_bias(mask, embeddings_RLD.shape[1], embeddings_RLD.dtype)
-        # Elsewhere transformers tells packed documents apart by their positions starting again.
-        hidden: Tensor = self.model.get_decoder()(
-            inputs_embeds=embeddings_RLD,
-            position_ids=positions_RL,
-            attention_mask=attention,
-            past_key_values=cache,
-            use_cache=cache is not None,
-        ).last_hidden_state
-        return hidden
+        return hidden_states(self.model, self.capabilities, embeddings_RLD, positions_RL, documents, mask, cache)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Logits `[..., V]` of hidden states `[..., D]`, scaled and capped as the model's configuration says."""
-        logits: Tensor = self.model.get_output_embeddings()(hidden)
-        if self.regions is not None:
-            logits = self.regions.logits(hidden, logits)
-        if (scale := getattr(self.config, "logit_scale", None)) is not None:  # Cohere
-            logits = logits * scale
-        if (scaling := getattr(self.config, "logits_scaling", None)) is not None:  # Granite
-            logits = logits / scaling
-        if (cap := getattr(self.config, "final_logit_softcapping", None)) is not None:  # Gemma 2
-            logits = cap * torch.tanh(logits / cap)
-        return logits
+        """Logits `[..., V]` of hidden states `[..., D]`, scaled and capped as the model does it."""
+        extend = None if self.regions is None else self.regions.logits
+        return logits(self.model, self.capabilities, hidden, extend)

@@ -12,7 +12,7 @@ from triptych.language import consolidated
 from triptych.language.backbone import LanguageModel
 from triptych.language.config import LanguageConfig, LoRAConfig
 from triptych.language.convert import convert_gguf
-from triptych.language.fast import accelerate
+from triptych.language.probe import prepare
 from triptych.language.quiet import quiet
 from triptych.language.template import ChatTemplate
 from triptych.weights import cache_folder, fetch
@@ -46,11 +46,11 @@ def build(config: LanguageConfig, base: Path | None = None) -> LanguageModel:
     else:
         model = random_model(architecture(config), dtype)
     model.config.use_cache = False
-    accelerate(model)
+    capabilities = prepare(model)
     if config.lora is not None:
         model = insert_lora(model, config.lora)
     model.requires_grad_(False).eval()
-    return LanguageModel(model, tokenizer, ChatTemplate(tokenizer, config.chat_template, config.system))
+    return LanguageModel(model, tokenizer, ChatTemplate(tokenizer, config.chat_template, config.system), capabilities)
 
 
 def random_model(config: Any, dtype: torch.dtype) -> Any:
@@ -151,12 +151,19 @@ def insert_lora(model: Any, config: LoRAConfig) -> Any:
 
 
 def _linear_layers(model: Any) -> list[str]:
-    """The names of all linear layers but the head."""
+    """The names of all linear layers but the head; GPT-2's are transformers' `Conv1D`.
+
+    Raises:
+        RecipeError: There is none that low-rank adapters fit.
+    """
+    from transformers.pytorch_utils import Conv1D
+
     head = model.get_output_embeddings()
-    return sorted(
-        {
-            name.split(".")[-1]
-            for name, module in model.named_modules()
-            if isinstance(module, torch.nn.Linear) and module is not head
-        }
-    )
+    names = {
+        name.split(".")[-1]
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear | Conv1D) and module is not head
+    }
+    if not names:
+        raise RecipeError(f"model.language.lora: {type(model).__name__} has no linear layers that LoRA could adapt")
+    return sorted(names)

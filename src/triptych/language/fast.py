@@ -6,15 +6,16 @@ dicts, LoRA and export see no difference. Other architectures run as transformer
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import AttentionInterface, AttentionMaskInterface
+from transformers import AttentionInterface, AttentionMaskInterface, Cache
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
+from transformers.masking_utils import eager_mask, sdpa_mask
 from transformers.models.llama.modeling_llama import LlamaAttention, LlamaMLP, LlamaRMSNorm
 
 from triptych import kernels, packed
@@ -24,6 +25,9 @@ NAME = "triptych"
 
 EXTENDED = "triptych_extended"
 """The same of models that keep transformers' masks and fused attention, where a fusion adds to it."""
+
+EXTENDED_EAGER = "triptych_extended_eager"
+"""The same of models whose attention is spelled out in their own file."""
 
 SHARE = "attention_share"
 """The attribute of an attention module that says what is added to its output; see `bind`."""
@@ -48,6 +52,16 @@ def extended_attention(
     return _extended(module, query, out, options) if SHARE in module.__dict__ else out, None
 
 
+def extended_eager_attention(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
+) -> tuple[Tensor, Tensor | None]:
+    """The attention that a model's own file spells out (caps, sinks), and what is added to it."""
+    out, weights = sys.modules[type(module).__module__].eager_attention_forward(
+        module, query, key, value, attention_mask, **options
+    )
+    return _extended(module, query, out, options) if SHARE in module.__dict__ else out, weights
+
+
 def bind(module: nn.Module, share: Callable[[Tensor, float], Tensor | None]) -> None:
     """Let a module's attention call `share(query [B, H, L, D], scale)`; its result `[B, L, H, D]` is added to the output.
 
@@ -62,7 +76,11 @@ def extensible(model: Any) -> bool:
         AttentionInterface.register(EXTENDED, extended_attention)
         AttentionMaskInterface.register(EXTENDED, sdpa_mask)
         model.set_attn_implementation(EXTENDED)
-    return model.config._attn_implementation in {NAME, EXTENDED}
+    elif model.config._attn_implementation == "eager":
+        AttentionInterface.register(EXTENDED_EAGER, extended_eager_attention)
+        AttentionMaskInterface.register(EXTENDED_EAGER, eager_mask)
+        model.set_attn_implementation(EXTENDED_EAGER)
+    return model.config._attn_implementation in {NAME, EXTENDED, EXTENDED_EAGER}
 
 
 def _extended(module: nn.Module, query: Tensor, out: Tensor, options: Mapping[str, Any]) -> Tensor:
@@ -130,7 +148,6 @@ class FastAttention(LlamaAttention):  # type: ignore[misc]
         hidden_states: Tensor,
         position_embeddings: tuple[Tensor, Tensor] | None = None,
         attention_mask: Tensor | None = None,
-        past_key_values: Any = None,
         **options: Any,
     ) -> tuple[Tensor, None]:
         """`[B, L, D]` to `[B, L, D]`."""
@@ -144,8 +161,10 @@ class FastAttention(LlamaAttention):  # type: ignore[misc]
         query = kernels.Rotary.apply(query, cos, sin).transpose(1, 2)  # type: ignore[no-untyped-call]
         key = kernels.Rotary.apply(key, cos, sin).transpose(1, 2)  # type: ignore[no-untyped-call]
         value = value.transpose(1, 2)
-        if past_key_values is not None:
-            key, value = past_key_values.update(key, value, self.layer_idx)
+        # The name of the cache's argument differs between versions of transformers.
+        for option in options.values():
+            if isinstance(option, Cache):
+                key, value = option.update(key, value, self.layer_idx)
         dropout = self.attention_dropout if self.training else 0.0
         out, _ = attention(self, query, key, value, attention_mask, dropout=dropout, scaling=self.scaling, **options)
         return self.o_proj(out.reshape(*shape, -1)), None
@@ -159,16 +178,26 @@ FASTER: dict[type[nn.Module], type[nn.Module]] = {
 """Exact class → the subclass that computes the same."""
 
 
-def accelerate(model: Any) -> None:
-    """Switch a transformers model to this module's arithmetic, where it has the same."""
-    AttentionInterface.register(NAME, attention)
-    AttentionMaskInterface.register(NAME, sdpa_mask)
-    if model._supports_sdpa and not uses_windows(model.config):  # those that do not cap their scores, for example
+def accelerate(model: Any, with_attention: bool | None = None) -> None:
+    """Switch a transformers model to this module's arithmetic, where it has the same.
+
+    Args:
+        model: To be changed.
+        with_attention: Whether attention is switched as well; None where it may be the same (`accelerable`).
+    """
+    if accelerable(model) if with_attention is None else with_attention:
+        AttentionInterface.register(NAME, attention)
+        AttentionMaskInterface.register(NAME, sdpa_mask)
         model.set_attn_implementation(NAME)
     for module in model.modules():
         if type(module) in FASTER and getattr(getattr(module, "config", None), "hidden_act", "silu") == "silu":
             module.__class__ = FASTER[type(module)]
     packed.pack(model)
+
+
+def accelerable(model: Any) -> bool:
+    """Whether a model's attention may be the same as this module's, as far as its class tells."""
+    return bool(model._supports_sdpa) and not uses_windows(model.config)  # those that do not cap their scores
 
 
 def uses_windows(config: Any) -> bool:

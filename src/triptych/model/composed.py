@@ -19,6 +19,7 @@ from triptych.encoders.encoder import Encoder
 from triptych.fusion.fusion import Fusion, Splice
 from triptych.fusion.memory import Memory, Spot
 from triptych.language.backbone import LanguageModel
+from triptych.language.cache import Transcript
 from triptych.language.regions import Unfolder
 from triptych.language.template import ChatTemplate
 from triptych.model.pointing import RegionPanel
@@ -286,7 +287,7 @@ class MultimodalModel(nn.Module):
         positions_RL: Tensor,
         documents: Tensor | None = None,
         mask: Tensor | None = None,
-        cache: Cache | None = None,
+        cache: Cache | Transcript | None = None,
         memory: Memory | None = None,
     ) -> Tensor:
         """The last hidden states `[R, L, D]` of the language model; see `LanguageModel.forward`.
@@ -296,15 +297,25 @@ class MultimodalModel(nn.Module):
             positions_RL: Place of each token in its document.
             documents: `[R, L]`, for packed rows; without it every row is one document, number 0 of its memory.
             mask: `[R, past + L]`, for prompts that are padded on the left.
-            cache: What was read before.
+            cache: What was read before; from a transcript it is read again.
             memory: The media of these rows, where the fusion does not put them all into the sequence.
         """
+        length = embeddings_RLD.shape[1]
+        if isinstance(cache, Transcript):
+            embeddings_RLD, positions_RL = cache.extend(embeddings_RLD, positions_RL)
+            cache = None
         with self.fusion.reading(memory, positions_RL, documents):
             hidden: Tensor = self.language(embeddings_RLD, positions_RL, documents, mask, cache)
-        return hidden
+        return hidden[:, -length:]
 
     def forward(self, batch: Batch) -> Tensor:
-        """The last hidden states `[R, L, D]`."""
+        """The last hidden states `[R, L, D]`.
+
+        Raises:
+            ValueError: Rows hold several documents, and the language model cannot keep them apart.
+        """
+        if self.language.capabilities.packing == "rows" and batch.packed:
+            raise ValueError(f"{type(self.language.model).__name__} cannot keep packed documents apart")
         embeddings, memory = self._fused(batch)
         positions, documents = batch.positions.to(self.device), batch.documents.to(self.device)
         return self.read(embeddings, positions, documents, memory=memory)

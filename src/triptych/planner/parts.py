@@ -30,8 +30,8 @@ from triptych.grounding.introduce import region_writer
 from triptych.language.backbone import LanguageModel
 from triptych.language.build import insert_lora, random_model
 from triptych.language.config import LanguageConfig
-from triptych.language.fast import accelerate
 from triptych.language.new_tokens import NewTokens
+from triptych.language.probe import prepare
 from triptych.model.composed import MultimodalModel
 from triptych.model.config import Blip2Config, DetectorModelConfig
 from triptych.model.pointing import RegionPanel
@@ -131,11 +131,11 @@ def meta_language(config: LanguageConfig, base: Path) -> LanguageModel:
     with torch.device("meta"):
         model = random_model(architecture, getattr(torch, config.precision))
         model.config.use_cache = False
-        accelerate(model)
+        capabilities = prepare(model)
         if config.lora is not None:
             model = insert_lora(model, config.lora)
     tokenizer: Any = None  # a plan reads no text
-    return LanguageModel(model, tokenizer, tokenizer)
+    return LanguageModel(model, tokenizer, tokenizer, capabilities)
 
 
 def _introduce(config: RegionsConfig, language: LanguageModel) -> None:

@@ -97,6 +97,11 @@ class Batch:
     detail_pixels: tuple[Tensor | None, ...] = ()
 
     @property
+    def packed(self) -> bool:
+        """Whether a row holds several documents."""
+        return len({document.row for document in self.conversations}) < len(self.conversations)
+
+    @property
     def supervised(self) -> int:
         """Number of supervised tokens."""
         return int((self.targets != IGNORE).sum())
@@ -152,7 +157,11 @@ class Batch:
 
 
 def pack(
-    layouts: Iterable[Layout], row_tokens: int, pad: int = 0, apart: Callable[[Layout], object] | None = None
+    layouts: Iterable[Layout],
+    row_tokens: int,
+    pad: int = 0,
+    apart: Callable[[Layout], object] | None = None,
+    alone: bool = False,
 ) -> Batch:
     """Pack layouts into rows: first fit, longest first; a row is no longer than it has to be.
 
@@ -161,6 +170,7 @@ def pack(
         row_tokens: The longest row.
         pad: The id written behind the last document of a row.
         apart: Layouts of which it says different things never share a row.
+        alone: Every row holds one layout: for language models that cannot keep several apart.
     """
     layouts = list(layouts)
     rows: list[list[Layout]] = []
@@ -170,7 +180,8 @@ def pack(
         if len(layout) > row_tokens:
             raise ValueError(f"{layout.id or 'a layout'} has {len(layout)} tokens, more than a row's {row_tokens}")
         kind = apart(layout) if apart is not None else None
-        place = next((i for i, free in enumerate(room) if free >= len(layout) and kinds[i] == kind), None)
+        fits = (i for i, free in enumerate(room) if free >= len(layout) and kinds[i] == kind)
+        place = None if alone else next(fits, None)
         if place is None:
             rows.append([])
             kinds.append(kind)

@@ -128,6 +128,7 @@ def make_reader(
         row_tokens=recipe.sequence.row_tokens or recipe.sequence.max_tokens,
         pad=model.language.placeholder,
         apart=apart,
+        alone=model.language.capabilities.packing == "rows",
         details=_details(model, recipe) if points else None,
     )
 

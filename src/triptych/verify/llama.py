@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from triptych.generate.cache import roomy_cache
+from triptych.language.cache import roomy_cache
 from triptych.language.backbone import LanguageModel
 from triptych.language.fast import accelerate
 from triptych.verify.check import Check, largest_difference

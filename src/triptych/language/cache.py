@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer
+
+from triptych.language.capabilities import Capabilities
 
 ROOM = 64
 """Positions that are added when the room is used up."""
@@ -68,9 +71,9 @@ def roomy_cache(config: Any) -> Cache:
     return cache
 
 
-def divisible(cache: Cache) -> bool:
+def divisible(cache: Cache | Transcript) -> bool:
     """Whether the cache can be taken apart into rows and put together again."""
-    return all(isinstance(layer, RoomyLayer) for layer in cache.layers)
+    return isinstance(cache, Cache) and all(isinstance(layer, RoomyLayer) for layer in cache.layers)
 
 
 def rows_of(cache: Cache, start: int, end: int) -> Cache:
@@ -103,3 +106,44 @@ def _aligned(tensors: Sequence[Tensor]) -> Tensor:
         out[start : start + len(tensor), :, length - tensor.shape[-2] : length] = tensor
         start += len(tensor)
     return out
+
+
+class Transcript:
+    """In place of a cache, for models that have none that can be trusted: what was read, to be read again.
+
+    Args:
+        embeddings: `[R, L, D]`, None at first.
+        positions: `[R, L]`.
+    """
+
+    def __init__(self) -> None:
+        self.embeddings: Tensor | None = None
+        self.positions: Tensor | None = None
+
+    def extend(self, embeddings_RLD: Tensor, positions_RL: Tensor) -> tuple[Tensor, Tensor]:
+        """Append what is read now; returns everything so far."""
+        if self.embeddings is not None and self.positions is not None:
+            embeddings_RLD = torch.cat([self.embeddings, embeddings_RLD], dim=1)
+            positions_RL = torch.cat([self.positions, positions_RL], dim=1)
+        self.embeddings, self.positions = embeddings_RLD, positions_RL
+        return embeddings_RLD, positions_RL
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep only these rows, or repeat them."""
+        if self.embeddings is not None and self.positions is not None:
+            self.embeddings, self.positions = self.embeddings[indices], self.positions[indices]
+
+
+def new_cache(model: Any, capabilities: Capabilities) -> Cache | Transcript:
+    """An empty cache for a language model."""
+    return Transcript() if capabilities.cache == "none" else roomy_cache(model.config)
+
+
+def select_rows(cache: Cache | Transcript, index: Tensor) -> None:
+    """Keep only these rows of a cache, or repeat them."""
+    if isinstance(cache, Transcript) or divisible(cache):
+        cache.batch_select_indices(index)
+        return
+    for layer in cache.layers:  # states of recurrences know beams only, keys and values rows too
+        select = getattr(layer, "batch_select_indices", None) or layer.reorder_cache
+        (layer.reorder_cache if hasattr(layer, "conv_states") else select)(index)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import DynamicCache, LlamaConfig, MistralConfig
 
-from triptych.generate.cache import ROOM, RoomyLayer, divisible, joined, roomy_cache, rows_of
+from triptych.language.cache import ROOM, RoomyLayer, divisible, joined, roomy_cache, rows_of
 
 CONFIG = LlamaConfig(num_hidden_layers=2, hidden_size=8, num_attention_heads=2, num_key_value_heads=1)
 
