@@ -59,6 +59,8 @@ generation: {{max_new_tokens: {TOKENS}, batch_size: 5}}
 
 PLAIN = {"blip2_opt", "blip2_t5", "instructblip_llama", "instructblip_t5", "paligemma", "florence2", "kosmos2", "git", "blip", "fuyu"}  # fmt: skip
 """Classes whose processors take the question as it is, as their model pages show."""
+PLACEHOLDER = {"llava_no_template", "chameleon"}
+"""Classes without a template whose pages put the placeholder in front of the question."""
 ENCODER_DECODER = {"blip2_t5", "instructblip_t5", "florence2"}
 
 
@@ -99,7 +101,7 @@ def direct(name: str, folder: Path, pictures: Path) -> list[str]:
         picture = Pillow.open(pictures / file).convert("RGB")
         if name in PLAIN:
             inputs = processor(images=picture, text=question, return_tensors="pt")
-        elif name == "llava_no_template":
+        elif name in PLACEHOLDER:
             inputs = processor(images=picture, text=f"<image>\n{question}", return_tensors="pt")
         elif name == "llava_tokenizer_template":
             said = [{"role": "user", "content": f"<image>\n{question}"}]
@@ -115,7 +117,9 @@ def direct(name: str, folder: Path, pictures: Path) -> list[str]:
                 return_tensors="pt",
             )
         out = model.generate(**inputs, max_new_tokens=TOKENS, do_sample=False)
-        new = out[0, 1:] if name in ENCODER_DECODER else out[0, inputs["input_ids"].shape[1] :]
+        length = inputs["input_ids"].shape[1]
+        # BLIP answers with its prompt less the closing token.
+        new = out[0, 1:] if name in ENCODER_DECODER else out[0, length - (name == "blip") :]
         answers.append(processor.tokenizer.decode(_until(new, model, processor), skip_special_tokens=True).strip())
     return answers
 

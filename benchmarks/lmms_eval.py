@@ -221,7 +221,7 @@ def prepare(folder: Path) -> Path:
 
     os.environ["TRIPTYCH_CACHE"] = str(folder / "cache")
     world = tiny_world.make(folder / "world")
-    run = train(world.recipe(), folder / "run", quiet=True)
+    run = train(world.recipe({"stages.1.steps": 150, "stages.1.learning_rate": 3e-3}), folder / "run", quiet=True)
     from triptych.api import load
     from triptych.generate.config import GenerationSettings
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 import transformers as t
+from tokenizers.processors import TemplateProcessing
 
 import tiny_world
 
@@ -33,6 +34,15 @@ def words(*special: str, template: str | None = None, bos: str | None = None, **
     made.add_special_tokens({"additional_special_tokens": list(special)} if special else {})
     made.chat_template = template
     return made
+
+
+def framed(tokenizer: Any) -> Any:
+    """The tokenizer as BERT's: a token before and a token behind each text."""
+    first, last = ids(tokenizer, "<s>", "<|im_end|>")
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A <|im_end|>", special_tokens=[("<s>", first), ("<|im_end|>", last)]
+    )
+    return tokenizer
 
 
 def template(picture: str = IMAGE, begin: str = "") -> str:
@@ -423,7 +433,7 @@ def florence2() -> Pair:
         vision_config=vision, text_config=bart, image_token_id=ids(tokenizer, IMAGE)[0], is_encoder_decoder=True
     )
     images = clip_images(size=SQUARE, do_center_crop=False)
-    images.image_seq_length = 1
+    images.image_seq_length = 2
     return t.Florence2ForConditionalGeneration(config), t.Florence2Processor(
         images, tokenizer, num_additional_image_tokens=1
     )
@@ -439,7 +449,7 @@ def kosmos2() -> Pair:
         "max_position_embeddings": 512, "pad_token_id": 0, "bos_token_id": 7, "eos_token_id": 2, "init_std": 0.2,
     }  # fmt: skip
     config = t.Kosmos2Config(
-        vision_config={k: v for k, v in tower().items() if k != "model_type"}, text_config=language, latent_query_num=4
+        vision_config={k: v for k, v in tower().items() if k != "model_type"}, text_config=language, latent_query_num=64
     )
     processor = t.Kosmos2Processor(clip_images(), tokenizer, num_patch_index_tokens=16)
     return t.Kosmos2ForConditionalGeneration(config), processor
@@ -456,7 +466,7 @@ def git() -> Pair:
 
 
 def blip() -> Pair:
-    tokenizer = words(bos="<s>")
+    tokenizer = framed(words(bos="<s>"))
     language = {
         "vocab_size": len(tokenizer), "hidden_size": 32, "encoder_hidden_size": 16, "intermediate_size": 48,
         "num_hidden_layers": 2, "num_attention_heads": 4, "max_position_embeddings": 512, "initializer_range": 0.2,
@@ -490,7 +500,6 @@ def chameleon() -> Pair:
     config.vocabulary_map[IMAGE] = ids(tokenizer, IMAGE)[0]
     images = image_processor("ChameleonImageProcessor", size={"shortest_edge": SIDE}, crop_size=SQUARE)
     processor = t.ChameleonProcessor(images, tokenizer, image_seq_length=(SIDE // 2) ** 2)
-    processor.chat_template = template()
     return t.ChameleonForConditionalGeneration(config), processor
 
 
@@ -527,20 +536,23 @@ def cohere2_vision() -> Pair:
         image_token_id=ids(tokenizer, "<|IMG_PATCH|>")[0], downsample_factor=2, alignment_intermediate_size=32,
     )  # fmt: skip
     images = image_processor(
-        "Cohere2VisionImageProcessor", size=SQUARE, patch_size=PATCH, downsample_factor=2, crop_to_patches=False
+        "Cohere2VisionImageProcessor", size=SQUARE, patch_size=2, downsample_factor=2, crop_to_patches=False
     )
     processor = t.Cohere2VisionProcessor(images, tokenizer, chat_template=template("<|IMG_PATCH|>"))
     return t.Cohere2VisionForConditionalGeneration(config), processor
 
 
+_OVIS = ("<IMG_ATOM>", "<IMG_START>", "<IMG_GRID>", "<IMG_COL>", "<IMG_ROW>", "<IMG_END>")
+
+
 def ovis2() -> Pair:
-    tokenizer = words("<img>", "</img>", "<IMG>", "<SEP>", "<row>", "<col>", image_token=IMAGE)
+    tokenizer = words(*_OVIS, image_token=IMAGE)
     vision = tower(
         "ovis2_vision_model", num_visual_indicator_tokens=5, vocab_size=64, hidden_stride=2, tokenize_function="softmax"
     )
     config = t.Ovis2Config(
-        vision_config=vision, text_config=text("qwen2", tokenizer), image_token_id=ids(tokenizer, IMAGE)[0],
-        visual_indicator_token_ids=ids(tokenizer, "<img>", "</img>", "<row>", "<col>", "<SEP>"), hidden_size=32,
+        vision_config=vision, text_config=text("qwen2", tokenizer), image_token_id=ids(tokenizer, "<IMG_ATOM>")[0],
+        visual_indicator_token_ids=ids(tokenizer, *_OVIS[1:]), hidden_size=32,
         vocab_size=len(tokenizer) + 8,
     )  # fmt: skip
     images = image_processor("Ovis2ImageProcessor", size=SQUARE, crop_to_patches=False)
@@ -724,11 +736,11 @@ def aria() -> Pair:
     tokenizer = words(image_token="<|img|>")
     language = text("aria_text", tokenizer, moe_num_experts=2, moe_topk=1, moe_num_shared_experts=1, pad_token_id=0)
     config = t.AriaConfig(
-        vision_config=tower("idefics3_vision"), text_config=language, image_token_index=ids(tokenizer, "<|img|>")[0],
-        projector_patch_to_query_dict={CELLS: 4}, vision_feature_layer=-1,
+        vision_config=tower("idefics3_vision", image_size=490, patch_size=98), text_config=language, image_token_index=ids(tokenizer, "<|img|>")[0],
+        projector_patch_to_query_dict={25: 4}, vision_feature_layer=-1,
     )  # fmt: skip
-    images = image_processor("AriaImageProcessor", max_image_size=SIDE, min_image_size=SIDE)
-    processor = t.AriaProcessor(images, tokenizer, chat_template=template("<|img|>"), size_conversion={SIDE: 4})
+    images = image_processor("AriaImageProcessor", max_image_size=490, min_image_size=490)
+    processor = t.AriaProcessor(images, tokenizer, chat_template=template("<|img|>"), size_conversion={490: 4})
     return t.AriaForConditionalGeneration(config), processor
 
 
@@ -744,9 +756,12 @@ BUILDERS: dict[str, Callable[[], Pair]] = {
 
 
 def write(name: str, folder: Path) -> Path:
-    """Build one and save it: large random weights, so that every token and picture changes the answer."""
+    """Build one and save it: random weights so large that the picture changes the answer."""
     torch.manual_seed(0)
     model, processor = BUILDERS[name]()
+    for parameter in model.parameters():
+        if parameter.dim() > 1:
+            torch.nn.init.normal_(parameter, std=0.2)
     model.eval().save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder

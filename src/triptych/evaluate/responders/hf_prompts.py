@@ -137,18 +137,18 @@ class Prompts:
     def _added(self) -> int:
         """How many tokens the processor writes for a picture where the text names none."""
         try:
-            with_picture = self._length(self.processor(text=[_PROBE], images=[[_picture()]]))
+            with_picture = self._length(self.processor(text=[_PROBE], images=[[_picture()]], return_tensors="pt"))
         except PROCESSOR_ERRORS:
             return 0  # it counts placeholders, and there was none
         try:
-            without = self._length(self.processor(text=[_PROBE]))
+            without = self._length(self.processor(text=[_PROBE], return_tensors="pt"))
         except PROCESSOR_ERRORS:
-            without = self._length(self.tokenizer([_PROBE]))
+            without = self._length(self.tokenizer([_PROBE], return_tensors="pt"))
         return max(0, with_picture - without)
 
     @staticmethod
     def _length(encoded: Any) -> int:
-        return len(encoded["input_ids"][0])
+        return int(encoded["input_ids"].shape[-1])
 
 
 def one_line(error: BaseException, limit: int = 300) -> str:

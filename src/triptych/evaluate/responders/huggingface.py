@@ -108,6 +108,7 @@ class HuggingFaceResponder:
         """Logits `[steps, V]` of the first tokens of each reply, greedy, in float32."""
         out = self._generate(
             self._inputs(prompts, pictures),
+            pictures,
             max_new_tokens=steps,
             min_new_tokens=steps,
             do_sample=False,
@@ -122,7 +123,9 @@ class HuggingFaceResponder:
         if settings.temperature > 0:
             torch.manual_seed(settings.seed)
             sampling |= {"temperature": settings.temperature, "top_p": settings.top_p, "top_k": settings.top_k}
-        new = self._new_tokens(self._generate(inputs, max_new_tokens=settings.max_new_tokens, **sampling), inputs)
+        new = self._new_tokens(
+            self._generate(inputs, pictures, max_new_tokens=settings.max_new_tokens, **sampling), inputs
+        )
         ends = self._ends
         replies = []
         for row in new.tolist():
@@ -138,17 +141,15 @@ class HuggingFaceResponder:
             return inputs.to(self.model.device, self.model.dtype)  # casts what is floating
         except PROCESSOR_ERRORS as error:
             raise GenerationError(
-                f"the checkpoint's processor does not take the prompt ({one_line(error)}); "
-                "it may want a picture with every question, or only one"
+                f"the checkpoint's processor does not take the prompt ({one_line(error)}){_hint(pictures)}"
             ) from error
 
-    def _generate(self, inputs: Any, **settings: Any) -> Any:
+    def _generate(self, inputs: Any, pictures: list[list[Any]], **settings: Any) -> Any:
         try:
             return self.model.generate(**inputs, **settings)
         except (*PROCESSOR_ERRORS, NotImplementedError) as error:
             raise GenerationError(
-                f"the checkpoint does not answer what its processor made of the prompt ({one_line(error)}); "
-                "it may want a picture with every question, or only one"
+                f"the checkpoint does not answer what its processor made of the prompt ({one_line(error)}){_hint(pictures)}"
             ) from error
 
     def _new_tokens(self, out: Tensor, inputs: Any) -> Tensor:
@@ -156,9 +157,13 @@ class HuggingFaceResponder:
         if self.encoder_decoder:
             return out[:, 1:]  # after the token that starts the decoder
         prompt = inputs.get("input_ids")
-        if prompt is None or out.shape[1] < prompt.shape[1]:
-            return out
-        return out[:, prompt.shape[1] :] if bool((out[:, : prompt.shape[1]] == prompt).all()) else out
+        length = 0 if prompt is None else prompt.shape[1]
+        if length and out.shape[1] >= length and bool((out[:, :length] == prompt).all()):
+            return out[:, length:]
+        # BLIP writes another first token and leaves the closing one out, which would end the answer before it began.
+        if length > 2 and out.shape[1] >= length - 1 and bool((out[:, 1 : length - 1] == prompt[:, 1:-1]).all()):
+            return out[:, length - 1 :]
+        return out
 
     @property
     def _ends(self) -> set[int]:
@@ -177,6 +182,13 @@ def _agree(one: Tensor, other: Tensor, limit: float) -> bool:
         if a.argmax() != b.argmax():
             return True  # a tie within the limit: what follows is another reply
     return True
+
+
+def _hint(pictures: list[list[Any]]) -> str:
+    """What to try, by what was shown."""
+    if not all(pictures):
+        return "; it may want a picture with every question"
+    return "; it may take one picture alone" if any(len(shown) > 1 for shown in pictures) else ""
 
 
 def _is_encoder_decoder(config: Any) -> bool:
