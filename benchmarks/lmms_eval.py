@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -176,14 +177,18 @@ def ours(python: Path, run: Path, folder: Path, task: str) -> Outcome:
 
 def theirs(python: Path, run: Path, folder: Path, setting: Setting) -> tuple[Outcome, str, str]:
     """lmms-eval: the outcome, the command, and the table that it prints."""
-    output = folder / "lmms" / setting.name.replace(" ", "-")
+    output = folder / "lmms" / re.sub(r"\W+", "-", setting.name).strip("-")
     arguments = [
         *setting.launcher, "--model", "triptych", "--model_args", f"run={run}", "--tasks", setting.task, "--include_path",
         str(folder / "theirs"), "--batch_size", "4", "--output_path", str(output), "--log_samples", *setting.options,
     ]  # fmt: skip
     printed = _run([python, *arguments], folder)
-    (results,) = output.rglob("*_results.json")
-    (samples,) = output.rglob("*_samples_*.jsonl")
+    written = (*output.rglob("*_results.json"), *output.rglob("*_samples_*.jsonl"))
+    if len(written) != 2:  # it exits with 0 whatever happened
+        raise RuntimeError(
+            f"{setting.name}: lmms-eval wrote {len(written)} files, expected results and samples\n{printed[-3000:]}"
+        )
+    results, samples = written
     scores = json.loads(results.read_text())["results"][setting.task]
     score = next(v for k, v in scores.items() if k.split(",")[0] in ("accuracy", "acc"))
     rows = sorted((json.loads(line) for line in samples.read_text().splitlines()), key=lambda row: row["doc_id"])
@@ -211,7 +216,7 @@ def _run(command: list[Any], folder: Path) -> str:
     )
     if done.returncode:
         raise RuntimeError(f"{' '.join(map(str, command))}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
-    return done.stdout
+    return done.stdout + done.stderr
 
 
 def prepare(folder: Path) -> Path:

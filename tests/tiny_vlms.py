@@ -694,17 +694,6 @@ def lfm2_vl() -> Pair:
     return t.Lfm2VlForConditionalGeneration(config), processor
 
 
-def fuyu() -> Pair:
-    tokenizer = words("|SPEAKER|", "|NEWLINE|", "<0x00>", "<0x01>", "<0x02>", "<0x03>", "<0x04>", bos="<s>")
-    config = t.FuyuConfig(
-        **{k: v for k, v in text("fuyu", tokenizer).items() if k not in ("model_type", "head_dim", "num_key_value_heads")},
-        image_size=SIDE, patch_size=PATCH, text_config=text("persimmon", tokenizer),
-        image_token_id=ids(tokenizer, "|SPEAKER|")[0],
-    )  # fmt: skip
-    images = image_processor("FuyuImageProcessor", size=SQUARE, patch_size={"height": PATCH, "width": PATCH})
-    return t.FuyuForCausalLM(config), t.FuyuProcessor(images, tokenizer)
-
-
 def got_ocr2() -> Pair:
     tokenizer = words("<img>", "</img>", "<imgpad>")
     vision = {
@@ -739,7 +728,7 @@ def aria() -> Pair:
         vision_config=tower("idefics3_vision", image_size=490, patch_size=98), text_config=language, image_token_index=ids(tokenizer, "<|img|>")[0],
         projector_patch_to_query_dict={25: 4}, vision_feature_layer=-1,
     )  # fmt: skip
-    images = image_processor("AriaImageProcessor", max_image_size=490, min_image_size=490)
+    images = image_processor("AriaImageProcessor", max_image_size=490, min_image_size=336)
     processor = t.AriaProcessor(images, tokenizer, chat_template=template("<|img|>"), size_conversion={490: 4})
     return t.AriaForConditionalGeneration(config), processor
 
@@ -750,7 +739,7 @@ BUILDERS: dict[str, Callable[[], Pair]] = {
         llava, llava_tokenizer_template, llava_no_template, vipllava, llava_next, llava_onevision, blip2_opt, blip2_t5,
         instructblip_llama, instructblip_t5, paligemma, gemma3, qwen2_vl, qwen2_5_vl, qwen3_vl, internvl, idefics2,
         idefics3, smolvlm, pixtral, mistral3, florence2, kosmos2, git, blip, chameleon, aya_vision, cohere2_vision,
-        ovis2, janus, llama4, mllama, glm4v, lfm2_vl, fuyu, got_ocr2, deepseek_vl, aria,
+        ovis2, janus, llama4, mllama, glm4v, lfm2_vl, got_ocr2, deepseek_vl, aria,
     )
 }  # fmt: skip
 

@@ -81,7 +81,7 @@ class Prompts:
         if self.has_template and self._writes_specials(texts[0]):
             options["add_special_tokens"] = False
         if pictures is None or not self._template_writes_all:
-            return self.processor(text=texts, images=pictures, **options)
+            return self._process(texts, pictures, options)
         from transformers import BatchFeature
 
         inputs = BatchFeature(dict(self.tokenizer(texts, **options)))
@@ -91,6 +91,18 @@ class Prompts:
             read = reader([prompt.question for prompt in prompts], return_tensors="pt", padding=True)
             inputs.update({f"qformer_{name}": read[name] for name in ("input_ids", "attention_mask")})
         return inputs
+
+    def _process(self, texts: list[str], pictures: list[list[Any]] | None, options: dict[str, Any]) -> Any:
+        try:
+            return self.processor(text=texts, images=pictures, **options)
+        except PROCESSOR_ERRORS:
+            if pictures is None or any(len(shown) != 1 for shown in pictures):
+                raise
+            try:  # some take one picture for each text, and no lists of them
+                return self.processor(text=texts, images=[picture for (picture,) in pictures], **options)
+            except PROCESSOR_ERRORS:
+                pass
+            raise
 
     @property
     def _template_writes_all(self) -> bool:
