@@ -1,8 +1,9 @@
 """`triptych evaluate hf:FOLDER` over every vision-language class that builds tiny, against transformers asked directly.
 
-    python -m benchmarks.hf_matrix [NAME …]
+    python -m benchmarks.hf_matrix [NAME …] [--folders FOLDER] [--output FOLDER]
 
-Writes benchmarks/results/hf_matrix.md and .json. Each class gets random weights, a tiny tokenizer and its own processor,
+Writes hf_matrix.md and .json to benchmarks/results (hf_matrix_without_torchvision.md where it is missing; some folders
+cannot be made there, so `--folders` takes those that another environment made). Each class gets random weights, a tiny tokenizer and its own processor,
 is saved as a folder and asked five questions in one batch; a loop of `apply_chat_template` and `generate` asks the same,
 one at a time. A cell passes when all five answers are equal, or when the class is refused in one line.
 """
@@ -93,13 +94,14 @@ def data(folder: Path) -> Path:
 
 
 @torch.inference_mode()
-def direct(name: str, folder: Path, pictures: Path) -> list[str]:
-    """Each question asked alone, in the way that transformers' pages show for the class."""
+def direct(name: str, folder: Path, pictures: Path, *, turned: bool = False) -> list[str]:
+    """Each question asked alone, as transformers' pages show for the class; pictures as they are, or upside down."""
     processor: Any = transformers.AutoProcessor.from_pretrained(folder)
     model: Any = transformers.AutoModelForImageTextToText.from_pretrained(folder).eval()
     answers = []
     for file, question in QUESTIONS:
         picture = Pillow.open(pictures / file).convert("RGB")
+        picture = picture.rotate(180) if turned else picture
         if name in PLAIN:
             inputs = processor(images=picture, text=question, return_tensors="pt")
         elif name in PLACEHOLDER:
@@ -137,16 +139,18 @@ def _until(new: torch.Tensor, model: Any, processor: Any) -> list[int]:
     return said
 
 
-def examine(name: str, folder: Path, task: Path) -> Row:
+def examine(name: str, folder: Path, task: Path, checkpoints: Path) -> Row:
     """Build, evaluate and ask directly."""
-    checkpoint = tiny_vlms.write(name, folder / name)
+    checkpoint = checkpoints / name
+    if not (checkpoint / "config.json").is_file():
+        tiny_vlms.write(name, checkpoint)
     model = json.loads((checkpoint / "config.json").read_text())["architectures"][0]
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             options = EvaluateOptions(data=folder, output=folder / f"{name}-run")
             evaluate_any(f"hf:{checkpoint}", [str(task)], options)
     except TriptychError as error:
-        text = str(error).replace(f"{folder}/", "")
+        text = str(error).replace(f"{checkpoints}/", "")
         return Row(name, model, "refused" if "\n" not in text else "differs", "", "", 0, text)
     records = (folder / f"{name}-run" / "evaluation" / "five.jsonl").read_text().splitlines()
     ours = [json.loads(line)["answer"] for line in records]
@@ -155,7 +159,7 @@ def examine(name: str, folder: Path, task: Path) -> Row:
     except Exception as error:  # the comparison itself does not run: nothing is shown
         return Row(name, model, "differs", "", "", 0, f"asked directly: {type(error).__name__}: {one_line(error)}")
     same = sum(a == b for a, b in zip(ours, theirs, strict=True))
-    pictures = "yes" if theirs[0] != theirs[1] else "no"
+    pictures = "yes" if theirs != direct(name, checkpoint, task.parent, turned=True) else "no"
     verdict = "equal" if same == len(QUESTIONS) else "differs"
     return Row(
         name,
@@ -184,14 +188,17 @@ def main() -> None:
     """Examine all, print and write the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.hf_matrix")
     parser.add_argument("names", nargs="*", default=list(tiny_vlms.BUILDERS), metavar="NAME")
-    names = parser.parse_args().names
+    parser.add_argument("--folders", type=Path, help="where the checkpoints lie, or will")
+    parser.add_argument("--output", type=Path, default=FOLDER, help="folder of the page")
+    chosen = parser.parse_args()
+    names = chosen.names
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     rows = []
     with tempfile.TemporaryDirectory() as made:
         task = data(Path(made))
         for name in names:
-            rows.append(examine(name, Path(made), task))
+            rows.append(examine(name, Path(made), task, chosen.folders or Path(made)))
             print(*asdict(rows[-1]).values(), sep=" | ", flush=True)
     if names != list(tiny_vlms.BUILDERS):
         return
@@ -199,7 +206,7 @@ def main() -> None:
     counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in ("equal", "refused", "differs")}
     classes = len({row.model for row in rows if row.verdict == "equal"})
     beside = "without torchvision" if torchvision_problem() else "with torchvision"
-    page = FOLDER / ("hf_matrix.md" if torchvision_problem() is None else "hf_matrix_without_torchvision.md")
+    page = chosen.output / ("hf_matrix.md" if torchvision_problem() is None else "hf_matrix_without_torchvision.md")
     head = ["folder", "class", "answers", "equal", "asked", "picture changes the answer", "detail"]
     cells = [[r.name, f"`{r.model}`", r.verdict, f"{r.answers} / 5", r.batch, r.pictures, r.detail] for r in rows]
     text = f"""# `evaluate hf:` over vision-language classes, {beside}

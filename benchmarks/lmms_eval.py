@@ -199,6 +199,8 @@ def theirs(python: Path, run: Path, folder: Path, setting: Setting) -> tuple[Out
 
 
 def _answer(responses: Any) -> Any:
+    if isinstance(responses, str):
+        return responses
     if isinstance(responses[0], str):
         return responses[0]
     losses = [float(loss) for loss, _ in responses]
@@ -244,7 +246,9 @@ def main() -> None:
     """Run both programs, compare, write the page."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.lmms_eval")
     parser.add_argument("--python", type=Path, required=True, help="of an environment with triptych and lmms-eval")
-    python = parser.parse_args().python
+    parser.add_argument("--output", type=Path, default=FOLDER / "lmms_eval.md", help="the page")
+    chosen = parser.parse_args()
+    python = chosen.python.absolute()
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         run = prepare(folder)
@@ -271,8 +275,8 @@ torch {shown["torch"]}), written and by likelihood (`--likelihood text`), with o
 {chr(10).join(texts)}
 {origin({**describe("cpu"), "command": "python -m benchmarks.lmms_eval --python ENVIRONMENT/bin/python"})}
 """
-    write_atomically(FOLDER / "lmms_eval.md", text)
-    print("wrote", FOLDER / "lmms_eval.md")
+    write_atomically(chosen.output, text)
+    print("wrote", chosen.output)
 
 
 def _versions(python: Path) -> dict[str, str]:

@@ -694,20 +694,6 @@ def lfm2_vl() -> Pair:
     return t.Lfm2VlForConditionalGeneration(config), processor
 
 
-def got_ocr2() -> Pair:
-    tokenizer = words("<img>", "</img>", "<imgpad>")
-    vision = {
-        "hidden_size": 16, "output_channels": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 64,
-        "patch_size": 8, "mlp_dim": 32, "window_size": 4, "global_attn_indexes": [1],
-    }  # fmt: skip
-    config = t.GotOcr2Config(
-        vision_config=vision, text_config=text("qwen2", tokenizer), image_token_index=ids(tokenizer, "<imgpad>")[0]
-    )
-    images = image_processor("GotOcr2ImageProcessor", size={"height": 64, "width": 64})
-    processor = t.GotOcr2Processor(images, tokenizer)
-    return t.GotOcr2ForConditionalGeneration(config), processor
-
-
 def deepseek_vl() -> Pair:
     tokenizer = words(image_token="<image_placeholder>")
     config = t.DeepseekVLConfig(
@@ -725,11 +711,11 @@ def aria() -> Pair:
     tokenizer = words(image_token="<|img|>")
     language = text("aria_text", tokenizer, moe_num_experts=2, moe_topk=1, moe_num_shared_experts=1, pad_token_id=0)
     config = t.AriaConfig(
-        vision_config=tower("idefics3_vision", image_size=490, patch_size=98), text_config=language, image_token_index=ids(tokenizer, "<|img|>")[0],
+        vision_config=tower("idefics3_vision", image_size=980, patch_size=196), text_config=language, image_token_index=ids(tokenizer, "<|img|>")[0],
         projector_patch_to_query_dict={25: 4}, vision_feature_layer=-1,
     )  # fmt: skip
-    images = image_processor("AriaImageProcessor", max_image_size=490, min_image_size=336)
-    processor = t.AriaProcessor(images, tokenizer, chat_template=template("<|img|>"), size_conversion={490: 4})
+    images = image_processor("AriaImageProcessor", max_image_size=980, min_image_size=336)
+    processor = t.AriaProcessor(images, tokenizer, chat_template=template("<|img|>"), size_conversion={980: 4})
     return t.AriaForConditionalGeneration(config), processor
 
 
@@ -739,7 +725,7 @@ BUILDERS: dict[str, Callable[[], Pair]] = {
         llava, llava_tokenizer_template, llava_no_template, vipllava, llava_next, llava_onevision, blip2_opt, blip2_t5,
         instructblip_llama, instructblip_t5, paligemma, gemma3, qwen2_vl, qwen2_5_vl, qwen3_vl, internvl, idefics2,
         idefics3, smolvlm, pixtral, mistral3, florence2, kosmos2, git, blip, chameleon, aya_vision, cohere2_vision,
-        ovis2, janus, llama4, mllama, glm4v, lfm2_vl, got_ocr2, deepseek_vl, aria,
+        ovis2, janus, llama4, mllama, glm4v, lfm2_vl, deepseek_vl, aria,
     )
 }  # fmt: skip
 
