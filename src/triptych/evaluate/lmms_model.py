@@ -1,4 +1,4 @@
-"""A trained run as a model of lmms-eval (0.5 and later), so that its tasks can be asked of it.
+"""A trained run as a model of lmms-eval 0.7, so that its tasks can be asked of it.
 
 Imported by lmms-eval alone, through the entry point in `triptych.evaluate.lmms`. Under `accelerate launch` or `torchrun`
 each process answers its share of the documents with a model of its own; lmms-eval gathers.
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lmms_eval.api.instance import GenerationResult  # type: ignore[import-not-found, unused-ignore]
 from lmms_eval.api.model import lmms  # type: ignore[import-not-found, unused-ignore]
 
 from triptych.conversation import Conversation, Image, Message, Part
@@ -81,7 +82,7 @@ class TriptychModel(_Answers):
         """One text per request, in order."""
         return self._answer(self._asked(request.args) for request in requests)
 
-    def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:  # noqa: ARG002
+    def loglikelihood(self, requests: Sequence[Any]) -> list[Any]:  # noqa: ARG002
         """Not handed out to chat models by lmms-eval itself."""
         raise EvaluationError("lmms-eval asks for likelihoods with `--force_simple`")
 
@@ -103,7 +104,7 @@ class TriptychSimpleModel(_Answers):
             for context, arguments, to_pictures, number, task, split in (request.args for request in requests)
         )
 
-    def loglikelihood(self, requests: Sequence[Any]) -> list[tuple[float, bool]]:
+    def loglikelihood(self, requests: Sequence[Any]) -> list[Any]:
         """Mean negative log-likelihood per token of each continuation as the reply, and whether greedy decoding writes it.
 
         lmms-eval's own models answer with their loss, and it takes the choice with the least. White space in front of a
@@ -134,7 +135,9 @@ class TriptychSimpleModel(_Answers):
             rows = self.responder.option_scores([conversations[key] for key in part], options)
             for key, row in zip(part, rows, strict=True):
                 scores |= {place: score for (place, _), score in zip(groups[key], row, strict=True)}
-        return [(-scores[place].mean, scores[place].greedy) for place in range(len(requests))]
+        pairs = [(-scores[place].mean, scores[place].greedy) for place in range(len(requests))]
+        # lmms-eval 0.7 turns whatever is no `GenerationResult` into a text, and its tasks then cannot read the pair.
+        return [GenerationResult(pair) for pair in pairs]
 
     def _conversation(self, context: str, to_pictures: Any, number: int, task: str, split: str) -> Conversation:
         seen = to_pictures(self._document(task, split, number)) or []
