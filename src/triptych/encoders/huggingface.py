@@ -203,6 +203,7 @@ def _pretrained(config: HuggingFaceConfig, folder: Path) -> PreTrainedModel:
     layers = _layers_needed(config, tower)
     cut = range(tower.num_hidden_layers if layers is None else layers, tower.num_hidden_layers)
     tower.num_hidden_layers = tower.num_hidden_layers if layers is None else layers
+    options: dict[str, Any] = {**FAMILIES[tower.model_type].options, **({"key_mapping": renaming} if renaming else {})}
     model: PreTrainedModel = load_pretrained(
         _class(tower),
         folder,
@@ -211,8 +212,7 @@ def _pretrained(config: HuggingFaceConfig, folder: Path) -> PreTrainedModel:
         may_have=[*HEADS, *(f"*{name}.{i}.*" for i in cut for name in ("layers", "layer"))],
         config=tower,
         dtype=torch.float32,
-        **({"key_mapping": renaming} if renaming else {}),
-        **dict(FAMILIES[tower.model_type].options),
+        **options,
     )
     return _without_norm(model) if layers is not None else model
 

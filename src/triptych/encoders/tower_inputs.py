@@ -85,7 +85,8 @@ def inputs_of(model: Any, resolution: int) -> Inputs:
 
 def own_size(config: Any) -> int | None:
     """The side of the pictures that a configuration was made for; None where it says none, or two different ones."""
-    return side_of(getattr(config, "image_size", None), None)
+    side: int | None = side_of(getattr(config, "image_size", None), None)
+    return side
 
 
 def side_of(value: Any, default: Any) -> Any:

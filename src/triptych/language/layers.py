@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -19,17 +19,17 @@ def decoder_of(model: Any) -> Any:
         RecipeError: It has none.
     """
     named = model.get_decoder()
-    if named is not model and _reads_embeddings(type(named)):
+    if named is not model and _reads_embeddings(type(named).forward):
         return named
     for module in (model.base_model, *model.children()):  # some classes name themselves, or their head
-        if module is not model and _reads_embeddings(type(module)):
+        if module is not model and _reads_embeddings(type(module).forward):
             return module
     raise RecipeError(f"model.language: {type(model).__name__} has no decoder that reads embeddings")
 
 
 @cache
-def _reads_embeddings(kind: type[nn.Module]) -> bool:
-    return "inputs_embeds" in inspect.signature(kind.forward).parameters
+def _reads_embeddings(forward: Callable[..., Any]) -> bool:
+    return "inputs_embeds" in inspect.signature(forward).parameters
 
 
 def decoder_layers(model: Any) -> list[nn.Module]:

@@ -55,7 +55,7 @@ def values_assumed(model: nn.Module) -> Iterator[None]:
     from transformers.integrations.moe import ALL_EXPERTS_FUNCTIONS
 
     ALL_EXPERTS_FUNCTIONS.register(EXPERTS, experts)
-    configs = {
+    configs: dict[int, Any] = {
         id(module.config): module.config
         for module in model.modules()
         if hasattr(module, "_apply_gate") and hasattr(module, "has_gate")

@@ -73,7 +73,8 @@ def language_shape(language: LanguageModel) -> LanguageShape:
         _LOOPED[language.model] = in_turn = double.calls > LOOPED * short.calls
         quadratic, linear = _grown(short.activations, double.activations, SHORT)
         if quadratic < 0 and not in_turn:  # filled up to a chunk, so that rows this short cost the same
-            quadratic, linear = _grown(*(_products(language, read, n).activations for n in (LONG, 2 * LONG)), LONG)
+            long, longer = (_products(language, read, length) for length in (LONG, 2 * LONG))
+            quadratic, linear = _grown(long.activations, longer.activations, LONG)
         return LanguageShape(
             trunk=round((double.weights["trunk"] - short.weights["trunk"]) / SHORT / 2),
             lora=round((double.weights["lora"] - short.weights["lora"]) / SHORT / 2) if lora else 0,
@@ -123,11 +124,11 @@ def _head(language: LanguageModel) -> int:
 class _Heads(TorchFunctionMode):
     """Counts the query heads of PyTorch's attention."""
 
-    count = 0
+    count: int = 0
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func is functional.scaled_dot_product_attention:
-            self.count += args[0].shape[1]
+            self.count += int(args[0].shape[1])
         return func(*args, **(kwargs or {}))
 
 
@@ -135,7 +136,8 @@ def attention_heads(language: LanguageModel, read: Reader) -> int:
     """Query heads of PyTorch's attention, summed over layers. Call it inside `values_assumed`."""
     with torch.no_grad(), _Heads() as heads:
         read(*empty_row(language, SHORT))
-    return heads.count
+    count: int = heads.count
+    return count
 
 
 def _cached_bytes(language: LanguageModel) -> int:

@@ -6,7 +6,7 @@ input, of the parameter). A product of activations is attention, or the mixing o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -19,15 +19,15 @@ NO_WEIGHTS = frozenset({torch.ops.aten.embedding.default})
 """Operations that make activations out of parameters alone."""
 
 
-class Products(TorchDispatchMode):
+class Products(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """FLOPs of all products while this is entered.
 
     Args:
         groups: Name → parameters. What is made of parameters alone (a cast, one expert of a stack) counts as they do.
     """
 
-    def __init__(self, groups: dict[str, Iterable[nn.Parameter]]) -> None:
-        super().__init__()
+    def __init__(self, groups: Mapping[str, Iterable[nn.Parameter]]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
         self.weights: dict[str, float] = dict.fromkeys(groups, 0)
         self.activations = 0.0
         self.calls = 0
@@ -67,8 +67,9 @@ class Products(TorchDispatchMode):
             self._held.append(storage)
 
 
-def counted(run: Callable[[], Any], groups: dict[str, Iterable[nn.Parameter]]) -> Products:
+def counted(run: Callable[[], Any], groups: Mapping[str, Iterable[nn.Parameter]]) -> Products:
     """The products of `run`, forward."""
-    with torch.no_grad(), Products(groups) as products:
+    products = Products(groups)
+    with torch.no_grad(), products:
         run()
     return products
