@@ -90,10 +90,19 @@ def required() -> dict[str, str]:
     try:
         lines = importlib.metadata.requires("triptych") or []
     except importlib.metadata.PackageNotFoundError:  # run from source
-        project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))
-        lines = project["project"]["dependencies"]
-    found = [re.match(r"([\w.-]+)\s*(?:>=\s*([\w.]+))?", line) for line in lines if "extra ==" not in line]
-    return {match[1]: match[2] or "" for match in found if match}
+        file = Path(__file__).parents[2] / "pyproject.toml"
+        if not file.is_file():
+            return {}
+        lines = tomllib.loads(file.read_text(encoding="utf-8"))["project"]["dependencies"]
+    needed = {}
+    for line in lines:
+        if "extra ==" in line:
+            continue
+        # Bounds come in any order: pip writes `torch<2.15,>=2.10` for what pyproject says the other way round.
+        name, least = re.match(r"[\w.-]+", line), re.search(r">=\s*([\w.]+)", line)
+        if name:
+            needed[name[0]] = least[1] if least else ""
+    return needed
 
 
 def _software() -> Iterator[Check]:
