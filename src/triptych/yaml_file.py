@@ -224,7 +224,7 @@ def _pairs(node: Node | None) -> Iterator[tuple[str, Node, Node]]:
         yield from ((str(i), item, item) for i, item in enumerate(node.value))
     if not isinstance(node, MappingNode):
         return
-    merges = []
+    merges: list[Node] = []
     for key, value in node.value:
         if key.tag == TAG + "merge":
             merges += value.value if isinstance(value, SequenceNode) else [value]

@@ -82,7 +82,8 @@ class _Loader(Reader, Scanner, Parser, Composer, BaseResolver):
         self.sizes: dict[int, int] = {}  # by the node's id: nodes live as long as this does
 
     def compose_node(self, parent: Node | None, index: Any) -> Node | None:
-        line = self.peek_event().start_mark.line + 1
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        line = event.start_mark.line + 1
         self.depth += 1
         self.count += 1
         if self.depth > MAX_DEPTH:

@@ -74,7 +74,7 @@ def fitting(value: Any, shape: Shape, where: str, notes: list[str]) -> Any:
 
 
 def _fits(value: Any, shape: Shape, where: str, notes: list[str]) -> bool:
-    expected = {dict: "an object", list: "a list"}.get(type(shape))
+    expected = "an object" if isinstance(shape, dict) else "a list" if isinstance(shape, list) else None
     if expected is None or value is None or isinstance(value, Mapping if isinstance(shape, dict) else list):
         return True
     notes.append(f"{where[:200]}: expected {expected}, got {quoted(value, 40)}; left out")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import socket
 import threading
@@ -26,6 +27,18 @@ KEY = "sk-0123456789"
 GOOD = {"choices": [{"message": {"content": " yes "}, "finish_reason": "stop"}], "usage": {"completion_tokens": 1}}
 
 
+def request_of(connection: socket.socket) -> bytes:
+    """A whole request: a connection that is closed on unread bytes is reset."""
+    request = b""
+    while piece := connection.recv(1 << 16):
+        request += piece
+        head, end, body = request.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: (\d+)", head)
+        if not request.startswith(b"POST") or (end and length is not None and len(body) >= int(length[1])):
+            break
+    return request
+
+
 @contextmanager
 def serving(answer: Callable[[socket.socket], None]) -> Iterator[tuple[str, list[bytes]]]:
     """An address at which each connection is answered by a function of its socket; and what was asked there."""
@@ -34,7 +47,7 @@ def serving(answer: Callable[[socket.socket], None]) -> Iterator[tuple[str, list
 
     def one(connection: socket.socket) -> None:
         with connection, suppress(OSError):
-            requests.append(connection.recv(1 << 16))
+            requests.append(request_of(connection))
             answer(connection)
 
     def serve() -> None:
@@ -160,7 +173,6 @@ GARBAGE = {
     "half a header": b"HTTP/1.1 200 OK\r\nContent-Le",
     "fewer bytes than announced": with_length(json.dumps(GOOD).encode(), 10_000),
     "a length of 10^18": with_length(json.dumps(GOOD).encode(), 10**18),
-    "a length that is none": with_length(json.dumps(GOOD).encode(), "-1"),
     "chunks of garbage": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n0\r\n\r\n",
     "a chunk of 10^30": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"f" * 25 + b"\r\nhello",
     "a chunk cut short": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nhello",

@@ -107,7 +107,7 @@ class _Socket:
         self._sock, self._deadline, self._most_bytes = sock, deadline, most_bytes
 
     def makefile(self, mode: str) -> io.BufferedReader:
-        raw = self._sock.makefile(mode, buffering=0)
+        raw: Any = self._sock.makefile(mode, buffering=0)  # type: ignore[call-overload]
         return io.BufferedReader(_Bytes(raw, self._sock, self._deadline, self._most_bytes))
 
 
@@ -115,7 +115,7 @@ class _Bounded(HTTPConnection):
     """A connection with one deadline for greeting, sending and receiving."""
 
     def __init__(self, *args: Any, timeout: float, most_bytes: int, **options: Any) -> None:
-        super().__init__(*args, timeout=timeout, **options)
+        super().__init__(*args, timeout=timeout, **options)  # type: ignore[misc]
         self._deadline, self._most_bytes = time.monotonic() + timeout, most_bytes
 
     def connect(self) -> None:
