@@ -203,7 +203,10 @@ def _pretrained(config: HuggingFaceConfig, folder: Path) -> PreTrainedModel:
     layers = _layers_needed(config, tower)
     cut = range(tower.num_hidden_layers if layers is None else layers, tower.num_hidden_layers)
     tower.num_hidden_layers = tower.num_hidden_layers if layers is None else layers
-    options: dict[str, Any] = {**FAMILIES[tower.model_type].options, **({"key_mapping": renaming} if renaming else {})}
+    options: dict[str, Any] = {
+        **dict(FAMILIES[tower.model_type].options),
+        **({"key_mapping": renaming} if renaming else {}),
+    }
     model: PreTrainedModel = load_pretrained(
         _class(tower),
         folder,
