@@ -246,3 +246,14 @@ def test_on_the_meta_device_the_verdict_is_the_same() -> None:
         shapes = LlamaForCausalLM(llama())
     assert prepare(shapes) == prepare(small(LlamaForCausalLM))
     assert shapes.config._attn_implementation == fast.NAME
+
+
+def test_a_model_that_cannot_be_made_small_is_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its sizes may have names that nobody knows here: gigabytes would be drawn to probe it."""
+    from triptych.language import shrink
+
+    monkeypatch.setattr(shrink, "MOST_PARAMETERS", 1000)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model("llama", num_hidden_layers=1))
+    with pytest.raises(ValueError, match="parameters"):
+        shrink.small_model(model)

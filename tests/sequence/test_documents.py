@@ -74,7 +74,7 @@ def test_a_document_to_continue_has_no_end() -> None:
 
 
 def test_documents_and_turns_do_not_mix() -> None:
-    with pytest.raises(RecipeError, match="a document or has turns, not both"):
+    with pytest.raises(Refusal, match="a document or has turns, not both"):
         full(document("text"), user("Hi"))
 
 

@@ -19,14 +19,16 @@ EMBEDDING_WIDTHS = ("embedding_size", "input_embedding_size", "word_embed_proj_d
 
 SIZES: dict[str, int] = {
     # widths
-    **dict.fromkeys(("hidden_size", "n_embd", "d_model", "embedding_size", "input_embedding_size", "emb_dim"), WIDTH),
+    **dict.fromkeys(
+        ("hidden_size", "n_embd", "d_model", "embedding_size", "input_embedding_size", "emb_dim", "embed_dim"), WIDTH
+    ),
     **dict.fromkeys(("output_embedding_size", "word_embed_proj_dim", "attention_hidden_size", "lru_width"), WIDTH),
     **dict.fromkeys(("intermediate_size", "ffn_dim", "decoder_ffn_dim", "encoder_ffn_dim", "ffn_hidden_size"), 48),
     **dict.fromkeys(("moe_intermediate_size", "shared_expert_intermediate_size", "expert_ffn_hidden_size"), 16),
     **dict.fromkeys(("dim_ff", "dff", "intermediate_size_mlp", "dense_intermediate_size"), 48),
     "hidden_size_per_layer_input": 8,
     # heads
-    **dict.fromkeys(("num_attention_heads", "n_head", "n_heads", "decoder_attention_heads"), 4),
+    **dict.fromkeys(("num_attention_heads", "n_head", "n_heads", "decoder_attention_heads", "attention_heads"), 4),
     **dict.fromkeys(("encoder_attention_heads", "mamba_n_heads", "linear_num_value_heads"), 4),
     **dict.fromkeys(("num_key_value_heads", "num_kv_heads", "linear_num_key_heads", "num_global_key_value_heads"), 2),
     **dict.fromkeys(("head_dim", "v_head_dim", "qk_rope_head_dim", "qk_nope_head_dim", "kv_channels"), 8),
@@ -47,7 +49,10 @@ SIZES: dict[str, int] = {
 }
 """The names of sizes in transformers' configurations, and what they are at most in the small model."""
 
-DEPTHS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "decoder_layers", "encoder_layers")
+DEPTHS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "decoder_layers", "encoder_layers", "layers")
+
+MOST_PARAMETERS = 20_000_000
+"""A small model with more than these is none: its configuration names its sizes in words that are not known here."""
 
 SILENT: tuple[str, ...] = (
     "dropout",
@@ -116,6 +121,7 @@ def small_model(model: Any) -> Any:
     is left as it was.
 
     Raises:
+        ValueError: It would not be small.
         Exception: Whatever the class says about sizes that it cannot have.
     """
     values = shrunk(model.config.to_dict())
@@ -129,6 +135,12 @@ def small_model(model: Any) -> Any:
     ):
         values.pop(name, None)
     config = type(model.config).from_dict(values)
+    with torch.device("meta"):
+        count = sum(
+            parameter.numel() for parameter in type(model)._from_config(config, dtype=torch.float32).parameters()
+        )
+    if count > MOST_PARAMETERS:
+        raise ValueError(f"the smallest one that can be made has {count:,} parameters")
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
         small = type(model)._from_config(config, dtype=torch.float32)

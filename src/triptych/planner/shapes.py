@@ -111,7 +111,7 @@ def build_detector_shape(
     text: nn.Module
     match config.text:
         case WordEmbeddingsConfig():
-            table = meta_language(LanguageConfig(weights=config.text.weights), base).embedding.weight
+            table = meta_language(LanguageConfig(weights=config.text.weights), base).embedding.weight.detach()
             with torch.device("meta"):
                 text = EmbeddedPhrases(table, tokenizer or _Vocabulary(1), config.embed_dim)
         case TextTransformerConfig():

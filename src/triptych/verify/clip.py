@@ -6,6 +6,7 @@ checkpoints come in, compares; then carries weights of ours to the reference, an
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -126,12 +127,14 @@ def _compare(
 def gradients(
     ours: Towers, theirs: Any, inputs: tuple[Tensor, Tensor, Tensor], loss: Callable[[Tensor], Tensor]
 ) -> float:
-    """Of the loss by every weight: the largest difference, relative to the largest entry of that weight's gradient."""
+    """Of the loss by every weight: the largest difference, relative to the largest entry of that weight's gradient.
+
+    In float64: sums that nearly cancel lose digits in float32, more on one processor than on another.
+    """
     pixels, ids, lengths = inputs
-    ours.zero_grad()
-    theirs.zero_grad()
+    ours, theirs = copy.deepcopy(ours).double(), copy.deepcopy(theirs).double()
     loss(ours.logits(*ours.features(pixels, ids, lengths))).backward()  # type: ignore[no-untyped-call]
-    theirs(pixel_values=ours.vision.normalise(pixels, torch.float32), input_ids=ids, return_loss=True).loss.backward()
+    theirs(pixel_values=ours.vision.normalise(pixels, torch.float64), input_ids=ids, return_loss=True).loss.backward()
     fmt = recognise(theirs.state_dict(), "the reference")
     mine = {name: parameter.grad for name, parameter in ours.named_parameters() if parameter.grad is not None}
     other = fmt.ours(
