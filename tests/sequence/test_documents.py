@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from tiny_world import tokenizer
 from triptych.conversation import Conversation, Image, Message, assistant, document, user
-from triptych.errors import RecipeError
 from triptych.language.template import ChatTemplate
 from triptych.sequence.pack import pack
 from triptych.sequence.plan import IGNORE, Layout, Refusal, plan
