@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -87,3 +88,19 @@ def test_everything_is_frozen_at_first(world: World) -> None:
     made = build(config(lora=LoRAConfig(rank=2)), world.folder)
     assert not any(parameter.requires_grad for parameter in made.parameters())
     assert not made.model.training
+
+
+def test_what_is_drawn_later_does_not_depend_on_whether_a_file_was_converted_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def convert(path: Path, cache: Path) -> Path:
+        torch.rand(3)
+        return cache
+
+    build_module = importlib.import_module("triptych.language.build")
+    monkeypatch.setattr(build_module, "convert_gguf", convert)
+    (tmp_path / "model.gguf").write_bytes(b"GGUF")
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    build_module._folder(f"file:{tmp_path / 'model.gguf'}", None)
+    assert torch.equal(torch.get_rng_state(), before)

@@ -124,9 +124,11 @@ def load_tokenizer(config: LanguageConfig, base: Path | None = None) -> Any:
 def _folder(uri: str, base: Path | None) -> Path:
     """The folder in the hub's format; what has another layout is converted once."""
     path = fetch(uri, base=base)
-    if consolidated.is_there(path):
-        return consolidated.convert(path, cache_folder())
-    return convert_gguf(path, cache_folder()) if path.suffix == ".gguf" else path
+    # A conversion builds a model, which draws random numbers: what is drawn later must not depend on the cache.
+    with torch.random.fork_rng(devices=[]):
+        if consolidated.is_there(path):
+            return consolidated.convert(path, cache_folder())
+        return convert_gguf(path, cache_folder()) if path.suffix == ".gguf" else path
 
 
 def insert_lora(model: Any, config: LoRAConfig) -> Any:
