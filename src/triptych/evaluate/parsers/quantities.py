@@ -10,7 +10,7 @@ from triptych.evaluate.parsers.numbers import parse_count
 from triptych.evaluate.parsers.words import commits, words_of
 
 _NUMBER = re.compile(
-    r"(?<![\w.^_])[-−+]?(?:\d{1,3}(?:,\d{3})+(?![\d,])|\d+)?(?:\.\d+)?(?:[eE][-+]?\d{1,3})?(?![\w])(?!\.\d)"
+    r"(?<![\w.^_])[-−+]?(?:(?:\d{1,3}(?:,\d{3})+(?![\d,])|\d+)(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d{1,3})?(?![\w])(?!\.\d)"
 )
 _FRACTION = re.compile(r"(?<![\w./])([-−]?\d{1,9})\s*/\s*(\d{1,9})(?![\w./])")
 _FRAC = re.compile(r"\\[dt]?frac\s*\{(-?\d{1,9})\}\s*\{(\d{1,9})\}")
@@ -22,10 +22,8 @@ def numbers_in(text: str) -> list[float]:
     found = []
     for match in _NUMBER.finditer(text):
         bare = match.group().replace(",", "").replace("−", "-").lstrip("+")
-        if any(character.isdigit() for character in bare):
-            value = float(bare)
-            if math.isfinite(value):
-                found.append(value)
+        if math.isfinite(value := float(bare)):
+            found.append(value)
     return found
 
 
