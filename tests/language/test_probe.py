@@ -257,3 +257,33 @@ def test_a_model_that_cannot_be_made_small_is_not_built(monkeypatch: pytest.Monk
         model = AutoModelForCausalLM.from_config(AutoConfig.for_model("llama", num_hidden_layers=1))
     with pytest.raises(ValueError, match="parameters"):
         shrink.small_model(model)
+
+
+@pytest.mark.parametrize("kind", ["git", "ctrl", "gpt2"])
+def test_embeddings_stay_as_they_were(kind: str) -> None:
+    """GIT adds positions to what it is given, and CTRL scales it, in place."""
+    small: dict[str, dict[str, Any]] = {
+        "git": {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16},
+        "ctrl": {"n_embd": 16, "n_layer": 1, "n_head": 2, "dff": 16},
+        "gpt2": {"n_embd": 16, "n_layer": 1, "n_head": 2},
+    }
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, vocab_size=64, **small[kind])).eval()
+    language = LanguageModel(model, None, None)  # type: ignore[arg-type]
+    embeddings = language.embed(torch.arange(6)[None]).detach()
+    before = embeddings.clone()
+    with torch.no_grad():
+        one, two = (language(embeddings, torch.arange(6)[None]) for _ in range(2))
+    assert torch.equal(embeddings, before)
+    assert torch.equal(one, two)
+
+
+def test_states_have_the_precision_of_embeddings() -> None:
+    """Falcon Mamba adds up in float32 and casts in front of its head."""
+    values = {"hidden_size": 16, "num_hidden_layers": 1, "state_size": 4, "vocab_size": 64, "intermediate_size": 32}
+    config = AutoConfig.for_model("falcon_mamba", **values)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).eval()
+    language = LanguageModel(model, None, None)  # type: ignore[arg-type]
+    with torch.no_grad():
+        states = language(language.embed(torch.arange(6)[None]), torch.arange(6)[None])
+        assert states.dtype == torch.bfloat16
+        assert language.logits(states).shape == (1, 6, 64)

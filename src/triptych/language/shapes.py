@@ -134,7 +134,7 @@ def _unmasked(language: Any, embeddings: Tensor, positions: Tensor) -> Tensor:
 
 def _by_ids(language: Any, embeddings: Tensor, positions: Tensor) -> Tensor:
     """Of ids, with the embeddings in place of what they are looked up as: for models that look ids up once more."""
-    hook = language.embedding.register_forward_hook(lambda *_: embeddings)
+    hook = language.embedding.register_forward_hook(lambda *_: embeddings.clone())  # CTRL scales them in place
     mask = torch.ones(positions.shape[0], 1, positions.shape[1], positions.shape[1], dtype=torch.bool, device="meta")
     try:
         hidden: Tensor = language.model.get_decoder()(

@@ -130,8 +130,7 @@ def language_bytes(
 
             def run() -> Tensor:
                 with _reading(fusion, adapted, embeddings, positions, learning_below):
-                    # A sum, as in training, not a leaf: CTRL scales its embeddings in place.
-                    return read(embeddings + 0, positions)
+                    return read(embeddings, positions)
 
             parameters = chain(language.parameters(), fusion.parameters() if fusion is not None else ())
             with FusedAttention():
