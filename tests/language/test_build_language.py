@@ -104,3 +104,10 @@ def test_what_is_drawn_later_does_not_depend_on_whether_a_file_was_converted_bef
     before = torch.get_rng_state()
     build_module._folder(f"file:{tmp_path / 'model.gguf'}", None)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_values_that_fit_no_model_are_one_line(world: World) -> None:
+    wrong = {"model_type": "llama", "hidden_size": 32, "vocab_size": None}
+    with pytest.raises(RecipeError, match="architecture: ") as refused:
+        build(config(weights=None, architecture=wrong, tokenizer="file:language"), world.folder)
+    assert "\n" not in str(refused.value)

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from triptych.errors import RecipeError, WeightsError
+from triptych.errors import RecipeError, WeightsError, one_line
 from triptych.language import consolidated
 from triptych.language.backbone import LanguageModel
 from triptych.language.config import LanguageConfig, LoRAConfig
@@ -71,6 +71,10 @@ def random_model(config: Any, dtype: torch.dtype) -> Any:
     except ValueError as error:
         raise RecipeError(
             f"model.language.architecture: {config.model_type!r} is no causal language model of transformers"
+        ) from error
+    except Exception as error:  # whatever a class raises of sizes that do not fit
+        raise RecipeError(
+            f"model.language.architecture: transformers builds no {config.model_type!r} of these values ({one_line(error)})"
         ) from error
 
 

@@ -56,8 +56,7 @@ def hidden_states(
     if capabilities.reads_ids:
         arguments["per_layer_inputs"] = _per_layer(decoder, embeddings_RLD, ids)
     # Some classes of transformers change what they are given in place (GIT adds positions, CTRL scales).
-    given = embeddings_RLD if capabilities.accelerated else embeddings_RLD.clone()
-    found = decoder(inputs_embeds=given, use_cache=cache is not None, **arguments)
+    found = decoder(inputs_embeds=embeddings_RLD.clone(), use_cache=cache is not None, **arguments)
     # Some keep what they add up in float32 (Falcon Mamba), and cast it in front of the head.
     hidden: Tensor = found.last_hidden_state.to(embeddings_RLD.dtype)
     return hidden
