@@ -92,8 +92,8 @@ def architecture(config: LanguageConfig) -> Any:
         raise RecipeError("model.language.architecture: give `model_type`, for example llama")
     try:
         whole = AutoConfig.for_model(kind, **values)
-    except ValueError as error:
-        raise RecipeError(f"model.language.architecture: {error}") from error
+    except Exception as error:  # by its checks of types, too, which raise errors of their own
+        raise RecipeError(f"model.language.architecture: {one_line(error)}") from error
     return text_config(whole)
 
 
