@@ -81,9 +81,9 @@ class Prompt(Fusion):
     def __init__(self, config: PromptConfig, language: LanguageModel, embedding_std: float) -> None:
         super().__init__(config)
         self.config: PromptConfig = config
-        self.heads = int(language.config.get_text_config(decoder=True).num_attention_heads)
         layers = decoder_layers(language.model)
         _check(config, language, layers)
+        self.heads = int(language.config.get_text_config(decoder=True).num_attention_heads)
         attentions: list[Any] = [attention_of(layer) for layer in layers]
         first = len(layers) - config.layers
         std = embedding_std if config.std == "embeddings" else config.std
@@ -238,11 +238,13 @@ def project(attention: Any, x_RND: Tensor) -> tuple[Tensor, Tensor]:
     head_dim, projections = head_dim_of(attention), projections_of(attention)
     assert projections is not None  # `attention_of` takes no other
     keys, values = (projection(x_RND) for projection in projections)
-    norm = getattr(attention, "k_norm", None)  # Qwen 3: of each head; OLMo 2: of all
-    if norm is not None and norm.weight.numel() == keys.shape[-1]:
+    norm = getattr(attention, "k_norm", None)  # Qwen 3: of each head; NanoChat: too, without weights; OLMo 2: of all
+    weight = getattr(norm, "weight", None)
+    width = head_dim if weight is None else weight.numel()
+    if norm is not None and width == keys.shape[-1] != head_dim:
         keys = norm(keys)
     keys, values = (x.unflatten(-1, (-1, head_dim)).transpose(1, 2) for x in (keys, values))
-    if norm is not None and norm.weight.numel() == head_dim:
+    if norm is not None and width == head_dim:
         keys = norm(keys)
     return keys, values
 
