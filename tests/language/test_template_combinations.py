@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from template_combinations import CONVERSATIONS, SOURCES, combinations, counts, sources, tokenizers
@@ -130,6 +130,7 @@ turns = st.lists(st.tuples(said, said), min_size=1, max_size=3)
 
 @settings(max_examples=150, deadline=None)
 @given(st.sampled_from(list(sources())), st.sampled_from(list(KINDS)), turns, said, st.booleans())
+@example("plain (built in)", "byte-level BPE (GPT-2)", [("0", "\r")], "0", True)
 def test_whatever_is_said_stands_behind_its_prompt(
     name: str, kind: str, turns: list[tuple[str, str]], last: str, thinks: bool
 ) -> None:
@@ -141,7 +142,8 @@ def test_whatever_is_said_stands_behind_its_prompt(
             for _, training, prompt in prefixes(template, each.messages):
                 assert training == prompt
     except (TemplateRefusal, Refusal) as refusal:
-        assert "ends thinking" in str(refusal)
+        nothing = any(not a.strip() for _, a in turns)  # an answer of white space alone says nothing
+        assert "ends thinking" in str(refusal) or (nothing and "leaves the answer out" in str(refusal))
 
 
 @settings(max_examples=200, deadline=None)
