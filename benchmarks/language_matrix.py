@@ -33,7 +33,6 @@ from triptych.conversation import Conversation, user  # noqa: E402
 from triptych.errors import TriptychError  # noqa: E402
 from triptych.generate.config import GenerationSettings  # noqa: E402
 from triptych.generate.generator import Generator  # noqa: E402
-from triptych.language.quiet import silent  # noqa: E402
 from triptych.model.build import build, load_run  # noqa: E402
 from triptych.model.composed import MultimodalModel  # noqa: E402
 from triptych.planner.plan import plan  # noqa: E402
@@ -42,6 +41,7 @@ from triptych.sequence.pack import Batch, pack  # noqa: E402
 from triptych.sequence.plan import Layout  # noqa: E402
 from triptych.terminal.inspect import inspect  # noqa: E402
 from triptych.training.loop import train  # noqa: E402
+from triptych.weights.quiet import silent  # noqa: E402
 
 TABLE = Path(__file__).with_name("language_models.json")
 """Model type → the values of its configuration that make it small."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.results import FOLDER, origin, table
 from triptych.environment import describe
 from triptych.files import write_atomically
-from triptych.language.quiet import quiet
+from triptych.weights.quiet import quiet
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 

@@ -20,11 +20,11 @@ from triptych.conversation import Conversation, user
 from triptych.data.sources import build as build_source
 from triptych.environment import describe
 from triptych.files import write_atomically
-from triptych.language.quiet import silent
 from triptych.model.build import build
 from triptych.model.composed import MultimodalModel
 from triptych.recipe import Recipe, load_recipe, parse_recipe
 from triptych.sequence.pack import pack
+from triptych.weights.quiet import silent
 
 CLIP = {
     "model_type": "clip_vision_model", "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -193,3 +194,11 @@ def test_two_tokens_beside_a_grid_are_found_at_any_size() -> None:
 def test_the_families_that_are_cut_are_those_that_are_named() -> None:
     assert set(FAMILIES) >= PLAIN_TOWERS
     assert set(FAMILIES) - PLAIN_TOWERS == {"clip", "siglip", "blip-2", "instructblip"}  # models with another part
+
+
+@pytest.mark.parametrize("nested", ["image_mean", 3, None, ["image_mean"]])
+def test_a_preprocessor_of_another_shape_says_nothing(tmp_path: Path, nested: object) -> None:
+    from triptych.encoders.towers import preprocessing
+
+    (tmp_path / "preprocessor_config.json").write_text(json.dumps({"image_processor": nested}), encoding="utf-8")
+    assert preprocessing(tmp_path) == {}

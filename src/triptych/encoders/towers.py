@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from triptych.encoders.config import HuggingFaceConfig
-from triptych.errors import RecipeError, WeightsError, quoted
+from triptych.errors import RecipeError, TriptychError, WeightsError, quoted
 from triptych.files import read_object
 from triptych.weights import fetch
 from triptych.weights.pretrained import load_config, load_pretrained
@@ -147,15 +147,19 @@ def tower_of_folder(config: HuggingFaceConfig, base: Path | None) -> tuple[PreTr
     return model, preprocessing(folder)
 
 
-def preprocessing(folder: Path) -> dict[str, Any]:
-    """The image part of a model's preprocessor config; empty where it has none."""
+def preprocessing(folder: Path, error: type[TriptychError] = WeightsError) -> dict[str, Any]:
+    """The image part of a model's preprocessor config; empty where it has none.
+
+    Raises:
+        error: The file is no JSON object.
+    """
     for name in ("preprocessor_config.json", "processor_config.json"):
         path = folder / name
         if path.is_file():
-            values = read_object(path, WeightsError)
+            values = read_object(path, error)
             nested = values.get("image_processor", values)
-            if "image_mean" in nested:
-                return dict(nested)
+            if isinstance(nested, dict) and "image_mean" in nested:
+                return nested
     return {}
 
 

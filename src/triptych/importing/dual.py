@@ -9,7 +9,8 @@ from torch import Tensor
 
 from triptych.encoders import checkpoints
 from triptych.encoders.architecture import TextArchitecture, VisionArchitecture
-from triptych.importing.parts import expect, fit_of, preprocessing
+from triptych.encoders.towers import preprocessing
+from triptych.importing.parts import ImportFailed, expect, fit_of
 
 SYSTEMS = {"clip": "CLIP", "siglip": "SigLIP"}
 """Model type → its name."""
@@ -43,7 +44,7 @@ def dual_parts(folder: Path, tokenizer: Any, work: Path) -> tuple[dict[str, Any]
         "vision": {
             "kind": "vit",
             "architecture": vision.model_dump(mode="json"),
-            "fit": fit_of(preprocessing(folder)),
+            "fit": fit_of(preprocessing(folder, ImportFailed)),
         },
         "text": {"kind": "transformer", "architecture": text.model_dump(mode="json")},
         "embed_dim": found.shapes.embed_dim,

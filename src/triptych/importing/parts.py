@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from triptych.errors import TriptychError
-from triptych.files import read_object
 from triptych.grounding.config import TextRegionsConfig
 from triptych.grounding.formats.build import build_format
 from triptych.language.new_tokens import new_names
@@ -70,18 +69,6 @@ def widened(weight: Tensor, columns: int) -> Tensor:
 def identity(rows: int, columns: int) -> Tensor:
     """A matrix that changes nothing and puts zeros behind what it takes."""
     return nn.init.eye_(nn.Linear(columns, rows, bias=False).weight.detach().clone())
-
-
-def preprocessing(folder: Path) -> dict[str, Any]:
-    """What the folder says about pictures; empty where it says nothing."""
-    for name in ("preprocessor_config.json", "processor_config.json"):
-        path = folder / name
-        if path.is_file():
-            found = read_object(path, ImportFailed)
-            nested = found.get("image_processor", found)
-            if isinstance(nested, dict) and "image_mean" in nested:
-                return nested
-    return {}
 
 
 def fit_of(pictures: Mapping[str, Any]) -> str:

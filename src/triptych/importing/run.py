@@ -14,12 +14,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from triptych.encoders.towers import preprocessing
 from triptych.environment import describe
 from triptych.export.run import written_folder
 from triptych.files import read_object
 from triptych.importing import dual
 from triptych.importing.conversations import template_of
-from triptych.importing.parts import ImportFailed, Parts, fit_of, preprocessing, regions_of
+from triptych.importing.parts import ImportFailed, Parts, fit_of, regions_of
 from triptych.recipe import load_recipe
 from triptych.weights import fetch
 from triptych.weights.pretrained import load_pretrained, load_tokenizer
@@ -137,7 +138,7 @@ def _model_type(folder: Path) -> str:
 
 def _write(work: Path, found: Parts, folder: Path, tokenizer: Any, precision: str, name: str) -> list[str]:
     """Parts, recipe, weights of adapter and fusion, and `run.json`."""
-    pictures = preprocessing(folder)
+    pictures = preprocessing(folder, ImportFailed)
     template, system, notes = template_of(folder, tokenizer, found.template)
     regions, unable = regions_of(found.regions, tokenizer)
     found.language.save_pretrained(work / "parts" / "language")

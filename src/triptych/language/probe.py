@@ -20,9 +20,9 @@ import transformers
 
 from triptych.language import checks, checks_layers, checks_rows, fast
 from triptych.language.capabilities import Capabilities
-from triptych.language.quiet import silent
 from triptych.language.shrink import small_model
 from triptych.weights.cache import cache_folder, written_atomically
+from triptych.weights.quiet import silent
 
 _KNOWN: dict[str, Capabilities] = {}
 

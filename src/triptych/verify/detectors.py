@@ -17,9 +17,9 @@ from triptych.conversation import Image
 from triptych.grounding.detectors.build import build_detector
 from triptych.grounding.detectors.config import GroundingDinoConfig, OwlConfig
 from triptych.grounding.detectors.detector import Detector
-from triptych.language.quiet import quiet
 from triptych.verify.check import Check
 from triptych.verify.clip import randomise
+from triptych.weights.quiet import quiet
 
 PHRASES = ("red apple", "dog", "small green tree")
 SIZES = ((90, 60), (50, 70))

@@ -65,7 +65,7 @@ def verify(names: Sequence[str]) -> Iterator[Verdict]:
 
 def _quietly(function: Callable[[], Iterator[Check]]) -> Iterator[Check]:
     """The checks, without transformers' remarks on tiny vocabularies."""
-    from triptych.language.quiet import silent
+    from triptych.weights.quiet import silent
 
     with silent():
         yield from function()

@@ -18,7 +18,6 @@ from triptych.export import export
 from triptych.importing import import_model
 from triptych.language.build import build as build_language
 from triptych.language.config import LanguageConfig
-from triptych.language.quiet import silent
 from triptych.model.build import load_dual_run, load_run
 from triptych.model.dual import DualEncoder
 from triptych.verify.check import Check, largest_difference
@@ -28,6 +27,7 @@ from triptych.verify.formats.languages import own_cache, write_gguf
 from triptych.verify.formats.systems import LLAMA, TOWER
 from triptych.verify.formats.words import tokenizer
 from triptych.verify.llama import logits
+from triptych.weights.quiet import silent
 
 PLAIN = {"normalise": False, "positions": False}
 QFORMER = {"kind": "qformer", "queries": 3, "layers": 3, "width": 24, "heads": 3, "intermediate": 40, **PLAIN}

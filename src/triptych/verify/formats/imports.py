@@ -8,11 +8,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from triptych.importing import import_model
-from triptych.language.quiet import silent
 from triptych.model.build import load_run
 from triptych.verify.check import Check, largest_difference
 from triptych.verify.formats.asked import asked, their_logits
 from triptych.verify.formats.systems import IMAGE, SYSTEMS, saved
+from triptych.weights.quiet import silent
 
 
 def imported() -> Iterator[Check]:

@@ -17,13 +17,13 @@ from triptych.language.backbone import LanguageModel
 from triptych.language.build import build as build_language
 from triptych.language.config import LanguageConfig
 from triptych.language.consolidated import COLUMNS, NAMES, ROWS
-from triptych.language.quiet import silent
 from triptych.language.rotary_order import interleave
 from triptych.verify.check import Check, largest_difference
 from triptych.verify.clip import randomise
 from triptych.verify.formats.words import SPECIAL, tokenizer
 from triptych.verify.llama import logits
 from triptych.verify.plain_llama import PlainLlama
+from triptych.weights.quiet import silent
 
 META = "Meta's published code, written plainly"
 INNER = 48

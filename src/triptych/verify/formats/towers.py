@@ -21,13 +21,13 @@ from triptych.encoders.build import build as build_encoder
 from triptych.encoders.config import HuggingFaceConfig
 from triptych.encoders.published import PUBLISHED, Published
 from triptych.encoders.transformers_shapes import config_of
-from triptych.language.quiet import silent
 from triptych.verify.check import Check, largest_difference
 from triptych.verify.clip import Towers, randomise
 from triptych.verify.eva import timm_eva
 from triptych.verify.plain_clip import CustomTextClip, OpenAIClip, QuickGelu, Text
 from triptych.verify.plain_eva import PlainEva
 from triptych.weights.formats import recognise
+from triptych.weights.quiet import silent
 
 SIDE, WORDS, LENGTHS = 24, 30, (8, 4, 6)
 SPACE = 20
