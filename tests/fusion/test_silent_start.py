@@ -20,8 +20,6 @@ INSERTED = [name for name in FUSIONS if name != "splice"]
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("fusion", INSERTED)
 def test_logits_are_those_of_the_language_model_alone(world: World, fusion: str, kind: str, dtype: torch.dtype) -> None:
-    if kind == "gpt2" and fusion.startswith("prompt"):
-        pytest.skip("GPT-2 projects queries, keys and values at once")
     model = composed(world, FUSIONS[fusion], kind, dtype, shut=True)
     shown = Conversation((user(world.picture(0), "What colour is this?", world.picture(1)), assistant("It is red.")))
     batch = batch_of(model, shown, talk("Say hello.", "hello there"), row=160)

@@ -4,16 +4,6 @@ from __future__ import annotations
 
 from triptych.fusion.config import CrossAttendConfig, FusionConfig, PromptConfig
 
-FUSED = frozenset(
-    (
-        *("bloom", "codegen", "ctrl", "dbrx", "falcon", "gpt2", "gpt_bigcode", "gpt_neox", "gpt_neox_japanese", "mpt"),
-        *("openai-gpt", "persimmon", "phi3"),  # keys, values and queries from one projection, or by other names
-        *("deepseek_v2", "deepseek_v3"),  # keys and values through a narrow layer
-        *("falcon_mamba", "mamba", "mamba2", "rwkv"),  # no attention
-    )
-)
-"""Model types of transformers that have no `k_proj` and `v_proj`, by which prompts could become keys and values."""
-
 
 def mistake(config: FusionConfig, layers: int, name: str = "the language model") -> str | None:
     """Why a fusion does not go with so many layers, with what would: `field: reason`; None where it does.
@@ -37,11 +27,3 @@ def mistake(config: FusionConfig, layers: int, name: str = "the language model")
         case CrossAttendConfig() if config.first >= layers:
             return f"model.fusion.first: {config.first}, but the layers of {name} go from 0 to {layers - 1}"
     return None
-
-
-def no_projections(name: str) -> str:
-    """What `prompt` says to attention without keys and values of its own."""
-    return (
-        f"model.fusion: `prompt` needs attention with k_proj and v_proj, as LLaMA, Mistral, Qwen, Gemma, SmolLM and OPT "
-        f"have it; {name} has not: use `splice` or `cross_attend`"
-    )

@@ -20,11 +20,12 @@ from torch import Tensor, nn
 from triptych.errors import RecipeError
 from triptych.fusion.config import PromptConfig, TuningConfig
 from triptych.fusion.fusion import Fusion, Reading
-from triptych.fusion.limits import mistake, no_projections
+from triptych.fusion.limits import mistake
 from triptych.fusion.memory import Memory, Spot, remember
 from triptych.language import fast
+from triptych.language.attention import KeysAndValues, attentions
 from triptych.language.backbone import LanguageModel
-from triptych.language.layers import attention_of, decoder_layers, head_dim_of, linear_layers, projections_of
+from triptych.language.layers import decoder_layers, heads_of, linear_layers
 
 NO_MEDIA = -3
 """The document, in a memory, of the prompts for documents without media."""
@@ -81,30 +82,30 @@ class Prompt(Fusion):
     def __init__(self, config: PromptConfig, language: LanguageModel, embedding_std: float) -> None:
         super().__init__(config)
         self.config: PromptConfig = config
-        layers = decoder_layers(language.model)
-        _check(config, language, layers)
-        self.heads = int(language.config.get_text_config(decoder=True).num_attention_heads)
-        attentions: list[Any] = [attention_of(layer) for layer in layers]
-        first = len(layers) - config.layers
+        layers = _layers(config, language)
+        text = language.config.get_text_config(decoder=True)
+        self.heads = heads_of(language.model)
+        self.head_dim = int(getattr(text, "head_dim", None) or language.dim // self.heads)
         std = embedding_std if config.std == "embeddings" else config.std
-        self.head_dim = head_dim_of(attentions[0])
         self.prompts = Prompts(config.layers, config.length, language.dim, std)
         self.gates = nn.Parameter(self._gates(config.layers))
         self.early = Early(self._gates(config.early.layers)) if config.early is not None else None
         self.tuning: nn.ModuleList | None = None
         if config.tuning is not None:
-            self.tuning = nn.ModuleList(nn.ModuleDict() for _ in layers)
-            for group, layer in zip(self.tuning, layers, strict=True):
+            every = decoder_layers(language.model)
+            self.tuning = nn.ModuleList(nn.ModuleDict() for _ in every)
+            for group, layer in zip(self.tuning, every, strict=True):
                 for name, linear in linear_layers(layer):
                     tuned = Tuned(config.tuning, linear)
                     group[name.replace(".", "_")] = tuned  # type: ignore[operator]
                     linear.register_forward_hook(tuned)
         self.to(language.embedding.weight.dtype)
-        for number in range(config.layers):
-            fast.bind(attentions[first + number], Share(self, number, attentions[first + number]))
+        self._language = (language,)  # in a tuple: its modules are not this module's
+        self._makers = [KeysAndValues(attention) for attention in layers[len(layers) - config.layers :]]
+        for number, maker in enumerate(self._makers):
+            fast.bind(maker.attention, Share(self, number))
         for number in range(config.early.layers if config.early is not None else 0):
-            fast.bind(attentions[number], EarlyShare(self, number, attentions[number]))
-        self._attentions = {number: attentions[first + number] for number in range(config.layers)}
+            fast.bind(layers[number], EarlyShare(self, number, KeysAndValues(layers[number])))
 
     def places(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Nothing."""
@@ -129,10 +130,14 @@ class Prompt(Fusion):
 
     def prepare(self, memory: Memory) -> None:
         """Keys and values for every layer with prompts."""
-        for number, attention in self._attentions.items():
-            self.keys_and_values(number, attention, memory)
+        if self._makers[0].arguments is None:  # the layers were not called yet
+            (language,) = self._language
+            token = torch.full((1, 1), language.placeholder, device=language.embedding.weight.device)
+            language(language.embed(token), torch.zeros_like(token), ids=token)
+        for number in range(len(self._makers)):
+            self.keys_and_values(number, memory)
 
-    def keys_and_values(self, number: int, attention: nn.Module, memory: Memory | None) -> tuple[Tensor, Tensor]:
+    def keys_and_values(self, number: int, memory: Memory | None) -> tuple[Tensor, Tensor]:
         """The prompts of a layer, projected: `[R, H', M · length, d]`, or `[1, H', length, d]` where media change nothing."""
         if memory is not None and number in memory.projected:
             return memory.projected[number]
@@ -140,7 +145,7 @@ class Prompt(Fusion):
         if memory is not None and self.early is None:
             several = memory.tokens.shape[1] > 1  # else there are only the zeros
             prompts = prompts + (memory.tokens if several else memory.tokens[:1])[:, :, None]
-        projected = project(attention, prompts.flatten(1, 2))
+        projected = self._makers[number](prompts.flatten(1, 2))
         if memory is not None:
             rows = len(memory.tokens)
             memory.projected[number] = projected = tuple(x.expand(rows, *x.shape[1:]) for x in projected)  # type: ignore[assignment]
@@ -177,16 +182,15 @@ class Share:
     Args:
         fusion: Whose prompts.
         number: Of the layer among those with prompts.
-        attention: The layer's attention.
     """
 
-    def __init__(self, fusion: Prompt, number: int, attention: nn.Module) -> None:
-        self.fusion, self.number, self.attention = fusion, number, attention
+    def __init__(self, fusion: Prompt, number: int) -> None:
+        self.fusion, self.number = fusion, number
 
-    def __call__(self, query: Tensor, scale: float) -> Tensor:
+    def __call__(self, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:  # noqa: ARG002 - see `fast.bind`
         """`[R, L, H, d]` of queries `[R, H, L, d]`."""
         memory = self.fusion.now.memory if self.fusion.now is not None else None
-        keys, values = self.fusion.keys_and_values(self.number, self.attention, memory)
+        keys, values = self.fusion.keys_and_values(self.number, memory)
         gate = torch.tanh(self.fusion.gates[self.number])
         return gated_attention(query, keys, values, self.fusion.own_prompts(), gate, scale)
 
@@ -194,20 +198,20 @@ class Share:
 class EarlyShare:
     """What the media add to the attention of one of the first layers; see `Share`."""
 
-    def __init__(self, fusion: Prompt, number: int, attention: nn.Module) -> None:
-        self.fusion, self.number, self.attention = fusion, number, attention
+    def __init__(self, fusion: Prompt, number: int, maker: KeysAndValues) -> None:
+        self.fusion, self.number, self.maker = fusion, number, maker
 
-    def __call__(self, query: Tensor, scale: float) -> Tensor | None:
+    def __call__(self, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor | None:  # noqa: ARG002
         """`[R, L, H, d]` of queries `[R, H, L, d]`; None where there are no media."""
         media, now, early = self.fusion.own_media(), self.fusion.now, self.fusion.early
         if media is None or now is None or now.memory is None or early is None:
             return None
         tokens, looks, has = media
-        key = -1 - self.number  # prompts have the numbers from zero
-        if key not in now.memory.projected:
-            now.memory.projected[key] = project(self.attention, tokens)
+        place = -1 - self.number  # prompts have the numbers from zero
+        if place not in now.memory.projected:
+            now.memory.projected[place] = self.maker(tokens)
         gate = torch.tanh(early.gates[self.number])
-        found = gated_attention(query, *now.memory.projected[key], looks, gate, scale)
+        found = gated_attention(query, *now.memory.projected[place], looks, gate, scale)
         return found.masked_fill(~has[..., None], 0.0)
 
 
@@ -233,22 +237,6 @@ def gated_attention(
     return (found * gate[:, None, None]).transpose(1, 2)
 
 
-def project(attention: Any, x_RND: Tensor) -> tuple[Tensor, Tensor]:
-    """A layer's own keys and values `[R, H', N, d]` of what stands at no position."""
-    head_dim, projections = head_dim_of(attention), projections_of(attention)
-    assert projections is not None  # `attention_of` takes no other
-    keys, values = (projection(x_RND) for projection in projections)
-    norm = getattr(attention, "k_norm", None)  # Qwen 3: of each head; NanoChat: too, without weights; OLMo 2: of all
-    weight = getattr(norm, "weight", None)
-    width = head_dim if weight is None else weight.numel()
-    if norm is not None and width == keys.shape[-1] != head_dim:
-        keys = norm(keys)
-    keys, values = (x.unflatten(-1, (-1, head_dim)).transpose(1, 2) for x in (keys, values))
-    if norm is not None and width == head_dim:
-        keys = norm(keys)
-    return keys, values
-
-
 def _looks(now: Reading) -> tuple[Tensor, Tensor]:
     assert now.memory is not None
     own = now.memory.own(now.documents)
@@ -256,14 +244,16 @@ def _looks(now: Reading) -> tuple[Tensor, Tensor]:
     return (own | ~has)[:, None], has
 
 
-def _check(config: PromptConfig, language: LanguageModel, layers: list[nn.Module]) -> None:
+def _layers(config: PromptConfig, language: LanguageModel) -> list[Any]:
+    """The attention of the layers that have one, from the first to the last."""
     name = type(language.model).__name__
-    if (reason := mistake(config, len(layers), name)) is not None:
-        raise RecipeError(reason)
-    if any(attention_of(layer) is None for layer in layers):
-        raise RecipeError(no_projections(name))
-    reason = language.capabilities.prompts_refused
-    if not reason and not fast.extensible(language.model):
-        reason = f"{name} computes it in a way of its own that cannot be extended"
-    if reason:
+    if reason := language.capabilities.prompts_refused or (
+        "" if fast.extensible(language.model) else f"{name} has none that can be extended"
+    ):
         raise RecipeError(f"model.fusion: `prompt` adds to attention, but {reason}; use `splice` or `cross_attend`")
+    modules = attentions(language.model, language.capabilities.attention)
+    layers = [module for module in modules if module is not None]
+    among = "" if len(layers) == len(modules) else f" (of {len(modules)} layers, those with attention)"
+    if (wrong := mistake(config, len(layers), name + among)) is not None:
+        raise RecipeError(wrong)
+    return layers

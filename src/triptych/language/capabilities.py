@@ -29,6 +29,7 @@ class Capabilities:
         own_head: Logits are made by the model's own forward pass, because they are not the head's output alone (scales,
             caps, a transform before the head).
         embedding_scale: What the decoder multiplies embeddings of ids with, but not embeddings that it is given.
+        attention: The name, within a layer, of the module that computes attention and can be added to.
         layers_refused: Why nothing can be put in front of the layers; empty where it can.
         prompts_refused: Why nothing can be added to attention; empty where it can.
         refused: Why it cannot be used at all; empty where it can.
@@ -46,6 +47,7 @@ class Capabilities:
     cache_argument: str = ""
     own_head: bool = False
     embedding_scale: float = 1.0
+    attention: str = ""
     layers_refused: str = ""
     prompts_refused: str = ""
     refused: str = ""

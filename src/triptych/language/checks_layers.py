@@ -6,13 +6,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from triptych.language import fast
+from triptych.language.attention import KeysAndValues, attentions
 from triptych.language.capabilities import Capabilities
 from triptych.language.checks import hidden_argument, line, read, same, tokens
-from triptych.language.layers import attention_of, decoder_layers, head_dim_of, hidden_size, projections_of
+from triptych.language.layers import decoder_layers, heads_of, hidden_size
+
+Call = tuple[Tensor, Tensor, Tensor]
+"""Queries, keys and values of an attention, `[R, H, L, d]`."""
+
+Share = Callable[[Tensor, Tensor, Tensor, float], Tensor | None]
+"""What is bound to an attention module; see `fast.bind`."""
 
 
 def layers(model: Any, capabilities: Capabilities) -> Capabilities:
@@ -49,61 +55,102 @@ def layers(model: Any, capabilities: Capabilities) -> Capabilities:
 
 
 def attention(model: Any, capabilities: Capabilities) -> Capabilities:
-    """Whether something can be added to the attention of every layer. Changes the model's attention."""
+    """Whether something can be added to the attention of layers, by which module. Changes the model's attention."""
     if capabilities.prompts_refused:
         return capabilities
     name = type(model).__name__
-    modules = [attention_of(layer) for layer in decoder_layers(model)]
-    if any(module is None for module in modules):
-        reason = f"not every layer of {name} has attention with projections for keys and for values"
-        return replace(capabilities, prompts_refused=reason)
     if hidden_size(model) != model.get_input_embeddings().weight.shape[1]:
         return replace(capabilities, prompts_refused=f"the embeddings of {name} have another width than its layers")
     if not fast.extensible(model):
-        reason = f"{name} computes attention in a way of its own that cannot be extended"
-        return replace(capabilities, prompts_refused=reason)
+        return replace(capabilities, prompts_refused=f"{name} {NONE}")
+    ids = tokens(model, rows=2)
     try:
-        return replace(capabilities, prompts_refused=_prompts_refused(model, capabilities, modules))
-    except AttributeError:  # projections that are no linear layers
-        return replace(capabilities, prompts_refused=f"keys and values of {name} are made in a way of its own")
+        where = _attention_name(model, capabilities, ids)
+        reason = f"{name} {NONE}" if where is None else _prompts_refused(model, capabilities, where, ids)
+    except Exception as error:
+        return replace(capabilities, prompts_refused=f"the attention of {name} cannot be extended: {line(error)}")
+    return replace(capabilities, prompts_refused=reason, attention=where or "")
 
 
-def _prompts_refused(model: Any, capabilities: Capabilities, modules: list[Any]) -> str:
+NONE = "has none that can be extended: one module of each layer, which calls transformers' attention function"
+
+
+def _attention_name(model: Any, capabilities: Capabilities, ids: Tensor) -> str | None:
+    """The name, within a layer, of the module that calls the attention function; None where no name goes for all layers.
+
+    A layer of a hybrid may have no such module.
+    """
+    calls: list[tuple[int, str]] = []
+
+    def recorder(number: int, name: str) -> Share:
+        return lambda *_: calls.append((number, name))
+
+    layers = decoder_layers(model)
+    for number, layer in enumerate(layers):
+        for name, module in layer.named_modules():
+            if name:
+                fast.bind(module, recorder(number, name))
+    read(model, capabilities, ids)
+    for layer in layers:
+        for module in layer.modules():
+            fast.bind(module, None)
+    names = {name for _, name in calls}
+    if len(names) != 1:
+        return None
+    name = names.pop()
+    having = [number for number, module in enumerate(attentions(model, name)) if module is not None]
+    return name if [number for number, _ in calls] == having else None
+
+
+def _prompts_refused(model: Any, capabilities: Capabilities, where: str, ids: Tensor) -> str:
     name = type(model).__name__
-    queries: dict[int, list[Tensor]] = {number: [] for number in range(len(modules))}
+    modules = [module for module in attentions(model, where) if module is not None]
+    makers = [KeysAndValues(module) for module in modules]
+    queries: list[list[Call]] = [[] for _ in modules]
+    states: list[list[Tensor]] = [[] for _ in modules]
     value = [0.0]
 
-    def share(number: int) -> Callable[[Tensor, float], Tensor]:
-        def added(query: Tensor, scale: float) -> Tensor:  # noqa: ARG001 - the interface of what is bound
-            queries[number].append(query)
-            return torch.full_like(query.transpose(1, 2), value[0])
+    def share(number: int) -> Share:
+        def added(query: Tensor, key: Tensor, values: Tensor, scale: float) -> Tensor:  # noqa: ARG001
+            queries[number].append((query, key, values))
+            return query.new_full((*query.transpose(1, 2).shape[:3], values.shape[-1]), value[0])
 
         return added
 
-    ids = tokens(model, rows=2)
     before = read(model, capabilities, ids)
     for number, module in enumerate(modules):
         fast.bind(module, share(number))
-    try:
-        silent = read(model, capabilities, ids)
-        value[0] = 1.0
-        loud = read(model, capabilities, ids)
-    except Exception:
-        return f"what {name}'s attention returns has another shape than its queries"
-    if any(len(calls) != 2 for calls in queries.values()):
-        return f"{name} computes attention in a way of its own that cannot be extended"
-    for number, module in enumerate(modules):
-        heads, width = queries[number][0].shape[1], queries[number][0].shape[3]
-        projections: Any = projections_of(module)
-        keys, values = (projection.weight.shape[0] for projection in projections)
-        if head_dim_of(module) != width or keys != values or keys % width or heads % (keys // width):
-            return f"keys and values of {name} have other shapes than its queries"
-    if {calls[0].shape[1] for calls in queries.values()} != {_heads(model)}:
+        module.register_forward_pre_hook(
+            lambda _module, args, kwargs, number=number: states[number].append(hidden_argument(args, kwargs)),
+            with_kwargs=True,
+        )
+    silent = read(model, capabilities, ids)
+    value[0] = 1.0
+    loud = read(model, capabilities, ids)
+    if {calls[0][0].shape[1] for calls in queries} != {heads_of(model)}:
         return f"the layers of {name} have different numbers of heads"
+    for make, calls, hidden in zip(makers, queries, states, strict=True):
+        try:
+            made = make(hidden[0])
+        except Exception:
+            return f"{name} does not make its keys and values of hidden states alone"
+        if reason := _differs(calls[0], made):
+            return f"{reason} of {name}"
     if not same(silent, before) or same(loud, before):
         return f"what is added to the attention of {name} does not come out of it"
     return ""
 
 
-def _heads(model: Any) -> int:
-    return int(getattr(model.config.get_text_config(decoder=True), "num_attention_heads", 0))
+def _differs(call: Call, made: tuple[Tensor, Tensor]) -> str:
+    """What is wrong with keys and values that were made without a position, beside those of a call.
+
+    The call's first token has position 0, where rotary positions turn nothing; they may scale (YaRN).
+    """
+    (query, key, values), (made_key, made_values) = call, made
+    if query.shape[3] != key.shape[3] or query.shape[1] % key.shape[1] or key.shape[1] != values.shape[1]:
+        return "keys and values have other shapes than the queries"
+    if not same(made_values, values):
+        return "the values depend on the position"
+    first, made_first = key[:, :, 0], made_key[:, :, 0]
+    ratio = float((first * made_first).sum() / made_first.square().sum())
+    return "" if same(made_first * ratio, first) else "the keys depend on more than the token and its position"

@@ -40,32 +40,35 @@ def attention(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
 ) -> tuple[Tensor, None]:
     """Attention of transformers' interface: `[B, H, L, D]` in, `[B, L, H, D]` out."""
+    share = _share(module, query, key, value, options)
     out = _attention(module, query, key, value, attention_mask, **options)
-    return _extended(module, query, out, options) if SHARE in module.__dict__ else out, None
+    return out if share is None else out + share, None
 
 
 def extended_attention(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
 ) -> tuple[Tensor, None]:
     """Transformers' fused attention and what is added to it, with its interface."""
+    share = _share(module, query, key, value, options)
     out: Tensor = sdpa_attention_forward(module, query, key, value, attention_mask, **options)[0]
-    return _extended(module, query, out, options) if SHARE in module.__dict__ else out, None
+    return out if share is None else out + share, None
 
 
 def extended_eager_attention(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
 ) -> tuple[Tensor, Tensor | None]:
     """The attention that a model's own file spells out (caps, sinks), and what is added to it."""
+    share = _share(module, query, key, value, options)
     out, weights = sys.modules[type(module).__module__].eager_attention_forward(
         module, query, key, value, attention_mask, **options
     )
-    return _extended(module, query, out, options) if SHARE in module.__dict__ else out, weights
+    return out if share is None else out + share, weights
 
 
-def bind(module: nn.Module, share: Callable[[Tensor, float], Tensor | None]) -> None:
-    """Let a module's attention call `share(query [B, H, L, D], scale)`; its result `[B, L, H, D]` is added to the output.
+def bind(module: nn.Module, share: Callable[[Tensor, Tensor, Tensor, float], Tensor | None] | None) -> None:
+    """Let a module's attention call `share(query, key, value, scale)`, all `[B, H, L, D]`, before it computes.
 
-    The module's tree and state stay as they are.
+    The result `[B, L, H, D]` is added to the output; None adds nothing. The module's tree and state stay as they are.
     """
     object.__setattr__(module, SHARE, share)
 
@@ -83,9 +86,12 @@ def extensible(model: Any) -> bool:
     return model.config._attn_implementation in {NAME, EXTENDED, EXTENDED_EAGER}
 
 
-def _extended(module: nn.Module, query: Tensor, out: Tensor, options: Mapping[str, Any]) -> Tensor:
-    share = module.__dict__[SHARE](query, options.get("scaling") or query.shape[-1] ** -0.5)
-    return out if share is None else out + share
+def _share(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, options: Mapping[str, Any]) -> Tensor | None:
+    share = module.__dict__.get(SHARE)
+    if share is None:
+        return None
+    added: Tensor | None = share(query, key, value, options.get("scaling") or query.shape[-1] ** -0.5)
+    return added
 
 
 def _attention(

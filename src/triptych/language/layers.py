@@ -57,28 +57,11 @@ def hidden_size(model: Any) -> int:
     return int(model.config.get_text_config(decoder=True).hidden_size)
 
 
-PROJECTIONS = (("k_proj", "v_proj"), ("key", "value"))
-"""What attention calls its projections for keys and values; the second pair is BERT's."""
-
-
-def attention_of(layer: nn.Module) -> Any | None:
-    """The one module of a layer that has projections of its own for keys and for values; None where there is none."""
-    modules = [module for module in layer.modules() if projections_of(module) is not None]
-    return modules[0] if len(modules) == 1 else None
-
-
-def projections_of(module: nn.Module) -> tuple[nn.Module, nn.Module] | None:
-    """The projections for keys and for values of an attention module; None where it has none."""
-    for names in PROJECTIONS:
-        key, value = (getattr(module, name, None) for name in names)
-        if isinstance(key, nn.Module) and isinstance(value, nn.Module):
-            return key, value
-    return None
-
-
-def head_dim_of(attention: nn.Module) -> int:
-    """Width of a head; 0 where the module does not say it."""
-    return int(getattr(attention, "head_dim", 0) or getattr(attention, "attention_head_size", 0))
+def heads_of(model: Any) -> int:
+    """How many query heads the decoder's attention has, by the configuration; 0 where that does not say."""
+    config = model.config.get_text_config(decoder=True)
+    names = ("decoder_attention_heads", "num_attention_heads")  # of an encoder and decoder, the second is the encoder's
+    return next((int(count) for name in names if (count := getattr(config, name, None))), 0)
 
 
 def linear_layers(layer: nn.Module) -> Iterator[tuple[str, nn.Linear]]:

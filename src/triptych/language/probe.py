@@ -18,7 +18,7 @@ from typing import Any
 import torch
 import transformers
 
-from triptych.language import checks, checks_layers, checks_rows, fast
+from triptych.language import checks, checks_layers, checks_precision, checks_rows, fast
 from triptych.language.capabilities import Capabilities
 from triptych.language.shrink import small_model
 from triptych.weights.cache import cache_folder, written_atomically
@@ -58,11 +58,23 @@ def capabilities_of(model: Any, accelerated: bool) -> Capabilities:
 def _probed(model: Any, accelerated: bool) -> Capabilities:
     # Also where the model is being built on the meta device, the small one is real.
     with silent(), torch.inference_mode(), torch.device("cpu"):
-        own = _probe(model, False)
-        if not accelerated or own.refused:
-            return own
-        faster = _probe(model, True)
-    return faster if _rank(faster) >= _rank(own) else own
+        best = _probe(model, False)
+        if accelerated and not best.refused:
+            faster = _probe(model, True)
+            best = faster if _rank(faster) >= _rank(best) else best
+        return _in_precision(model, best)
+
+
+def _in_precision(model: Any, known: Capabilities) -> Capabilities:
+    """What is known of a model in float32, or that it cannot be used in its own precision."""
+    if known.refused or model.dtype == torch.float32:
+        return known
+    with torch.inference_mode(False), torch.enable_grad():
+        try:
+            small = small_model(model)
+        except Exception:  # there is no small one: the model itself was probed, in its own precision
+            return known
+        return checks_precision.precision(small, known, model.dtype)
 
 
 def _rank(capabilities: Capabilities) -> tuple[bool, bool, bool, int, bool]:
@@ -107,10 +119,12 @@ def _key(model: Any, accelerated: bool) -> str:
     values = {k: v for k, v in model.config.to_dict().items() if k not in ("dtype", "torch_dtype", "_name_or_path")}
     code = hashlib.sha256()
     for name in (
+        "attention",
         "cache",
         "capabilities",
         "checks",
         "checks_layers",
+        "checks_precision",
         "checks_rows",
         "fast",
         "forward",
@@ -120,7 +134,7 @@ def _key(model: Any, accelerated: bool) -> str:
     ):
         code.update(Path(__file__).with_name(f"{name}.py").read_bytes())
     kind = f"{type(model).__module__}.{type(model).__qualname__}"
-    parts = (values, kind, accelerated, torch.__version__, transformers.__version__, code.hexdigest())
+    parts = (values, kind, str(model.dtype), accelerated, torch.__version__, transformers.__version__, code.hexdigest())
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 

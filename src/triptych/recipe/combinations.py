@@ -21,7 +21,6 @@ from triptych.encoders.config import (
     VisionTransformerConfig,
 )
 from triptych.fusion.config import PromptConfig
-from triptych.fusion.limits import FUSED, no_projections
 from triptych.fusion.limits import mistake as fusion_mistake
 from triptych.language.config import LanguageConfig
 from triptych.model.config import Blip2Config, DetectorModelConfig, DualConfig
@@ -87,10 +86,8 @@ def number(values: Values, names: tuple[str, ...]) -> int | None:
 
 
 def _fusion(model: ModelConfig, language: Values) -> Iterator[str]:
-    kind, layers = language.get("model_type"), number(language, LAYERS)
-    if isinstance(model.fusion, PromptConfig) and kind in FUSED:
-        yield no_projections(f"`{kind}`")
-    elif layers is not None and (reason := fusion_mistake(model.fusion, layers)) is not None:
+    layers = number(language, LAYERS)
+    if layers is not None and (reason := fusion_mistake(model.fusion, layers)) is not None:
         yield reason
     if isinstance(model.fusion, PromptConfig) and model.fusion.early is None:
         for modality in model.modalities:
