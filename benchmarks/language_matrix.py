@@ -11,12 +11,13 @@ states within 1e-5 of the largest. In bfloat16 the first word that differs has t
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,8 @@ PACKED = 1e-5
 choose another expert, and words are compared."""
 
 GAP = 0.05
-"""In bfloat16: between the logits of the first words that differ, over the largest logit."""
+"""In bfloat16: between the logits of the first words that differ, over the largest logit. Where a mixture's router is near
+a tie, more is allowed: what another rounding of the embeddings moves the logits of this place by (`rounded`)."""
 
 
 def run(settings: Settings) -> None:
@@ -234,7 +236,22 @@ def same(model: MultimodalModel, conversation: Conversation, found: tuple[int, .
     assert model.language.embedding.weight.dtype == torch.bfloat16, told
     scores = after(model, conversation, expected[:place]).float()
     gap = float((scores[found[place]] - scores[expected[place]]).abs() / scores.abs().max())
-    assert gap <= GAP, f"{told}, their logits {gap:.3f} apart"
+    if gap <= GAP:
+        return
+    moved = max(float((after(other, conversation, expected[:place]) - scores).abs().max()) for other in rounded(model))
+    rounding = moved / float(scores.abs().max())
+    assert gap <= rounding, f"{told}, their logits {gap:.3f} apart, where rounding moves them by {rounding:.3f}"
+
+
+def rounded(model: MultimodalModel, draws: int = 8) -> Iterator[MultimodalModel]:
+    """The model with token embeddings that are rounded in other ways: by less than a unit in their last place."""
+    for seed in range(draws):
+        other = copy.deepcopy(model)
+        weight = other.language.embedding.weight
+        noise = torch.rand(weight.shape, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+        with torch.no_grad():
+            weight.copy_(weight.float() * (1 + noise * torch.finfo(weight.dtype).eps / 2))
+        yield other
 
 
 def words(model: MultimodalModel, conversations: list[Conversation]) -> list[tuple[int, ...]]:
@@ -294,7 +311,7 @@ def page(values: dict[str, Any]) -> str:
         f"{len(cells)} model types of transformers, {len(CHECKS)} checks each: {', '.join(CHECKS)}. *packed*: within {PACKED:g} of alone;",
         "*cached*, *batch*: the same words as full forward passes, as alone; *ask* with `splice`: the words of transformers' own",
         "forward pass. Random weights, float32; in bfloat16 (without *packed*) the first word that differs lies within",
-        f"{GAP:g} of the largest logit.",
+        f"{GAP:g} of the largest logit, or within what another rounding of the embeddings moves logits there.",
         "",
         "| fusion | cells | pass | refused in one line | fail |",
         "| --- | ---: | ---: | ---: | ---: |",

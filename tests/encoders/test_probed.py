@@ -43,7 +43,15 @@ SEQUENCES: dict[str, tuple[dict[str, Any], int]] = {
 """Model type → values, tokens in front of the grid."""
 
 
+def need(kind: str) -> None:
+    """Skip a test of what this version of transformers does not build by itself."""
+    config = type(AutoConfig.for_model(kind))
+    if config not in AutoModel._model_mapping:
+        pytest.skip(f"this version of transformers has no AutoModel for {config.__name__}")
+
+
 def tower(kind: str, **values: Any) -> PreTrainedModel:
+    need(kind)
     torch.manual_seed(1)
     model: PreTrainedModel = AutoModel.from_config(AutoConfig.for_model(kind, **values)).eval()
     with torch.no_grad():
@@ -124,6 +132,7 @@ def test_cells_that_come_in_blocks_are_put_in_rows(side: int) -> None:
 
 
 def test_pictures_packed_in_one_row_do_not_see_each_other() -> None:
+    need("qwen2_5_vl_vision")
     encoder = build(random("qwen2_5_vl_vision", QWEN, layer="output", resolution=64))
     pixels = torch.randint(0, 256, (3, 3, 64, 64), dtype=torch.uint8)
     with torch.inference_mode():
@@ -148,6 +157,7 @@ def test_a_plan_sees_the_same_shapes_and_products_without_weights(kind: str, val
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
+    need(kind)
     config = random(kind, values, layer="output", resolution=32 if "image_size" in values else 64)
     encoder, shape = build(config), meta_encoder(config, Path(), False)
     assert (shape.grid, shape.dim) == (encoder.grid, encoder.dim)

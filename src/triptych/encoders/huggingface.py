@@ -234,7 +234,7 @@ def _class(tower: PreTrainedConfig) -> type[PreTrainedModel]:
 def _vision_config(config: PreTrainedConfig) -> PreTrainedConfig:
     """The tower's configuration, also out of that of a model with two towers."""
     vision: PreTrainedConfig = vision_config(config)
-    if hasattr(vision, "vision_use_head"):
+    if vision.model_type == "siglip_vision_model":
         vision.vision_use_head = False  # the pooling that SigLIP's contrastive loss needs, and features do not
     return vision
 

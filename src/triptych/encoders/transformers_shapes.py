@@ -46,7 +46,7 @@ def vision_of(config: Any, pixels: Pixels | None = None) -> VisionArchitecture:
         case "clip_vision_model":
             return VisionArchitecture(**shape, pixels=pixels or "clip")
         case "siglip_vision_model":
-            if not tower.vision_use_head:
+            if not getattr(tower, "vision_use_head", True):  # older versions of transformers do not name it
                 raise WeightsError("a SigLIP tower without its head (`vision_use_head: false`) has no pooling")
             return VisionArchitecture(
                 **shape,

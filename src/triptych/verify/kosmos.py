@@ -86,9 +86,18 @@ def tiny_kosmos2(vocabulary: int = WORDS) -> Any:
         vision_config=vision | {"image_size": 32, "patch_size": 8},
         latent_query_num=LATENTS,
     )
-    model = Kosmos2ForConditionalGeneration(config).eval()
+    model = seeing_all(Kosmos2ForConditionalGeneration(config).eval())
     randomise(model)
     return model
+
+
+def seeing_all(reference: Any) -> Any:
+    """The same model, whose connector attends to all of a picture, as published.
+
+    Older versions of transformers (5.17) mask what comes later: the connector's attention has the decoder's `is_causal`.
+    """
+    reference.image_to_text_projection.x_attn.is_causal = False
+    return reference
 
 
 def composed(reference: Any, tokenizer: Any = None, template: ChatTemplate | None = None) -> MultimodalModel:

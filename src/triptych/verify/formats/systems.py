@@ -76,9 +76,11 @@ def kosmos2() -> Any:
     """Kosmos-2."""
     from transformers import Kosmos2Config, Kosmos2ForConditionalGeneration
 
+    from triptych.verify.kosmos import seeing_all
+
     text = {"vocab_size": IMAGE + 1, "embed_dim": 32, "layers": 2, "ffn_dim": 48, "attention_heads": 4}
     config = Kosmos2Config(text_config=text | {"max_position_embeddings": 128}, vision_config=TOWER, latent_query_num=5)
-    return Kosmos2ForConditionalGeneration(config)
+    return seeing_all(Kosmos2ForConditionalGeneration(config))
 
 
 def idefics(resampler: bool) -> Any:
