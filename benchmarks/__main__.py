@@ -13,7 +13,7 @@ SPEED = ("startup", "training", "generation", "profile")
 NAMES = (
     *SPEED,
     *("minis", "zero_init", "masked_start", "blip2", "calls", "grounding", "ground_cost"),
-    *("language_matrix", "vision_matrix"),
+    *("language_matrix", "vision_matrix", "behaviour"),
 )
 
 
