@@ -79,7 +79,7 @@ def test_attention_that_cannot_be_extended_is_refused() -> None:
         "gpt_neo", hidden_size=32, num_heads=4, num_layers=2, attention_types=[[["global"], 2]]
     )
     middle = LanguageModel(AutoModelForCausalLM.from_config(config), tokenizer(), ChatTemplate(tokenizer()))
-    with pytest.raises(RecipeError, match=r"GPTNeoForCausalLM has none that can be extended.*use `splice`"):
+    with pytest.raises(RecipeError, match=r"GPTNeoForCausalLM has no attention that can be extended.*use `splice`"):
         build_fusion(PromptConfig(layers=2), middle, 0.2)
 
 

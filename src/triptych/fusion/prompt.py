@@ -248,7 +248,7 @@ def _layers(config: PromptConfig, language: LanguageModel) -> list[Any]:
     """The attention of the layers that have one, from the first to the last."""
     name = type(language.model).__name__
     if reason := language.capabilities.prompts_refused or (
-        "" if fast.extensible(language.model) else f"{name} has none that can be extended"
+        "" if fast.extensible(language.model) else f"{name} has no attention that can be extended"
     ):
         raise RecipeError(f"model.fusion: `prompt` adds to attention, but {reason}; use `splice` or `cross_attend`")
     modules = attentions(language.model, language.capabilities.attention)

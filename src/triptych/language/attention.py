@@ -29,7 +29,7 @@ class KeysAndValues:
 
     The attention module runs on the tokens until it has made them. So projections of any form (fused, through a narrow
     layer, with norms or multipliers) give what they give for text. Rotary positions are those of position 0, which turn
-    nothing. The other arguments are those of the module's last call.
+    nothing. The other arguments are those of the module's first call.
 
     Args:
         attention: A module that calls the attention function of `fast`, and takes hidden states first.
@@ -39,7 +39,7 @@ class KeysAndValues:
         self.attention = attention
         self.signature = inspect.signature(type(attention).forward)
         self.arguments: dict[str, Any] | None = None
-        self._hook = attention.register_forward_pre_hook(self._remember, with_kwargs=True)
+        attention.register_forward_pre_hook(self._remember, with_kwargs=True)
 
     def __call__(self, hidden_states: Tensor) -> tuple[Tensor, Tensor]:
         """Keys `[R, H', N, d]` and values `[R, H', N, d']` of `[R, N, D]`.
@@ -61,10 +61,6 @@ class KeysAndValues:
         finally:
             fast.bind(self.attention, share)
         raise RuntimeError(f"{type(self.attention).__name__} does not call the attention function")
-
-    def remove(self) -> None:
-        """Take the hook off the attention module."""
-        self._hook.remove()
 
     def _remember(self, module: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
         if self.arguments is None:

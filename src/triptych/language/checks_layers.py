@@ -68,11 +68,11 @@ def attention(model: Any, capabilities: Capabilities) -> Capabilities:
         where = _attention_name(model, capabilities, ids)
         reason = f"{name} {NONE}" if where is None else _prompts_refused(model, capabilities, where, ids)
     except Exception as error:
-        return replace(capabilities, prompts_refused=f"the attention of {name} cannot be extended: {line(error)}")
+        return replace(capabilities, prompts_refused=f"the attention of {name} cannot be extended ({line(error)})")
     return replace(capabilities, prompts_refused=reason, attention=where or "")
 
 
-NONE = "has none that can be extended: one module of each layer, which calls transformers' attention function"
+NONE = "has no attention that can be extended (one module per layer that calls transformers' attention function)"
 
 
 def _attention_name(model: Any, capabilities: Capabilities, ids: Tensor) -> str | None:
@@ -135,7 +135,7 @@ def _prompts_refused(model: Any, capabilities: Capabilities, where: str, ids: Te
         except Exception:
             return f"{name} does not make its keys and values of hidden states alone"
         if reason := _differs(calls[0], made):
-            return f"{reason} of {name}"
+            return f"in {name} {reason}"
     if not same(silent, before) or same(loud, before):
         return f"what is added to the attention of {name} does not come out of it"
     return ""
