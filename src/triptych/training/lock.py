@@ -1,6 +1,6 @@
 """One process trains in a run's folder at a time.
 
-The system holds the lock (`flock` on Unix), so that it ends with the process, however that ends; nothing is left to clean up.
+The system holds the lock (`flock`), so that it ends with the process, however that ends; nothing is left to clean up.
 Of several processes of one training the first holds it.
 """
 
@@ -29,24 +29,57 @@ def locked(run: Path) -> Iterator[None]:
         TrainingError: Another process trains there; the message says which.
         FolderError: The folder cannot be made or written.
     """
-    from filelock import FileLock, Timeout
-
     with writing(run):
         run.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(run / LOCK)
+        descriptor = os.open(run / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         with writing(run):
-            lock.acquire(timeout=0)
-    except Timeout:
-        raise TrainingError(
-            f"{run}: {_holder(run)} is training this run; wait until it is done, or stop it there (Ctrl-C saves) and resume, "
-            "or choose another folder with --output"
-        ) from None
-    try:
+            free = _lock(descriptor)
+        if not free:
+            raise TrainingError(
+                f"{run}: {_holder(run)} is training this run; wait until it is done, or stop it there (Ctrl-C saves) and "
+                "resume, or choose another folder with --output"
+            )
+        _HELD.add(descriptor)
         write_atomically(run / HOLDER, json.dumps(_myself()) + "\n")
         yield
     finally:
-        lock.release()
+        _HELD.discard(descriptor)
+        os.close(descriptor)
+
+
+_HELD: set[int] = set()
+"""Descriptors of the locks that this process holds."""
+
+
+def _in_forked_child() -> None:
+    """Close the parent's locks: `flock` lasts until the last copy of a descriptor is closed, and workers may live longer."""
+    for descriptor in _HELD:
+        os.close(descriptor)
+    _HELD.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_forked_child)
+
+
+def _lock(descriptor: int) -> bool:
+    """Lock a file for this process; False where another process holds it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows; its locks end with the process, too
+        import msvcrt
+
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
+        except OSError:
+            return False
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _myself() -> dict[str, str | int]:
