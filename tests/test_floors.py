@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "triptych"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "config"),
-    ("custom", "distributed", "environment", "files", "kernels", "packed", "paths", "yaml_nodes"),
+    ("custom", "distributed", "environment", "files", "kernels", "paths", "yaml_nodes"),
     ("yaml_file",),
     ("conversation", "weights"),
     ("grounding.transform", "grounding.grounding"),

@@ -11,12 +11,12 @@ from torch.nn import functional
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from encoders.tiny_towers import KINDS, pictures, vision_shape, vision_tower
-from triptych.encoders import products
 from triptych.encoders.published import PUBLISHED, published
 from triptych.encoders.rope import rotate, rotation
 from triptych.encoders.text_transformer import TextTower
 from triptych.encoders.vit import VisionTower
 from triptych.errors import RecipeError
+from triptych.kernels import products
 
 MILLIONS = {
     # vision, text, both: the papers', model cards' and repositories' figures

@@ -20,8 +20,8 @@ from triptych.fusion.config import (
     SpliceConfig,
     TuningConfig,
 )
+from triptych.kernels.fast import accelerate
 from triptych.language.backbone import LanguageModel
-from triptych.language.fast import accelerate
 from triptych.language.template import ChatTemplate
 from triptych.model.composed import MultimodalModel
 from triptych.sequence.config import SequenceConfig

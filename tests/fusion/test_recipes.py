@@ -17,8 +17,8 @@ from tiny_world import World, tokenizer
 from triptych.errors import RecipeError
 from triptych.fusion.build import build as build_fusion
 from triptych.fusion.config import CrossAttendConfig, EarlyConfig, PromptConfig
+from triptych.kernels.fast import EXTENDED_EAGER
 from triptych.language.backbone import LanguageModel
-from triptych.language.fast import EXTENDED_EAGER
 from triptych.language.template import ChatTemplate
 from triptych.model.build import build, load_run
 from triptych.planner import plan

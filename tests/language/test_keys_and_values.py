@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from triptych.language import fast
+from triptych.kernels import fast
 from triptych.language.attention import KeysAndValues, attentions
 from triptych.language.probe import prepare
 

@@ -14,7 +14,8 @@ from transformers.models.llama import modeling_llama
 
 from tiny_world import llama
 from triptych.errors import RecipeError
-from triptych.language import fast, probe
+from triptych.kernels import fast
+from triptych.language import probe
 from triptych.language.backbone import LanguageModel
 from triptych.language.capabilities import Capabilities
 from triptych.language.probe import prepare

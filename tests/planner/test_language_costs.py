@@ -11,8 +11,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from triptych.kernels.fast import accelerate
 from triptych.language.backbone import LanguageModel
-from triptych.language.fast import accelerate
 from triptych.planner import DEVICES, activations, plan
 from triptych.planner.flops import forward_flops
 from triptych.planner.language import language_shape

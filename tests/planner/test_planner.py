@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from triptych.data.sources import build as build_source
 from triptych.errors import RecipeError
-from triptych.language import fast
+from triptych.kernels import fast
 from triptych.language.build import load_tokenizer
 from triptych.language.config import LanguageConfig
 from triptych.language.template import ChatTemplate

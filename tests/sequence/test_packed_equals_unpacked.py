@@ -10,8 +10,8 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from tiny_world import tokenizer
+from triptych.kernels.fast import NAME, accelerate
 from triptych.language.backbone import LanguageModel
-from triptych.language.fast import NAME, accelerate
 from triptych.language.template import ChatTemplate
 from triptych.sequence.pack import Batch, pack
 from triptych.sequence.plan import Layout

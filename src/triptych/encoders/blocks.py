@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from triptych.encoders.architecture import Activation, Bias, SubNorm, TransformerArchitecture, VisionArchitecture
-from triptych.encoders.products import attend
 from triptych.encoders.rope import Rotation, rotate
 from triptych.errors import RecipeError
+from triptych.kernels.products import attend
 
 
 class Block(nn.Module):

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from triptych.conversation import Image
-from triptych.encoders.attention import accelerate
 from triptych.encoders.config import HuggingFaceConfig
 from triptych.encoders.encoder import Encoder, Normalisation
 from triptych.encoders.precision import resolve
@@ -41,6 +40,7 @@ from triptych.encoders.towers import (
     whole_config,
 )
 from triptych.errors import RecipeError
+from triptych.kernels.towers import accelerate
 from triptych.weights import fetch
 from triptych.weights.pretrained import load_config, load_pretrained
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from triptych import packed
 from triptych.conversation import Image
 from triptych.encoders import without_values
 from triptych.encoders.config import HuggingFaceConfig
@@ -22,6 +21,7 @@ from triptych.encoders.tower_inputs import Inputs, inputs_of, own_size, side_of
 from triptych.encoders.tower_outputs import Shape, chosen_state, in_rows, sequence, shape_of
 from triptych.encoders.towers import colour, description, random_tower, tower_of_folder
 from triptych.errors import RecipeError
+from triptych.kernels import packed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from triptych import packed
 from triptych.conversation import Image
 from triptych.encoders import checkpoints
 from triptych.encoders.config import VisionTransformerConfig
@@ -16,6 +15,7 @@ from triptych.encoders.precision import resolve
 from triptych.encoders.preparation import ImagePreparation, mean_colour
 from triptych.encoders.vit import PIXELS, VisionTransformer
 from triptych.errors import RecipeError
+from triptych.kernels import packed
 
 
 class VisionTransformerEncoder(Encoder):

@@ -22,7 +22,7 @@ from triptych.fusion.config import PromptConfig, TuningConfig
 from triptych.fusion.fusion import Fusion, Reading
 from triptych.fusion.limits import mistake
 from triptych.fusion.memory import Memory, Spot, remember
-from triptych.language import fast
+from triptych.kernels import fast
 from triptych.language.attention import KeysAndValues, attentions
 from triptych.language.backbone import LanguageModel
 from triptych.language.layers import decoder_layers, heads_of, linear_layers

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers import Cache
 
-from triptych.language import fast
+from triptych.kernels import fast
 from triptych.language.layers import decoder_layers
 
 

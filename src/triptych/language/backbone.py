@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from triptych.errors import RecipeError
-from triptych.language import fast
+from triptych.kernels import fast
 from triptych.language.capabilities import Capabilities
 from triptych.language.forward import embed, hidden_states, logits
 from triptych.language.new_tokens import NewTokens, introduce, new_names, start_of

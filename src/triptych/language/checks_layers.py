@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from triptych.language import fast
+from triptych.kernels import fast
 from triptych.language.attention import KeysAndValues, attentions
 from triptych.language.capabilities import Capabilities
 from triptych.language.checks import hidden_argument, line, read, same, tokens

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from triptych.language import fast
+from triptych.kernels import fast
 from triptych.language.capabilities import Capabilities
 from triptych.language.layers import decoder_of
 

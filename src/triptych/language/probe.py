@@ -18,7 +18,8 @@ from typing import Any
 import torch
 import transformers
 
-from triptych.language import checks, checks_layers, checks_precision, checks_rows, fast
+from triptych.kernels import fast
+from triptych.language import checks, checks_layers, checks_precision, checks_rows
 from triptych.language.capabilities import Capabilities
 from triptych.language.shrink import small_model
 from triptych.weights.cache import cache_folder, written_atomically
@@ -126,13 +127,13 @@ def _key(model: Any, accelerated: bool) -> str:
         "checks_layers",
         "checks_precision",
         "checks_rows",
-        "fast",
         "forward",
         "layers",
         "probe",
         "shrink",
     ):
         code.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+    code.update(Path(fast.__file__).read_bytes())
     kind = f"{type(model).__module__}.{type(model).__qualname__}"
     parts = (values, kind, str(model.dtype), accelerated, torch.__version__, transformers.__version__, code.hexdigest())
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()

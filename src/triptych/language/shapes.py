@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.fx.experimental import _config as fx
 from torch.nn import functional
 
-from triptych.language import fast
+from triptych.kernels import fast
 
 TRIED = 4
 """Tokens of the row that a way of reading is tried on."""

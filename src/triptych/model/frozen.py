@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from triptych.encoders.encoder import Encoder
-from triptych.language import fast
+from triptych.kernels import fast
 from triptych.language.backbone import LanguageModel
 from triptych.model.config import FrozenImageConfig, FrozenTextConfig, HeadConfig
 

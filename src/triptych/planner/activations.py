@@ -17,7 +17,7 @@ from triptych.conversation import Image
 from triptych.encoders.encoder import Encoder
 from triptych.fusion.fusion import Fusion
 from triptych.fusion.memory import Spot
-from triptych.language import fast
+from triptych.kernels import fast
 from triptych.language.backbone import LanguageModel
 from triptych.language.shapes import reader, values_assumed
 from triptych.planner.language import SHORT, attention_heads, empty_row, looped

@@ -20,13 +20,13 @@ from triptych.data.sources import Source
 from triptych.data.sources import build as build_source
 from triptych.encoders.encoder import Encoder
 from triptych.errors import DataError
+from triptych.kernels.packed import release
 from triptych.language.template import ChatTemplate
 from triptych.model.blip2 import Blip2
 from triptych.model.composed import MultimodalModel
 from triptych.model.detector import OpenVocabularyDetector
 from triptych.model.dual import DualEncoder
 from triptych.model.trainable import Trainable
-from triptych.packed import release
 from triptych.recipe import Recipe
 from triptych.training.config import MaskedImage, PhraseAlignment, StageConfig
 from triptych.training.progress import Console

@@ -16,8 +16,8 @@ from triptych.fusion.config import CrossAttendConfig, PromptConfig
 from triptych.fusion.cross_attend import CrossAttend
 from triptych.fusion.memory import Spot
 from triptych.fusion.prompt import Prompt
+from triptych.kernels.fast import accelerate
 from triptych.language.backbone import LanguageModel
-from triptych.language.fast import accelerate
 from triptych.verify.check import Check, largest_difference
 from triptych.weights.formats.systems import IDEFICS_BLOCK
 from triptych.weights.names import NameMap

@@ -112,9 +112,9 @@ def composed(reference: Any, tokenizer: Any = None, template: ChatTemplate | Non
     from triptych.adapters.config import ConnectorConfig
     from triptych.encoders.build import build as build_encoder
     from triptych.encoders.config import HuggingFaceConfig
+    from triptych.kernels.fast import accelerate
     from triptych.language import kosmos
     from triptych.language.backbone import LanguageModel
-    from triptych.language.fast import accelerate
     from triptych.language.template import ChatTemplate
     from triptych.model.composed import MultimodalModel
     from triptych.sequence.config import SequenceConfig

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from triptych.kernels.fast import accelerate
 from triptych.language.backbone import LanguageModel
 from triptych.language.cache import roomy_cache
-from triptych.language.fast import accelerate
 from triptych.verify.check import Check, largest_difference
 from triptych.weights.names import NameMap
 

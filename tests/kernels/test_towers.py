@@ -7,15 +7,15 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from triptych.encoders import attention, products
-from triptych.encoders.products import attend
+from triptych.kernels import products, towers
+from triptych.kernels.products import attend
 
 
 @pytest.mark.parametrize("scores", [1, 100, 10_000])
 def test_is_pytorchs(scores: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(products, "SCORES", scores)
     query, key, value = torch.randn(3, 2, 4, 7, 5, dtype=torch.float64).unbind()
-    found, _ = attention.attention(nn.Module(), query, key, value, None, scaling=0.3)
+    found, _ = towers.attention(nn.Module(), query, key, value, None, scaling=0.3)
     expected = functional.scaled_dot_product_attention(query, key, value, scale=0.3)
     torch.testing.assert_close(found, expected.transpose(1, 2))
 
@@ -24,13 +24,13 @@ def test_a_tower_that_learns_has_gradients() -> None:
     query, key, value = (x.requires_grad_() for x in torch.randn(3, 1, 2, 4, 3).unbind())
     module = nn.Module()
     module.is_causal = False  # type: ignore[assignment]
-    attention.attention(module, query, key, value, None, scaling=0.3)[0].sum().backward()
+    towers.attention(module, query, key, value, None, scaling=0.3)[0].sum().backward()
     assert query.grad is not None
     assert query.grad.abs().sum() > 0
 
 
 def test_the_activation_in_place_is_transformers() -> None:
-    plain, fast = attention.QuickGELUActivation(), attention.InPlaceQuickGELU()
+    plain, fast = towers.QuickGELUActivation(), towers.InPlaceQuickGELU()
     x = torch.linspace(-6, 6, 101, dtype=torch.float64)
     with torch.no_grad():
         torch.testing.assert_close(fast(x.clone()), plain(x))

@@ -18,7 +18,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import eager_mask, sdpa_mask
 from transformers.models.llama.modeling_llama import LlamaAttention, LlamaMLP, LlamaRMSNorm
 
-from triptych import kernels, packed
+from triptych.kernels import functions, packed
 
 NAME = "triptych"
 """The attention implementation's name in a transformers configuration."""
@@ -107,7 +107,7 @@ def _attention(
         return fused
     scale = options.get("scaling") or query.shape[-1] ** -0.5
     # Masks of numbers come from `packed_bias` and `padded_bias` alone, and are causal.
-    out: Tensor = kernels.Attention.apply(query, key, value, attention_mask, scale, True)  # type: ignore[no-untyped-call]
+    out: Tensor = functions.Attention.apply(query, key, value, attention_mask, scale, True)  # type: ignore[no-untyped-call]
     return out.transpose(1, 2)
 
 
@@ -132,7 +132,7 @@ class FastRMSNorm(LlamaRMSNorm):  # type: ignore[misc]
 
     def forward(self, hidden_states: Tensor) -> Tensor:
         """Normalised `[..., D]`."""
-        out: Tensor = kernels.RMSNorm.apply(hidden_states, self.weight, self.variance_epsilon)  # type: ignore[no-untyped-call]
+        out: Tensor = functions.RMSNorm.apply(hidden_states, self.weight, self.variance_epsilon)  # type: ignore[no-untyped-call]
         return out
 
 
@@ -141,7 +141,7 @@ class FastMLP(LlamaMLP):  # type: ignore[misc]
 
     def forward(self, x: Tensor) -> Tensor:
         """`[..., D]` to `[..., D]`."""
-        gated: Tensor = kernels.SwiGLU.apply(self.gate_proj(x), self.up_proj(x))  # type: ignore[no-untyped-call]
+        gated: Tensor = functions.SwiGLU.apply(self.gate_proj(x), self.up_proj(x))  # type: ignore[no-untyped-call]
         out: Tensor = self.down_proj(gated)
         return out
 
@@ -164,8 +164,8 @@ class FastAttention(LlamaAttention):  # type: ignore[misc]
             project(hidden_states).view(*shape, -1, self.head_dim)
             for project in (self.q_proj, self.k_proj, self.v_proj)
         )
-        query = kernels.Rotary.apply(query, cos, sin).transpose(1, 2)  # type: ignore[no-untyped-call]
-        key = kernels.Rotary.apply(key, cos, sin).transpose(1, 2)  # type: ignore[no-untyped-call]
+        query = functions.Rotary.apply(query, cos, sin).transpose(1, 2)  # type: ignore[no-untyped-call]
+        key = functions.Rotary.apply(key, cos, sin).transpose(1, 2)  # type: ignore[no-untyped-call]
         value = value.transpose(1, 2)
         # The name of the cache's argument differs between versions of transformers.
         for option in options.values():

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from triptych.packed import PackedLinear, available, pack, release
+from triptych.kernels.packed import PackedLinear, available, pack, release
 
 pytestmark = pytest.mark.skipif(not available(), reason="this processor has no bfloat16 products")
 

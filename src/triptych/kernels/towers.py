@@ -14,8 +14,8 @@ from transformers import AttentionInterface
 from transformers.activations import QuickGELUActivation
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from triptych import packed
-from triptych.encoders.products import by_products
+from triptych.kernels import packed
+from triptych.kernels.products import by_products
 
 NAME = "triptych_tower"
 """The implementation's name in a transformers configuration."""

@@ -3,7 +3,7 @@
 PyTorch's fused CPU kernel is made for long sequences: at the few hundred positions of a picture it takes in bfloat16
 more than twice the time of two matrix products and a softmax, done for as many queries, or as many small pictures, at
 once as the processor's cache holds. Where something learns, its backward pass is slower still: forward and backward of the
-50 positions of a ViT-B/32 take a fifth of its time by products (`triptych.kernels`).
+50 positions of a ViT-B/32 take a fifth of its time by products (`functions.Attention`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from triptych import kernels
+from triptych.kernels import functions
 
 LONGEST = 512
 """Keys up to which attention that learns is done by products, which keep the weights of every pair of positions."""
@@ -35,7 +35,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None
     low = query.device.type == "cpu" and query.dtype == torch.bfloat16
     if low and learns and key.shape[2] <= LONGEST:
         bias = _bias(query, key, mask, causal)
-        learned: Tensor = kernels.Attention.apply(query, key, value, bias, query.shape[-1] ** -0.5, causal)  # type: ignore[no-untyped-call]
+        learned: Tensor = functions.Attention.apply(query, key, value, bias, query.shape[-1] ** -0.5, causal)  # type: ignore[no-untyped-call]
         return learned.transpose(1, 2).flatten(2)
     if not low or learns or causal or mask is not None:
         out = scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal)

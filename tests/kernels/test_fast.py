@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM, LlamaForCausalLM, MistralConfig, Qwen2Config
 
 from tiny_world import llama
-from triptych.language.fast import FASTER, NAME, FastAttention, accelerate, attention
+from triptych.kernels.fast import FASTER, NAME, FastAttention, accelerate, attention
 
 
 def pair(**changes: object) -> tuple[LlamaForCausalLM, LlamaForCausalLM]:
