@@ -60,7 +60,7 @@ def test_cells_of_all_levels_stand_where_their_positions_are() -> None:
             assert torch.equal(cell, expected)
 
 
-def test_the_middle_of_a_box_shows_it_and_its_rest_is_left_in_peace() -> None:
+def test_the_middle_of_a_box_shows_it_and_its_rest_is_ignored() -> None:
     boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.45, 0.45, 0.8, 0.8]])
     found = assign(boxes, 8, 8)
     shown = found.box.view(8, 8)
@@ -68,8 +68,8 @@ def test_the_middle_of_a_box_shows_it_and_its_rest_is_left_in_peace() -> None:
         shown[4:6, 4:6].tolist() == [[0, 1], [1, 1]] and (shown == 1).sum() == 3
     )  # each keeps the cell of its own centre
     assert shown[2, 2] == shown[3, 5] == 0 and shown[0, 0] == -1  # the middle half of the large one
-    assert found.peace.view(8, 8, 2)[0, 0].tolist() == [True, False]
-    assert found.peace.view(8, 8, 2)[5, 5].tolist() == [True, False]  # inside the large one, which it does not show
+    assert found.ignored.view(8, 8, 2)[0, 0].tolist() == [True, False]
+    assert found.ignored.view(8, 8, 2)[5, 5].tolist() == [True, False]  # inside the large one, which it does not show
     for k in range(2):
         assert float(found.weight[found.box == k].sum()) == pytest.approx(1)
     tiny = assign(torch.tensor([[0.30, 0.30, 0.301, 0.301]]), 4, 4)

@@ -51,11 +51,13 @@ def test_a_detector_shows_boxes_where_the_encoder_sees_them(world: World, tmp_pa
 
 
 def _cells(text: str) -> tuple[int, int, int]:
-    """How many show something, are left in peace, should be silent."""
+    """How many show something, are ignored, should predict nothing."""
     words = " ".join(text.split())
-    found = [words.split(f" {end}")[0].split()[-1] for end in ("show something", "lie in a box", "should say nothing")]
-    shown, peace, silent = map(int, found)
-    return shown, peace, silent
+    found = [
+        words.split(f" {end}")[0].split()[-1] for end in ("show something", "lie in a box", "should predict nothing")
+    ]
+    shown, ignored, silent = map(int, found)
+    return shown, ignored, silent
 
 
 def test_what_has_no_boxes_is_refused_in_words(world: World, tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ class CallGrounder:
     """A model that calls a detector (`Grounder`, `Describer`).
 
     Args:
-        responder: The language model with its eyes.
+        responder: The model that answers.
         detector: Who looks.
         config: What the recipe says.
         masks: Cuts masks out of the boxes that are meant, where they are wanted.
@@ -74,7 +74,7 @@ class CallGrounder:
         """Load the detector (and SAM, where masks are wanted) that a recipe names.
 
         Args:
-            responder: The language model with its eyes.
+            responder: The model that answers.
             config: What the recipe says.
             base: The folder that relative paths start from: the recipe's.
 

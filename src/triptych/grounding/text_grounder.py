@@ -18,7 +18,7 @@ class TextGrounder:
     """A model that writes regions as text (`Grounder`, `Describer`).
 
     Args:
-        responder: The language model with its eyes.
+        responder: The model that answers.
         config: What the recipe says.
         preparation: How its encoder sees pictures, where coordinates are relative to that (`frame: input`).
         settings: How answers are decoded.

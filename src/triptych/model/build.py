@@ -60,34 +60,34 @@ def build(recipe: Recipe) -> MultimodalModel:
     """
     config, base = recipe.composed, Path(recipe.base)
     torch.manual_seed(recipe.seed)
-    middle = build_language(config.language, base)
-    limit = middle.max_positions
+    language = build_language(config.language, base)
+    limit = language.max_positions
     if limit is not None and recipe.sequence.max_tokens > limit:
         raise RecipeError(
             f"sequence.max_tokens: {recipe.sequence.max_tokens} is more than the language model's {limit}"
         )
-    spread = float(middle.embedding.weight.detach().float().std())
-    left, hinges = {}, {}
+    spread = float(language.embedding.weight.detach().float().std())
+    encoders, adapters = {}, {}
     for modality in config.modalities:
         encoder = build_encoder(getattr(config.encoders, modality), base)
         encoder.requires_grad_(False).eval()
-        left[modality] = encoder
-        hinges[modality] = build_adapter(
+        encoders[modality] = encoder
+        adapters[modality] = build_adapter(
             getattr(config.adapters, modality),
             encoder.dim,
             encoder.grid,
-            middle.dim,
+            language.dim,
             spread,
-            middle.embed_text,
-            *_reading(getattr(config.adapters, modality), middle, base),
+            language.embed_text,
+            *_reading(getattr(config.adapters, modality), language, base),
             usual_tokens(encoder),
             base,
         )
     if config.regions is not None:
-        introduce_regions(config.regions, middle, left["image"].preparation if left else None)
-    fusion = build_fusion(config.fusion, middle, spread)
-    panel, eyes = _regions(config, middle, left, base)
-    model = MultimodalModel(middle, left, hinges, recipe.sequence, fusion, panel, eyes)
+        introduce_regions(config.regions, language, encoders["image"].preparation if encoders else None)
+    fusion = build_fusion(config.fusion, language, spread)
+    panel, region_encoder = _regions(config, language, encoders, base)
+    model = MultimodalModel(language, encoders, adapters, recipe.sequence, fusion, panel, region_encoder)
     if config.start is not None:
         _start_from(model, config.start, base)
     return model
@@ -99,13 +99,15 @@ def _regions(
     """The decoders of regions, and the encoder of their own that they look at; None where the model has none."""
     if not isinstance(config.regions, EmbeddingRegionsConfig):
         return None, None
-    eyes = build_encoder(config.regions.encoder, base) if config.regions.encoder is not None else None
-    if eyes is not None:
-        eyes.requires_grad_(False).eval()
-    panel = RegionPanel.build(config.regions, eyes if eyes is not None else encoders["image"], language)
+    region_encoder = build_encoder(config.regions.encoder, base) if config.regions.encoder is not None else None
+    if region_encoder is not None:
+        region_encoder.requires_grad_(False).eval()
+    panel = RegionPanel.build(
+        config.regions, region_encoder if region_encoder is not None else encoders["image"], language
+    )
     load_decoder_weights(panel.decoder, config.regions, base)
     panel.requires_grad_(False)
-    return panel, eyes
+    return panel, region_encoder
 
 
 def _start_from(model: MultimodalModel, uri: str, base: Path) -> None:

@@ -1,4 +1,4 @@
-"""The composed model: encoders, adapters and a language model on hinges.
+"""The composed model: encoders, adapters and a language model.
 
 pixels ──► encoder ──► features [T, D_enc] ──► adapter ──► [T', D] ──► fusion ─┐ (places in the sequence, or a memory)
 ids ─────► token embeddings [R, L, D] ────────────────────────────────────────┴► language model ──► hidden [R, L, D]

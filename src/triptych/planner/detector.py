@@ -114,11 +114,11 @@ def run_step(
         for logits, objectness in zip(answers.logits, answers.objectness, strict=True):
             cells, phrases = logits.shape
             says = torch.empty(size.boxes, phrases, device="meta")
-            peace = torch.empty(cells, size.boxes, device="meta")
+            inside = torch.empty(cells, size.boxes, device="meta")
             truth = torch.empty_like(logits)
-            ignored = (peace @ says > 0) & (truth == 0)
+            ignored = (inside @ says > 0) & (truth == 0)
             total = total + loss.phrases * (focal(logits, truth, loss) * (~ignored).float()).sum()
-            total = total + loss.objectness * (focal(objectness, truth[:, 0], loss) * peace[:, 0]).sum()
+            total = total + loss.objectness * (focal(objectness, truth[:, 0], loss) * inside[:, 0]).sum()
         return total
 
     return parts("losses", losses)

@@ -88,10 +88,12 @@ def build(recipe: Recipe, bfloat16_encoder: bool, tokenizer: Any | None = None) 
     regions = recipe.composed.regions
     if not isinstance(regions, EmbeddingRegionsConfig):
         return MultimodalModel(language, encoders, adapters, recipe.sequence, fusion)
-    eyes = meta_encoder(regions.encoder, base, bfloat16_encoder) if regions.encoder is not None else None
+    region_encoder = meta_encoder(regions.encoder, base, bfloat16_encoder) if regions.encoder is not None else None
     with torch.device("meta"):
-        panel = RegionPanel.build(regions, eyes if eyes is not None else encoders["image"], language)
-    return MultimodalModel(language, encoders, adapters, recipe.sequence, fusion, panel, eyes)
+        panel = RegionPanel.build(
+            regions, region_encoder if region_encoder is not None else encoders["image"], language
+        )
+    return MultimodalModel(language, encoders, adapters, recipe.sequence, fusion, panel, region_encoder)
 
 
 def learning(model: Trainable) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Scenes told instead of shown: the exact caption as text, then questions about it. For models without eyes.
+"""Scenes in words instead of pictures: the exact caption as text, then questions about it, for models without an encoder.
 
 In a recipe: `kind: triptych.scenes.facts:SceneFacts`, beside it the options of `kind: scenes`.
 """

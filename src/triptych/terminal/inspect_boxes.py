@@ -44,13 +44,13 @@ class Shown:
     Args:
         regions: In the pixels of the square.
         cells: Of each, how many cells show it.
-        peace: Cells that lie in a box and show none.
+        ignored: Cells that lie in a box and show none.
         all: Cells of the picture.
     """
 
     regions: list[Region]
     cells: list[int]
-    peace: int
+    ignored: int
     all: int
 
 
@@ -82,12 +82,12 @@ def inspect_boxes(recipe: Recipe, conversation: Conversation, name: str, save: P
         draw_regions(square, shown.regions).save(save)
     console.print(_boxes(model, shown))
     rows, columns = (side * model.heads.cells.fineness for side in model.heads.cells.grid)
-    silent = shown.all - sum(shown.cells) - shown.peace
+    silent = shown.all - sum(shown.cells) - shown.ignored
     console.print(
         f"{escape(f'{name} {conversation.id}')}: the picture as {square.width} × {square.height} pixels "
         f"({fit_of(model.vision.preparation)}), {rows} × {columns} cells of {square.width / columns:.3g} pixels: "
-        f"{sum(shown.cells)} show something, {shown.peace} lie in a box that they do not show and are left in peace, "
-        f"{silent} should say nothing",
+        f"{sum(shown.cells)} show something, {shown.ignored} lie in a box that they do not show and are ignored, "
+        f"{silent} should predict nothing",
         highlight=False,
     )
     if recipe.stages:
@@ -100,7 +100,7 @@ def shown_of(model: OpenVocabularyDetector, picture: Image, regions: list[Region
     moved = in_square(picture, regions, model.vision.preparation)
     found = assign(boxes_of(moved), rows, columns)
     cells = [int((found.box == number).sum()) for number in range(len(moved))]
-    near = int((found.peace.any(dim=1) & (found.box < 0)).sum())
+    near = int((found.ignored.any(dim=1) & (found.box < 0)).sum())
     return Shown(moved, cells, near, rows * columns)
 
 

@@ -1,7 +1,7 @@
 """Learning to detect: which cell says which phrase, where its box is, whether it is an object at all.
 
 A thing is shown by the cells whose centres lie in the middle of its box, and by the one that its own centre lies in; the
-rest of its box is left in peace. Focal loss (Lin et al., 2017) for phrases and objectness over all cells, L1 and GIoU
+rest of its box is ignored. Focal loss (Lin et al., 2017) for phrases and objectness over all cells, L1 and GIoU
 (Rezatofighi et al., 2019) for the boxes of the cells that show something, with the weights of DETR.
 """
 
@@ -27,12 +27,12 @@ class Assignment(NamedTuple):
     Args:
         box: `[C]` number of the box that each cell shows, -1 where none.
         weight: `[C]` one over the number of cells that show the same box; 0 where none.
-        peace: `[C, K]` whether a cell lies in a box that it does not show.
+        ignored: `[C, K]` whether a cell lies in a box that it does not show.
     """
 
     box: Tensor
     weight: Tensor
-    peace: Tensor
+    ignored: Tensor
 
 
 class DetectionObjective:
@@ -69,10 +69,10 @@ class DetectionObjective:
             shown = found.box >= 0
             truth = torch.zeros_like(answers.logits[i])
             truth[shown] = says[found.box[shown]]
-            ignored = (found.peace.float() @ says > 0) & (truth == 0)
+            ignored = (found.ignored.float() @ says > 0) & (truth == 0)
             weight = torch.where(truth > 0, found.weight[:, None], (~ignored).float())
             total = total + config.phrases * (focal(answers.logits[i], truth, config) * weight).sum()
-            near = found.peace.any(dim=1) & ~shown
+            near = found.ignored.any(dim=1) & ~shown
             weight = torch.where(shown, found.weight, (~near).float())
             total = total + config.objectness * (focal(answers.objectness[i], shown.float(), config) * weight).sum()
             guess, wanted = answers.boxes[i][shown], boxes[found.box[shown]]
@@ -108,10 +108,10 @@ def assign(boxes: Tensor, rows: int, columns: int) -> Assignment:
         box[own[k]] = k
     cells = torch.bincount(box[box >= 0], minlength=len(boxes)).clamp(min=1)
     weight = torch.where(box >= 0, 1 / cells[box.clamp(min=0)], 0.0)
-    peace = inside.clone()
+    ignored = inside.clone()
     shown = box >= 0
-    peace[shown, box[shown]] = False
-    return Assignment(box, weight, peace)
+    ignored[shown, box[shown]] = False
+    return Assignment(box, weight, ignored)
 
 
 def focal(logits: Tensor, truth: Tensor, config: DetectionLoss) -> Tensor:
