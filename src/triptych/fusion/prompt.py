@@ -83,9 +83,8 @@ class Prompt(Fusion):
         super().__init__(config)
         self.config: PromptConfig = config
         layers = _layers(config, language)
-        text = language.config.get_text_config(decoder=True)
         self.heads = heads_of(language.model)
-        self.head_dim = int(getattr(text, "head_dim", None) or language.dim // self.heads)
+        self.head_dim = int(getattr(layers[0], "head_dim", None) or language.dim // self.heads)
         std = embedding_std if config.std == "embeddings" else config.std
         self.prompts = Prompts(config.layers, config.length, language.dim, std)
         self.gates = nn.Parameter(self._gates(config.layers))
