@@ -7,15 +7,17 @@ from collections.abc import Sequence
 import pytest
 
 from triptych.conversation import Conversation, Frame, Image, Region
+from triptych.conversation.expression import Expression
 from triptych.errors import WeightsError
 from triptych.grounding.call_grounder import choose
 from triptych.grounding.calls import Call
 from triptych.grounding.config import CallRegionsConfig
 from triptych.grounding.detector_grounder import DetectorGrounder
 from triptych.grounding.detectors.detector import Detection, Detector, Found
+from triptych.grounding.expression_calls import write_call_of
 from triptych.grounding.grounding import Grounder
-from triptych.grounding.select import read_selector, write_call_of
-from triptych.grounding.unfold import CallRegions, singular
+from triptych.grounding.select import read_selector
+from triptych.grounding.unfold import CallRegions
 from triptych.scenes.referring import Referring, ReferringConfig
 from triptych.weights import OPENMOJI_FONT, fetch
 
@@ -48,7 +50,7 @@ def test_with_perfect_boxes_the_call_of_an_expression_means_exactly_its_regions(
     for conversation in Referring(ReferringConfig(count=200, kinds=kinds, font=f"file:{font}", **settings)):  # type: ignore[arg-type]
         for expression in conversation.annotations["grounding"]:
             asked += 1
-            call = Call("detector", *write_call_of(expression.text, singular))
+            call = Call("detector", *write_call_of(expression.text))
             assert read_selector(call.select) is not None
             ((_, found),) = choose(call, perfect(conversation))
             assert {one.region.box for one in found} == {region.box for region in expression.regions}, (
@@ -110,23 +112,7 @@ def test_unknown_rules_are_told_apart(words: str) -> None:
     assert read_selector(words) is None
 
 
-@pytest.mark.parametrize(
-    ("expression", "call"),
-    [
-        ("The two soccer balls.", ("soccer ball", "two")),
-        ("all things to the left of the cup", ("thing", "all to the left of the cup")),
-        ("a man in a red shirt", ("man in a red shirt", "best")),  # no place: the detector has to know
-        ("woman", ("woman", "best")),
-        ("the two men", ("two men", "best")),  # no plural that is known
-        ("Dr. Pepper can", ("Dr Pepper can", "best")),  # a dot would end a name
-        ("the Dr. Pepper can above the St. Bernard.", ("Dr Pepper can", "above the St Bernard")),
-    ],
-)
-def test_calls_of_expressions(expression: str, call: tuple[str, str]) -> None:
-    assert write_call_of(expression, singular) == call
-
-
 @pytest.mark.parametrize("select", [True, False])
 def test_a_name_with_a_dot_is_one_name(select: bool) -> None:
-    call = CallRegions(CallRegionsConfig(select=select)).call_of("Dr. Pepper can")
+    call = CallRegions(CallRegionsConfig(select=select)).call_of(Expression("Dr. Pepper can"))
     assert call.phrases == ["Dr Pepper can"]

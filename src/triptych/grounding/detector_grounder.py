@@ -8,16 +8,15 @@ from triptych.conversation import Image
 from triptych.grounding.call_grounder import choose
 from triptych.grounding.calls import Call
 from triptych.grounding.detectors.detector import Detector
+from triptych.grounding.expression_calls import write_call_of
 from triptych.grounding.grounding import Grounding, words_of
-from triptych.grounding.select import write_call_of
-from triptych.grounding.unfold import singular
 
 
 class DetectorGrounder:
     """A detector that is asked for expressions (`Grounder`): what a model that calls it could reach at best.
 
-    It understands expressions in the manner of the embedded data ("the second dog from the left"); any other it takes
-    for the name of a thing, without its dots.
+    It understands places, order, relations and number ("the second dog from the left", "all people"); any other expression
+    it takes for the name of a thing, without its dots.
 
     Args:
         detector: Who looks.
@@ -34,7 +33,7 @@ class DetectorGrounder:
 
     def ground_many(self, pairs: Sequence[tuple[Image, str]]) -> list[Grounding]:
         """See `Grounder.ground_many`."""
-        calls = [Call("detector", *write_call_of(words_of(expression), singular)) for _, expression in pairs]
+        calls = [Call("detector", *write_call_of(words_of(expression))) for _, expression in pairs]
         found = self.detector.detect_many([image for image, _ in pairs], [call.wanted for call in calls])
         answers = []
         for call, boxes in zip(calls, found, strict=True):

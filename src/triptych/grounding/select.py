@@ -11,7 +11,7 @@ thirds of the picture, as people (and the embedded data) mean "at the top left":
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -56,10 +56,6 @@ _FORM = re.compile(
     rf"|(?P<ordinal>{_WORDS(ORDINALS)}) from the (?P<side>{_WORDS(SIDES)})"
     rf"|(?P<relation>{_WORDS(RELATIONS)}) (?:the |an? )?(?P<other>[^.;]+?)"
     rf"|(?:at|in|on) the (?P<place>cent(?:er|re)|(?:top|bottom)(?: (?:left|right))?|left|right))?",
-    re.IGNORECASE,
-)
-_EXPRESSION = re.compile(
-    rf"(?:the |an? )?(?P<head>[^.;]+?)(?P<behind> (?:(?:{_WORDS(RELATIONS)}) .+|(?:at|in|on) the [a-z ]+|from the [a-z]+))?",
     re.IGNORECASE,
 )
 
@@ -135,38 +131,6 @@ def read_selector(text: str) -> Selector | None:
         other=(said["other"] or "").strip(),
         place=said["place"] or "",
     )
-
-
-def write_call_of(expression: str, singular: Callable[[str], str | None]) -> tuple[str, str]:
-    """Name and rule of an expression in the manner of the embedded data; the whole of it and "best" of any other.
-
-    Dots are left out of names: in a caption they stand between two (`Call.phrases`).
-
-    Args:
-        expression: "the two dogs", "the thing above the cup", …
-        singular: From a plural to the name; None where a word is no plural.
-    """
-    text = undotted(expression)
-    match = _EXPRESSION.fullmatch(text)
-    if match is None:
-        return text, "best"
-    head, behind = match["head"], (match["behind"] or "").strip()
-    first, _, rest = head.partition(" ")
-    first = first.lower()
-    if (first == "all" or first in NUMBERS) and rest and (name := singular(rest)) is not None:
-        return name, f"{first} {behind}".strip()
-    if first in EXTREMES and rest and not behind:
-        return rest, first
-    if first in ORDINALS and rest and behind.startswith("from the "):
-        return rest, f"{first} {behind}"
-    if behind and read_selector(behind) is None:
-        return head + " " + behind, "best"
-    return head, behind or "best"
-
-
-def undotted(name: str) -> str:
-    """A name without dots, in one line."""
-    return " ".join(name.replace(".", " ").split())
 
 
 def third(region: Region, axis: Axis) -> int:

@@ -10,17 +10,16 @@ The detector's turn shows the true regions: what is learned is to ask and to go 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
 
 from triptych.conversation import Conversation, Image, Message, Region, assistant, user
 from triptych.conversation.conversation import Part
 from triptych.conversation.expression import NONE, Expression
 from triptych.grounding.calls import Call, read_calls, write_answer, write_calls
 from triptych.grounding.config import CallRegionsConfig
+from triptych.grounding.expression_calls import undotted, write_call_of
 from triptych.grounding.grounding import says_none
-from triptych.grounding.select import undotted, write_call_of
 from triptych.language.regions import Token
 
 THOUGHTS = "I have to find {caption} in the picture, so I call {name}."
@@ -87,13 +86,11 @@ class CallRegions:
     def turns(self, message: Message, question: str, expression: Expression | None) -> list[Message]:
         """An answer with regions as a call, its result, and an answer in words."""
         if expression is not None:
-            call = self.call_of(expression.text)
-            found = [(call.caption, expression.regions)] if expression.regions else []
+            call = self.call_of(expression)
+            found = results_of(call, expression.regions)
         else:
-            groups = grouped(message.regions)
-            names = {phrase: write_call_of(phrase, singular)[0] for phrase in groups}
-            call = Call(self.config.name, ". ".join(dict.fromkeys(names.values())))
-            found = [(names[phrase], regions) for phrase, regions in groups.items()]
+            found = named(message.regions)
+            call = Call(self.config.name, ". ".join(dict.fromkeys(name for name, _ in found)))
         words = message.text.strip() or (HERE if found else NONE)
         written = self.called([call])
         return [
@@ -102,11 +99,11 @@ class CallRegions:
             assistant(self.answered(words), supervised=message.supervised),
         ]
 
-    def call_of(self, expression: str) -> Call:
-        """What is asked of the detector for an expression."""
+    def call_of(self, expression: Expression) -> Call:
+        """What is asked of the detector for an expression, in agreement with its regions."""
         if not self.config.select:
-            return Call(self.config.name, undotted(expression))
-        return Call(self.config.name, *write_call_of(expression, singular))
+            return Call(self.config.name, undotted(expression.text))
+        return Call(self.config.name, *write_call_of(expression.text, expression.regions))
 
     def called(self, calls: list[Call]) -> str:
         """Calls as the model writes them."""
@@ -137,21 +134,25 @@ def answers(message: Message, question: str, expression: Expression) -> bool:
     return expression.text in question and same and (bool(expression.regions) or says_none(message.text))
 
 
+def results_of(call: Call, regions: Sequence[Region]) -> list[tuple[str, Sequence[Region]]]:
+    """True regions as the results of a call: by the names in its caption, as far as the regions' own names tell them apart."""
+    if not regions:
+        return []
+    if len(call.phrases) > 1:
+        results = named(regions)
+        if {name for name, _ in results} <= set(call.phrases):
+            return results
+    return [(call.caption, regions)]
+
+
+def named(regions: Sequence[Region]) -> list[tuple[str, Sequence[Region]]]:
+    """Regions by their phrase, each phrase as the name that a call has for it."""
+    return [(write_call_of(phrase, own)[0], own) for phrase, own in grouped(regions).items()]
+
+
 def grouped(regions: Sequence[Region]) -> dict[str, tuple[Region, ...]]:
     """Regions by their phrase."""
     groups: dict[str, tuple[Region, ...]] = {}
     for region in regions:
         groups[region.name] = (*groups.get(region.name, ()), region)
     return groups
-
-
-def singular(word: str) -> str | None:
-    """The name of several of a thing; None for what is no plural that is known."""
-    return _singulars()(word)
-
-
-@cache
-def _singulars() -> Callable[[str], str | None]:
-    from triptych.scenes.things import all_things
-
-    return ({thing.plural: thing.name for thing in all_things()} | {"things": "thing"}).get
