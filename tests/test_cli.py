@@ -19,7 +19,7 @@ from triptych.errors import TriptychError
 from triptych.recipe import dump_recipe
 
 COMMANDS = ["train", "evaluate", "ask", "chat", "match", "inspect", "plan", "compare", "report", "study"]
-COMMANDS += ["ground", "zoo", "verify", "export", "import", "doctor", "weights", "leaderboard"]
+COMMANDS += ["ground", "recipes", "zoo", "verify", "export", "import", "doctor", "weights", "leaderboard"]
 
 
 @pytest.fixture

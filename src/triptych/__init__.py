@@ -2,7 +2,7 @@
 
 from triptych import Image, load, load_recipe, train
 
-run = train(load_recipe("recipes/quickstart.yaml"))
+run = train(load_recipe("quickstart"))
 model = load(run)
 model.ask(Image("picture.png"), "What is at the top left?")
 """

@@ -13,7 +13,7 @@ from triptych.errors import TriptychError
 app = typer.Typer(
     name="triptych",
     help="Compose, train, question and measure multimodal large language models.\n\n"
-    "Start with [bold]triptych train recipes/quickstart.yaml[/], then [bold]triptych evaluate runs/quickstart[/] and "
+    "Start with [bold]triptych train quickstart[/], then [bold]triptych evaluate runs/quickstart[/] and "
     "[bold]triptych chat runs/quickstart --image picture.png[/].",
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -23,7 +23,14 @@ app = typer.Typer(
 weights_app = typer.Typer(help="Look after the cache of weights.", no_args_is_help=True)
 app.add_typer(weights_app, name="weights")
 
-RecipeArgument = Annotated[Path, typer.Argument(help="A recipe file, or a preset's name.", show_default=False)]
+RecipeArgument = Annotated[
+    Path,
+    typer.Argument(
+        help="A recipe file, or the name of one that comes with Triptych, such as quickstart or llava-mini "
+        "([bold]triptych recipes[/] lists them).",
+        show_default=False,
+    ),
+]
 RunArgument = Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)]
 Overrides = Annotated[
     Optional[list[str]],
@@ -65,7 +72,7 @@ def evaluate(
         Optional[str],
         typer.Argument(
             help="The folder of a run, hf:NAME-OR-FOLDER (any image-text-to-text checkpoint of transformers), or "
-            "openai:URL#MODEL (any endpoint that speaks OpenAI's protocol), answers:FILE (answers of another program), or "
+            "openai:URL#MODEL (any endpoint that speaks OpenAI's protocol), answers:FILE (answers of another program; needs no pictures), or "
             "pictures:FOLDER (pictures that another program made for a task's captions: FID and CLIP score).",
             show_default=False,
         ),
@@ -275,7 +282,7 @@ def report(run: RunArgument) -> None:
 @app.command()
 def study(
     file: Annotated[
-        Path, typer.Argument(help="A study file, such as recipes/studies/adapters.yaml.", show_default=False)
+        Path, typer.Argument(help="A study file, or the name of one that comes with Triptych.", show_default=False)
     ],
     output: Annotated[
         Optional[Path], typer.Option("--output", "-o", help="The study's folder; studies/NAME by default.")
@@ -303,6 +310,16 @@ def study(
     from triptych.terminal.study import study as run
 
     run(file, output, only or (), seeds, dry_run)
+
+
+@app.command()
+def recipes(
+    name: Annotated[Optional[str], typer.Argument(help="Print the file of this one.", show_default=False)] = None,
+) -> None:
+    """List the recipes, presets and studies that come with Triptych, a line each; or print one's file."""
+    from triptych.terminal.recipes import recipes as show
+
+    show(name)
 
 
 @app.command()

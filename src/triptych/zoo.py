@@ -208,7 +208,7 @@ def entry(preset: str) -> Entry:
     Raises:
         RecipeError: There is no preset of that name.
     """
-    from triptych.recipe.load import preset_path
+    from triptych.recipe.included import preset_path
 
     recipe = load_recipe(preset_path(preset))
     system = next(system for system in SYSTEMS if preset in (*system.presets, system.mini))

@@ -43,7 +43,7 @@ def recipes(folder: Path, world: tiny_world.World) -> Iterator[Seed]:
     """Recipes, overrides, studies, task files."""
     from triptych.planner import plan, render
     from triptych.recipe import dump_recipe, load_recipe, parse_recipe
-    from triptych.recipe.load import PRESETS
+    from triptych.recipe.included import PRESETS
     from triptych.study.config import load_study
     from triptych.study.plan import make_plan
 

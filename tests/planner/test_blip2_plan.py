@@ -120,7 +120,7 @@ def test_what_does_not_fit_is_told_what_would(world: World) -> None:
 
 def test_the_published_scale_is_planned_without_weights_or_tokenizer() -> None:
     from triptych.recipe import load_recipe
-    from triptych.recipe.load import preset_path
+    from triptych.recipe.included import preset_path
 
     found = plan(load_recipe(preset_path("blip2")), "h100", 8)
     encoder, qformer = (next(part for part in found.parts if part.name == name) for name in ("encoder", "qformer"))

@@ -11,7 +11,7 @@ from triptych.data.boxes.config import BoxesConfig
 from triptych.errors import RecipeError
 from triptych.planner.parts import build
 from triptych.recipe import load_recipe, preset_names
-from triptych.recipe.load import PRESETS, preset_path
+from triptych.recipe.included import PRESETS, preset_path
 from triptych.scenes.config import EpisodesConfig, ScenesConfig
 from triptych.scenes.referring.config import ReferringConfig
 from triptych.zoo import entry

@@ -23,7 +23,8 @@ from triptych.errors import RecipeError, WeightsError
 from triptych.evaluate.embedding.retrieval import reranked
 from triptych.model.build import build_any
 from triptych.recipe import parse_recipe
-from triptych.recipe.load import load_recipe, preset_path
+from triptych.recipe.included import preset_path
+from triptych.recipe.load import load_recipe
 from triptych.terminal.evaluate import evaluate_run
 from triptych.training.parts import describe_parts
 from triptych.verify import blip2 as checks

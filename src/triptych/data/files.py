@@ -18,8 +18,13 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
 
 
-def inside(folder: Path, name: str) -> Path:
+def inside(folder: Path, name: str, missing_ok: bool = False) -> Path:
     """The file `name` of `folder`, which must exist and lie in it.
+
+    Args:
+        folder: The only place where it may lie.
+        name: A relative path.
+        missing_ok: Return the path of a file that is not there, too; its place must be inside of `folder` all the same.
 
     Raises:
         DataError: The name is absolute, leads out of the folder (`..`, a symbolic link), or is no file.
@@ -32,6 +37,10 @@ def inside(folder: Path, name: str) -> Path:
         path = Path(root, name)
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise _escape(name, folder) from None
+        if missing_ok:
+            if not path.resolve().is_relative_to(root):  # a link to where nothing is yet
+                raise _escape(name, folder) from None
+            return path
         raise DataError(f"{excerpt(str(path), 400)}: no such file") from None
     except (OSError, ValueError, RuntimeError) as error:  # too long, a null byte, a loop of links
         raise DataError(f"{quoted(name)} is not a file of {folder} ({excerpt(str(error), 120)})") from error

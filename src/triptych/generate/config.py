@@ -40,7 +40,10 @@ class Reply:
 
 @runtime_checkable
 class Responder(Protocol):
-    """Whatever answers conversations: a loaded model, a remote one, a fake in a test."""
+    """Whatever answers conversations: a loaded model, a remote one, a fake in a test.
+
+    One that opens no medium says so by an attribute `needs_media = False`; see `needs_media`.
+    """
 
     def respond(self, conversations: Sequence[Conversation], settings: GenerationSettings) -> list[Reply]:
         """One reply per conversation, in order. Each conversation ends with a user's message.
@@ -50,3 +53,8 @@ class Responder(Protocol):
             DataError: A medium cannot be read.
         """
         ...
+
+
+def needs_media(responder: Responder) -> bool:
+    """Whether a responder opens the media of conversations; one that does not say opens them."""
+    return bool(getattr(responder, "needs_media", True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,10 @@ from triptych.errors import RecipeError, quoted
 from triptych.paths import exists, resolved, user_path
 from triptych.recipe.changes import change, merged
 from triptych.recipe.combinations import mistakes
-from triptych.recipe.messages import all_mistakes, explain, located, unknown_name
+from triptych.recipe.included import PRESETS, included, named, nearest
+from triptych.recipe.messages import all_mistakes, explain, located
 from triptych.recipe.schema import Recipe
 from triptych.yaml_file import Document, read_yaml, read_yaml_file, write_yaml
-
-PRESETS = Path(__file__).parent / "presets"
-"""The recipes that come with Triptych."""
 
 MOST_EXTENDED = 32
 """Recipes that extend each other, one after the other."""
@@ -27,8 +26,9 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe file, what it extends, and the overrides on top.
 
     Args:
-        path: A YAML file, or the name of a preset (`llava-mini`) where there is no such file. Relative paths in a preset
-            start at the current folder, those in a file (its `base` too) at the file's.
+        path: A YAML file, or the name of a recipe or preset that comes with Triptych (`quickstart`, `llava-mini`), unless
+            there is a file or folder of that name. Relative paths in a file (its `base` too) start at the file's folder,
+            those of a preset at the current folder, and those of a recipe by name at `recipes/` in the current folder.
         overrides: `dotted.path=value`; the value is YAML; a number in the path is a place in a list. A `base` given
             here starts at the current folder.
 
@@ -36,33 +36,27 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
         RecipeError: The file cannot be read, or the recipe has mistakes; the message names each with its
             path, what is allowed and the nearest match.
     """
-    path, asked = _located(user_path(path)), path
-    values, documents = _read(path, ())
+    file = _located(user_path(path))
+    values, documents = _read(file, ())
     for override in overrides:
         _override(values, override)
-    base = Path() if path.parent == PRESETS else path.parent
-    return _validated({"name": path.stem, "base": str(base), **values}, str(asked), documents, overrides)
+    return _validated({"name": file.path.stem, "base": str(file.folder), **values}, str(path), documents, overrides)
 
 
-def preset_names() -> list[str]:
-    """The names of all presets."""
-    return sorted(path.stem for path in PRESETS.glob("*.yaml"))
+@dataclass(frozen=True)
+class _File:
+    """A recipe's file, and the folder that its relative paths start from."""
+
+    path: Path
+    folder: Path
 
 
-def preset_path(name: str) -> Path:
-    """Where a preset is.
-
-    Raises:
-        RecipeError: There is none of that name; the message has the nearest one.
-    """
-    if name not in preset_names():
-        raise RecipeError(f"preset {unknown_name(name, preset_names())}")
-    return PRESETS / f"{name}.yaml"
-
-
-def _located(path: Path) -> Path:
-    """A file, or the preset of that name where there is no such file."""
-    return preset_path(str(path)) if not exists(path) and str(path) in preset_names() else path
+def _located(path: Path) -> _File:
+    """A file, or what comes with Triptych by that name where there is no such file."""
+    known = named(path, "recipe", "preset")
+    if known is not None:
+        return _File(known.path, known.folder)
+    return _File(path, Path() if path.parent == PRESETS else path.parent)
 
 
 def parse_recipe(values: dict[str, Any], name: str = "recipe") -> Recipe:
@@ -93,8 +87,9 @@ def dump_recipe(recipe: Recipe) -> str:
     return write_yaml(recipe.model_dump(mode="json"))
 
 
-def _read(path: Path, extended_by: tuple[Path, ...]) -> tuple[dict[str, Any], list[Document]]:
+def _read(file: _File, extended_by: tuple[Path, ...]) -> tuple[dict[str, Any], list[Document]]:
     """The values of a file laid over those of what it extends; the files, this one first."""
+    path = file.path
     where = f" (extended by {extended_by[-1]})" if extended_by else ""
     if resolved(path) in [resolved(other) for other in extended_by]:
         raise RecipeError(
@@ -102,6 +97,9 @@ def _read(path: Path, extended_by: tuple[Path, ...]) -> tuple[dict[str, Any], li
         )
     if len(extended_by) >= MOST_EXTENDED:
         raise RecipeError(f"{path}: more than {MOST_EXTENDED} recipes extend each other")
+    if path.is_dir():
+        hint = f"; did you mean {str(path / 'recipe.yaml')!r}?" if exists(path / "recipe.yaml") else ""
+        raise RecipeError(f"{path}: is a folder, expected a YAML file{where}{hint}")
     try:
         document = read_yaml_file(path)
     except OSError as error:
@@ -111,28 +109,29 @@ def _read(path: Path, extended_by: tuple[Path, ...]) -> tuple[dict[str, Any], li
         got = "nothing" if values is None else type(values).__name__
         raise RecipeError(f"{path}:1: a recipe is a mapping of fields, got {got}")
     if isinstance(values.get("base"), str):
-        values["base"] = str(resolved(user_path(values["base"], path.parent)))
+        values["base"] = str(resolved(user_path(values["base"], file.folder)))
     parent = values.pop("extends", None)
     if parent is None:
         return values, [document]
     line = f"{path}:{document.line(['extends'])[1]}"
     if not isinstance(parent, str):
         raise RecipeError(
-            f"{line}: extends: expected the path of a recipe or the name of a preset, got {quoted(parent)}"
+            f"{line}: extends: expected the path of a recipe or the name of one that comes with Triptych, got {quoted(parent)}"
         )
     here = user_path(parent, path.parent)
-    is_preset = not exists(here) and parent in preset_names()
-    base, documents = _read(preset_path(parent) if is_preset else here, (*extended_by, path))
+    known = included("recipe", "preset").get(parent) if not exists(here) else None
+    # Relative paths need not start at the file's own folder, so the way from one file to the other is taken in both.
+    start = user_path(known.folder, file.folder) if known else user_path(parent, file.folder).parent
+    other = _File(known.path if known else here, start)
+    base, documents = _read(other, (*extended_by, path))
     base.pop("name", None)
     laid: dict[str, Any] = merged(base, values)
     return laid, [document, *documents]
 
 
 def _nearby(path: Path) -> str:
-    if not exists(path.parent):
-        return ""
-    presets = preset_names() if path.parent == Path() else []
-    return f"; {unknown_name(path.name, [other.name for other in path.parent.glob('*.yaml')] + presets)}"
+    files = [other.name for other in path.parent.glob("*.yaml")] if exists(path.parent) else []
+    return nearest(str(path) if path.parent == Path() else path.name, "recipe", "preset", files=files)
 
 
 def _override(values: dict[str, Any], override: str) -> None:

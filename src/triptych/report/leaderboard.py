@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from triptych.errors import EvaluationError
 from triptych.evaluate.compare import ComparedRun, compare
+from triptych.evaluate.contamination import unknown
 from triptych.evaluate.records import read_records
 from triptych.evaluate.results import Interval, TaskResult
 from triptych.files import write_atomically
@@ -62,6 +63,7 @@ class Cell:
     Args:
         official: The official script's score, where it is another.
         seen: Pictures of the benchmark that were seen in training.
+        unknown: Of how many pictures nobody knows whether they were, and why.
         best: The highest of several.
     """
 
@@ -70,6 +72,7 @@ class Cell:
     chance: float | None = None
     official: str = ""
     seen: int = 0
+    unknown: str = ""
     best: bool = False
 
     @property
@@ -223,6 +226,7 @@ def _cell(model: ComparedRun, head: Column) -> Cell:
         chance=result.chance.get(head.score),
         official=_official(result, head.score),
         seen=int((result.facts.get("contamination") or {}).get("seen_in_training", 0)),
+        unknown=unknown(result.facts),
         best=len(rivals) > 1 and score.value == max(rivals),
     )
 

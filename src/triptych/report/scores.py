@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from triptych.evaluate.contamination import unknown
 from triptych.report.charts import nice_step
 from triptych.report.numbers import number, score_name, words
 
@@ -144,7 +145,9 @@ def _facts(task: Mapping[str, Any]) -> list[str]:
     if rate:
         facts.append(f"{rate:.1f} questions/s")
     failed = sum(int(number(times) or 0) for times in (task.get("failed") or {}).values())
-    return facts + ([f"{failed:,} could not be asked"] if failed else [])
+    facts += [f"{failed:,} could not be asked"] if failed else []
+    why = unknown(task.get("facts") or {})
+    return facts + ([why] if why else [])
 
 
 def _groups(rows: list[ScoreRow]) -> list[ScoreGroup]:

@@ -10,6 +10,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from triptych.config import Config
 from triptych.errors import RecipeError, quoted
 from triptych.paths import resolved, user_path
+from triptych.recipe.included import named, nearest
 from triptych.recipe.messages import all_mistakes, explain, located
 from triptych.yaml_file import read_yaml_file
 
@@ -43,7 +44,9 @@ class StudyConfig(Config):
         max_length=200, pattern=r"^\.*[A-Za-z0-9_-][A-Za-z0-9._-]*$", description="names the study's folder"
     )
     title: str = Field("", description="the question that the study answers, for the plot and the report")
-    recipe: str | None = Field(None, description="a recipe file, relative to this one, or the name of a preset")
+    recipe: str | None = Field(
+        None, description="a recipe file, relative to this one, or the name of one that comes with Triptych"
+    )
     base: dict[str, Any] | None = Field(None, description="instead of `recipe`: a recipe written here")
     seeds: tuple[int, ...] = Field((0, 1, 2), min_length=1, description="of the model's new parts and the data's order")
     budget: BudgetConfig | None = Field(None, description="none: the recipe's steps")
@@ -93,22 +96,28 @@ class StudyConfig(Config):
 
 
 def load_study(path: str | Path) -> StudyConfig:
-    """Read a study file.
+    """Read a study file, or the study of that name that comes with Triptych.
+
+    Args:
+        path: The file. It comes before a name; the relative paths of a study by name start at `recipes/studies` in the
+            current folder.
 
     Raises:
         RecipeError: It cannot be read or has mistakes.
     """
     path = user_path(path)
+    known = named(path, "study")
+    folder = path.parent if known is None else known.folder
     try:
-        document = read_yaml_file(path)
+        document = read_yaml_file(path if known is None else known.path)
     except OSError as error:
-        raise RecipeError(f"{path}: cannot be read ({error.strerror})") from None
+        raise RecipeError(f"{path}: cannot be read ({error.strerror}){nearest(str(path), 'study')}") from None
     values = document.values
     if not isinstance(values, dict):
         got = "nothing" if values is None else type(values).__name__
         raise RecipeError(f"{path}:1: a study is a mapping of fields, got {got}")
     try:
-        return StudyConfig.model_validate({"name": path.stem, "folder": str(resolved(path.parent)), **values})
+        return StudyConfig.model_validate({"name": path.stem, "folder": str(resolved(folder)), **values})
     except ValidationError as error:
         lines = [located(line, [document]) for line in explain(error, StudyConfig)]
         raise RecipeError(all_mistakes(str(path), lines)) from None

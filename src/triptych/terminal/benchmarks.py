@@ -14,6 +14,7 @@ from triptych.evaluate.benchmarks import catalogue
 from triptych.evaluate.benchmarks.config import TaskFile
 from triptych.evaluate.benchmarks.readers import data_root, read
 from triptych.evaluate.benchmarks.readers.faults import Faults
+from triptych.evaluate.benchmarks.readers.pictures import Pictures
 from triptych.evaluate.responders import KINDS, responder_of
 
 PICTURES = "pictures:"
@@ -70,8 +71,9 @@ def _data(task: TaskFile, data: Path | None) -> str:
     if data is None:
         return "present" if (data_root() / task.data.folder).is_dir() else "absent"
     try:
-        faults = Faults()
-        questions = f"{len(read(task, data, faults)):,} questions"
+        faults, pictures = Faults(), Pictures(needed=False)
+        questions = f"{len(read(task, data, faults, pictures)):,} questions"
+        questions += f", {len(pictures.missing):,} pictures absent" if pictures.missing else ""
         return f"{questions}, {faults.count:,} cannot be read" if faults.count else questions
     except DataError as error:
         return "absent" if " is not there. Get: " in str(error) else "malformed"
@@ -196,7 +198,7 @@ def _ask(
     run: Path | None,
 ) -> None:
     from triptych.evaluate.benchmarks.run import Options, run_benchmark
-    from triptych.evaluate.contamination import training_pictures
+    from triptych.evaluate.contamination import training_pictures, unknown
     from triptych.evaluate.results import record_results
     from triptych.evaluate.shares import rank
     from triptych.terminal.evaluate import score_table
@@ -210,11 +212,11 @@ def _ask(
     if asked.judge and rank() == 0:
         judge, fingerprint_of_judge, short = responder_of(asked.judge)
         judge_name = f"{short} ({fingerprint_of_judge})"
-    seen = training_pictures(run) if run is not None else None
+    trained = training_pictures(run) if run is not None else None
     for task in tasks:
         options = Options(
             data=asked.data, limit=asked.limit, control=asked.control, shots=asked.shots, likelihood=asked.likelihood,
-            java=asked.java, judge=judge, judge_name=judge_name, fresh=asked.restart, seen=seen, progress=rank() == 0,
+            java=asked.java, judge=judge, judge_name=judge_name, fresh=asked.restart, trained=trained, progress=rank() == 0,
         )  # fmt: skip
         output.mkdir(parents=True, exist_ok=True)
         done = run_benchmark(task, responder, output, fingerprint, options)  # type: ignore[arg-type]
@@ -223,11 +225,13 @@ def _ask(
         record_results(output, {task.name: done}, {"fingerprint": fingerprint, "name": output.resolve().name})
         console.print(score_table(task.name, done))
         found = done.facts.get("contamination")
-        if found and found["seen_in_training"]:
+        if found and found.get("seen_in_training"):
             console.print(
                 f"[yellow]{found['seen_in_training']} of {found['pictures']} pictures were seen in training[/]: "
                 + escape("; ".join(found["examples"]))
             )
+        if why := unknown(done.facts):
+            console.print(f"[yellow]{escape(why)}[/]")
         if task.judge is not None and judge is None:
             console.print(
                 "[dim]not judged: name a judge with --judge openai:URL#MODEL, and the same answers are judged[/]"

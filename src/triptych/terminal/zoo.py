@@ -7,7 +7,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
-from triptych.recipe.load import preset_path
+from triptych.recipe.included import preset_path
 from triptych.zoo import Entry, entries, entry
 
 PANELS = ("encoders", "adapters", "fusion", "language")

@@ -24,6 +24,7 @@ from triptych.evaluate.benchmarks.readers.coco import SPLITS, pope_questions
 from triptych.evaluate.benchmarks.readers.faults import Faults
 from triptych.evaluate.benchmarks.run import Options, run_benchmark
 from triptych.evaluate.benchmarks.task import BenchmarkTask
+from triptych.evaluate.contamination import TrainingPictures
 from triptych.evaluate.records import read_records
 from triptych.evaluate.responders.degenerate import Degenerate
 from triptych.evaluate.responders.predictions import Predictions
@@ -399,9 +400,8 @@ class TestJava:
 class TestTrust:
     def test_pictures_seen_in_training_are_counted(self, data: Path, tmp_path: Path) -> None:
         seen = {Image(data / "gqa" / "images" / f"n{n}.jpg").content_hash: f"train, record {n}" for n in (1, 2)}
-        done = run_benchmark(
-            catalogue.load("gqa"), Degenerate("empty"), tmp_path, "x", Options(data=data, progress=False, seen=seen)
-        )
+        options = Options(data=data, progress=False, trained=TrainingPictures(seen))
+        done = run_benchmark(catalogue.load("gqa"), Degenerate("empty"), tmp_path, "x", options)
         found = done.facts["contamination"]
         assert (found["pictures"], found["seen_in_training"]) == (12, 2)
         assert "n1.jpg is in train, record 1" in found["examples"]

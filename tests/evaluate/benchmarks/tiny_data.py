@@ -219,7 +219,7 @@ def _choices(root: Path) -> None:
 def _mme(root: Path) -> None:
     for subtask in ("existence", "count", "OCR", "code_reasoning"):
         for n in range(4):
-            _picture(root / f"mme/{subtask}/p{n}.jpg", n)
+            _picture(root / f"mme/{subtask}/p{n}.{'png' if subtask == 'code_reasoning' else 'jpg'}", n)
             truth = ("Yes", "No") if n % 2 else ("No", "Yes")
             lines = [f"Is there {n} of {k}? Please answer yes or no.\t{truth[k]}" for k in (0, 1)]
             (root / f"mme/{subtask}/p{n}.txt").write_text("\n".join(lines) + "\n", "utf-8")

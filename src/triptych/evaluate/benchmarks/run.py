@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,14 +16,17 @@ from triptych.evaluate.benchmarks.config import TaskFile
 from triptych.evaluate.benchmarks.judge import ask_judge, judges_of
 from triptych.evaluate.benchmarks.readers import read
 from triptych.evaluate.benchmarks.readers.faults import Faults
+from triptych.evaluate.benchmarks.readers.pictures import Pictures
 from triptych.evaluate.benchmarks.rules import OURS, rules_of
 from triptych.evaluate.benchmarks.task import BenchmarkTask, facts_of
+from triptych.evaluate.contamination import TrainingPictures, contamination
 from triptych.evaluate.metrics.bootstrap import Tally, intervals
 from triptych.evaluate.metrics.java import check_available
 from triptych.evaluate.records import check_settings, write_records
 from triptych.evaluate.results import Interval, RuleResult, TaskResult, Unparsed
 from triptych.evaluate.shares import forget, rank
 from triptych.evaluate.tasks.question import Record
+from triptych.generate.config import needs_media
 
 if TYPE_CHECKING:
     from triptych.generate.config import GenerationSettings, Responder
@@ -47,7 +50,7 @@ class Options:
         judge_name: The judge's, which verdicts carry: those of another are asked for again.
         fresh: Forget earlier answers.
         progress: Show a bar.
-        seen: Hashes of the pictures that the model was trained with, and where each was seen.
+        trained: The pictures that the model was trained with, to be recognised among those of the benchmark.
     """
 
     data: Path | None = None
@@ -60,7 +63,7 @@ class Options:
     judge_name: str = ""
     fresh: bool = False
     progress: bool = True
-    seen: Mapping[str, str] | None = None
+    trained: TrainingPictures | None = None
     seed: int = 0
     failed_share: float = 0.05
 
@@ -89,8 +92,8 @@ def run_benchmark(
         raise EvaluationError(f"{file.name}: scores pictures; name a folder of them: triptych evaluate pictures:FOLDER")
     if file.metric == "caption" and options.java:
         check_available()  # before anything is asked
-    faults = Faults()
-    task = BenchmarkTask(file, read(file, options.data, faults), options.limit, options.shots)
+    faults, pictures = Faults(), Pictures(needs_media(responder))
+    task = BenchmarkTask(file, read(file, options.data, faults, pictures), options.limit, options.shots)
     generation = file.generation
     if options.likelihood:
         if file.answer == "generate":
@@ -130,8 +133,11 @@ def run_benchmark(
         facts["judged"] = sum(record.verdict is not None for record in records)
         facts["judge"] = judges_of(records)
     facts |= faults.facts
-    if options.seen is not None:
-        facts["contamination"] = contamination(task, options.seen)
+    checked = contamination(
+        (medium for question in task.reading.questions for medium in question.media), options.trained, pictures.missing
+    )
+    if checked is not None:
+        facts["contamination"] = checked
     return TaskResult(
         kind="benchmark",
         dataset=file.name,
@@ -179,14 +185,6 @@ def tally_again(result: TaskResult, records: Sequence[Record]) -> Tally:
     """What the scores of a benchmark's records are made of, from what its result says of it."""
     rule = rules_of(catalogue.load(result.facts["task"]))[OURS]
     return rule.tally([rule.judge(record) for record in records])
-
-
-def contamination(task: BenchmarkTask, seen: Mapping[str, str]) -> dict[str, Any]:
-    """Which pictures of a benchmark were seen in training: how many of how many, and the first few with where."""
-    pictures = {medium.content_hash: str(medium) for question in task.reading.questions for medium in question.media}
-    shared = {name: seen[hash_] for hash_, name in pictures.items() if hash_ in seen}
-    names = [f"{Path(name).name} is in {where}" for name, where in list(shared.items())[:5]]
-    return {"pictures": len(pictures), "seen_in_training": len(shared), "examples": names}
 
 
 def _control(

@@ -29,6 +29,8 @@ class Degenerate:
             `copy-the-question`; `random` (a few words drawn by the question's id, or an option where there are some).
     """
 
+    needs_media = False
+
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
 

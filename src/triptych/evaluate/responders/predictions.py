@@ -24,6 +24,8 @@ class Predictions:
             twice. File, line or record, and reason are told.
     """
 
+    needs_media = False
+
     def __init__(self, path: Path) -> None:
         if not path.is_file():
             raise DataError(f"{path}: there is no such file of predictions")

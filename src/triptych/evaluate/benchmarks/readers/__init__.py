@@ -10,6 +10,7 @@ from triptych.errors import DataError
 from triptych.evaluate.benchmarks.config import AmberSource, CocoSource, FolderSource, RecordsSource, TaskFile
 from triptych.evaluate.benchmarks.items import Item
 from triptych.evaluate.benchmarks.readers.faults import Faults
+from triptych.evaluate.benchmarks.readers.pictures import Pictures
 from triptych.evaluate.benchmarks.truths import unscorable
 from triptych.paths import user_path
 
@@ -21,7 +22,9 @@ def data_root() -> Path:
     return Path(os.environ.get(DATA_VARIABLE, "data"))
 
 
-def read(task: TaskFile, data: Path | None = None, faults: Faults | None = None) -> list[Item]:
+def read(
+    task: TaskFile, data: Path | None = None, faults: Faults | None = None, pictures: Pictures | None = None
+) -> list[Item]:
     """The items of a task, in the order of its files. A record that cannot be read costs this record.
 
     Args:
@@ -29,12 +32,14 @@ def read(task: TaskFile, data: Path | None = None, faults: Faults | None = None)
         data: The data folder; that of the environment variable TRIPTYCH_DATA, or `data`, by default. The task's own folder
             lies in it, or it is the task's own folder itself.
         faults: Where the records that cannot be read are noted.
+        pictures: Finds the pictures, which must be there by default.
 
     Raises:
         DataError: The data is not there (the message says what to get and where to put it), a file is malformed as a whole, or
             none of its records can be read (file, line or record, reason).
     """
     faults = Faults() if faults is None else faults
+    pictures = Pictures() if pictures is None else pictures
     root = data_root() if data is None else data
     own = user_path(task.data.folder, root, DataError)
     folder = own if own.is_dir() else root
@@ -42,19 +47,19 @@ def read(task: TaskFile, data: Path | None = None, faults: Faults | None = None)
         case RecordsSource() as source:
             from triptych.evaluate.benchmarks.readers.records import read_records
 
-            items = read_records(task, source, folder, faults)
+            items = read_records(task, source, folder, faults, pictures)
         case CocoSource() as source:
             from triptych.evaluate.benchmarks.readers.coco import read_coco
 
-            items = read_coco(task, source, folder, faults)
+            items = read_coco(task, source, folder, faults, pictures)
         case FolderSource() as source:
             from triptych.evaluate.benchmarks.readers.mme import read_mme
 
-            items = read_mme(task, folder / source.folder, faults)
+            items = read_mme(task, folder / source.folder, faults, pictures)
         case AmberSource() as source:
             from triptych.evaluate.benchmarks.readers.amber import read_amber
 
-            items = read_amber(task, source, folder, faults)
+            items = read_amber(task, source, folder, faults, pictures)
         case _:
             assert_never(task.source)
     items = _usable(task, items, faults)

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from triptych.conversation import Image
-from triptych.data.files import inside, parse_json, read_text
+from triptych.data.files import parse_json, read_text
 from triptych.errors import quoted
 from triptych.evaluate.benchmarks.config import AmberSource, TaskFile
 from triptych.evaluate.benchmarks.items import Item
 from triptych.evaluate.benchmarks.readers.faults import Faults, located
+from triptych.evaluate.benchmarks.readers.pictures import Pictures
 from triptych.evaluate.benchmarks.readers.tables import records
 
 TYPES = {
@@ -20,7 +21,7 @@ TYPES = {
 }  # fmt: skip
 
 
-def read_amber(task: TaskFile, source: AmberSource, folder: Path, faults: Faults) -> list[Item]:
+def read_amber(task: TaskFile, source: AmberSource, folder: Path, faults: Faults, pictures: Pictures) -> list[Item]:
     """Descriptions to write, or yes-or-no questions; a query without an annotation is a fault.
 
     Raises:
@@ -50,7 +51,7 @@ def read_amber(task: TaskFile, source: AmberSource, folder: Path, faults: Faults
             kind, true = str(truth["type"]), truth["truth"]
             if (kind == "generative") == (source.part == "generative"):
                 with faults.at(where):
-                    image, asked = Image(inside(folder / source.images, str(query["image"]))), str(query["query"])
+                    image, asked = pictures.file(folder / source.images, str(query["image"])), str(query["query"])
                     with located(place):
                         items.append(_item(id_, asked, kind, truth, true, image, facts))
     return items

@@ -8,33 +8,39 @@ them (popular), or by how often they are seen together with what was just asked 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from triptych.conversation import Image
-from triptych.data.files import inside, parse_json, read_text
+from triptych.data.files import parse_json, read_text
 from triptych.errors import DataError
 from triptych.evaluate.benchmarks.config import CocoSource, TaskFile
 from triptych.evaluate.benchmarks.items import Item
 from triptych.evaluate.benchmarks.readers.faults import Faults, located
+from triptych.evaluate.benchmarks.readers.pictures import Pictures
 from triptych.evaluate.metrics.chair import chair_words, synonyms
 
 SPLITS = ("random", "popular", "adversarial")
 
+Show: TypeAlias = Callable[[str], Image]
+"""From the name of a picture in the annotations to the picture."""
 
-def read_coco(task: TaskFile, source: CocoSource, folder: Path, faults: Faults) -> list[Item]:
+
+def read_coco(task: TaskFile, source: CocoSource, folder: Path, faults: Faults, finder: Pictures) -> list[Item]:
     """The items of a task whose source is COCO annotations; a picture with an annotation that cannot be read is left out.
 
     Raises:
         DataError: A file is not there or malformed.
     """
-    files = {kind: _first(task, folder, getattr(source, kind)) for kind in ("instances", "captions", "images")}
+    files = {kind: _first(task, folder, getattr(source, kind)) for kind in ("instances", "captions")}
+    show = partial(_image, finder, _first(task, folder, source.images, missing_ok=not finder.needed))
     if files["captions"] is not None and source.split is not None:
-        return _captioned(*_karpathy(source, files["captions"], faults), files["images"], faults)
-    content = {kind: (path, _json(path)) for kind, path in files.items() if path is not None and kind != "images"}
+        return _captioned(*_karpathy(source, files["captions"], faults), show, faults)
+    content = {kind: (path, _json(path)) for kind, path in files.items() if path is not None}
     pictures = _pictures(source, content.values(), folder, faults)
     captions: dict[int, list[str]] = defaultdict(list)
     if "captions" in content:
@@ -42,16 +48,16 @@ def read_coco(task: TaskFile, source: CocoSource, folder: Path, faults: Faults) 
             with faults.at(where):
                 captions[annotation["image_id"]].append(str(annotation["caption"]).strip())
     if source.kind == "coco_captions":
-        return _captioned(pictures, captions, files["images"], faults)
+        return _captioned(pictures, captions, show, faults)
     things, spoiled = _things(*content["instances"], faults)
     pictures = {id_: name for id_, name in pictures.items() if id_ not in spoiled}
     if source.kind == "coco_pope":
-        return _pope(source, pictures, things, files["images"], faults)
+        return _pope(source, pictures, things, show, faults)
     items: list[Item] = []
     for id_, name in pictures.items():
         with faults.at(f"picture {id_}"):
             there = set(things.get(id_, ())) | {category for text in captions[id_] for _, category in chair_words(text)}
-            image = _image(files["images"], name)
+            image = show(name)
             said = {"captions": captions[id_]}
             items.append(Item(str(id_), "", sorted(there), (image,), facts=said, picture=str(id_)))
     return items
@@ -97,13 +103,13 @@ def pope_questions(
 
 
 def _pope(
-    source: CocoSource, pictures: dict[int, str], things: dict[int, list[str]], images: Path | None, faults: Faults
+    source: CocoSource, pictures: dict[int, str], things: dict[int, list[str]], show: Show, faults: Faults
 ) -> list[Item]:
     shown: dict[int, Image] = {}
     for id_, name in pictures.items():
         if things.get(id_):
             with faults.at(f"picture {id_}"):
-                shown[id_] = _image(images, name)
+                shown[id_] = show(name)
     annotated = {id_: things[id_] for id_ in shown}
     items = []
     for split in SPLITS:
@@ -120,14 +126,12 @@ def _pope(
     return sorted(items, key=lambda item: order[item.picture])
 
 
-def _captioned(
-    pictures: dict[int, str], captions: dict[int, list[str]], images: Path | None, faults: Faults
-) -> list[Item]:
+def _captioned(pictures: dict[int, str], captions: dict[int, list[str]], show: Show, faults: Faults) -> list[Item]:
     items: list[Item] = []
     for id_, name in pictures.items():
         if captions.get(id_):
             with faults.at(f"picture {id_}"):
-                items.append(Item(str(id_), "", captions[id_], (_image(images, name),), picture=str(id_)))
+                items.append(Item(str(id_), "", captions[id_], (show(name),), picture=str(id_)))
     return items
 
 
@@ -194,17 +198,19 @@ def _json(path: Path) -> Any:
     return content
 
 
-def _first(task: TaskFile, folder: Path, names: Sequence[str]) -> Path | None:
+def _first(task: TaskFile, folder: Path, names: Sequence[str], missing_ok: bool = False) -> Path | None:
     from triptych.evaluate.benchmarks.readers import absent
 
     if not names:
         return None
     found = next((folder / name for name in names if (folder / name).exists()), None)
+    if found is None and missing_ok:
+        return folder / names[0]
     if found is None:
         raise absent(task, folder, " or ".join(names))
     return found
 
 
-def _image(images: Path | None, name: str) -> Image:
+def _image(finder: Pictures, images: Path | None, name: str) -> Image:
     assert images is not None
-    return Image(inside(images, name if (images / name).exists() else Path(name).name))
+    return finder.file(images, name if (images / name).exists() else Path(name).name)

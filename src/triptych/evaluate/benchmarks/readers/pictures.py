@@ -6,9 +6,9 @@ import ast
 import base64
 import binascii
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from triptych.conversation import Image
 from triptych.data.files import inside
@@ -22,8 +22,44 @@ REFERENCE = 64
 _PNG_MODES = ("1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA")
 
 
+class Pictures:
+    """The pictures that a task's records name.
+
+    Args:
+        needed: Whether somebody opens them. Where nobody does, a picture that is not there is no fault of the record that
+            names it; names that lead out of the folder, and records without a picture, are faults still.
+
+    `cells` holds the picture cells of all rows by id, where pictures stand in cells; `left_out` says that no row has its
+    cell; `missing` names what is not there.
+    """
+
+    def __init__(self, needed: bool = True) -> None:
+        self.needed = needed
+        self.cells: dict[str, str] = {}
+        self.left_out = False
+        self.missing: dict[str, None] = {}
+
+    def file(self, folder: Path, name: str) -> Image:
+        """The picture `name` of `folder`. DataError: as `inside`."""
+        path = inside(folder, name, missing_ok=not self.needed)
+        return Image(path) if self.needed or path.is_file() else self.absent(path)
+
+    def absent(self, source: Path | str) -> Image:
+        """A picture that is not there: its path, or its name where it belongs into no file of its own."""
+        image = Image(source) if isinstance(source, Path) else Image(_not_there(source), name=source)
+        self.missing[str(image)] = None
+        return image
+
+
+def _not_there(name: str) -> Callable[[], NoReturn]:
+    def draw() -> NoReturn:
+        raise DataError(f"{name}: is not there")
+
+    return draw
+
+
 def pictures_of(
-    source: RecordsSource, values: Mapping[str, Any], folder: Path, where: str, cells: Mapping[str, str]
+    source: RecordsSource, values: Mapping[str, Any], folder: Path, where: str, pictures: Pictures
 ) -> Iterator[Image]:
     """The pictures of a record.
 
@@ -32,13 +68,13 @@ def pictures_of(
         values: Of the record.
         folder: Of the task.
         where: The record's place.
-        cells: The picture cells of all rows by id, where pictures stand in cells.
+        pictures: Of the task.
 
     Raises:
         DataError: A file is not there, a cell is no base64, or names no row that has a picture.
     """
     if source.image_base64 is not None and (cell := str(values.get(source.image_base64) or "").strip()):
-        for n, text in enumerate(_listed(followed(cell, cells, fill(source.id, values)))):
+        for n, text in enumerate(_listed(followed(cell, pictures.cells, fill(source.id, values)))):
             try:
                 content = base64.b64decode(text, validate=True)
             except (binascii.Error, ValueError) as error:
@@ -46,9 +82,10 @@ def pictures_of(
             yield Image(content, name=f"{where}, picture{f' {n}' if n else ''}")
     columns = [values.get(column) for column in source.hub.image] if source.hub else []
     held = [picture for column in columns for picture in (column if isinstance(column, list) else [column])]
-    if pictures := [picture for picture in held if hasattr(picture, "save")]:
-        for n, picture in enumerate(pictures):
-            yield Image(_encoded(picture), name=f"{where}, picture {n}")
+    if decoded := [picture for picture in held if hasattr(picture, "save")]:
+        for n, picture in enumerate(decoded):
+            shown: Any = _encoded(picture) if pictures.needed else picture
+            yield Image(shown, name=f"{where}, picture {n}")
         return
     for template in source.images:
         try:
@@ -57,7 +94,7 @@ def pictures_of(
             continue
         if not name.rsplit("/", 1)[-1].strip():
             continue
-        yield Image(inside(folder, name))
+        yield pictures.file(folder, name)
 
 
 def followed(cell: str, cells: Mapping[str, str], own: str) -> str:

@@ -13,12 +13,12 @@ from triptych.evaluate.benchmarks.config import Hub, RecordsSource, TaskFile
 from triptych.evaluate.benchmarks.items import LETTERS, Item, fill, take
 from triptych.evaluate.benchmarks.readers.choices import Choices, choices_of, letter_of, options_in
 from triptych.evaluate.benchmarks.readers.faults import Faults
-from triptych.evaluate.benchmarks.readers.pictures import pictures_of
+from triptych.evaluate.benchmarks.readers.pictures import Pictures, pictures_of
 from triptych.evaluate.benchmarks.readers.tables import Located, records
 from triptych.evaluate.tasks.question import Truth
 
 
-def read_records(task: TaskFile, source: RecordsSource, folder: Path, faults: Faults) -> list[Item]:
+def read_records(task: TaskFile, source: RecordsSource, folder: Path, faults: Faults, pictures: Pictures) -> list[Item]:
     """The items of a task whose source is records; a record that lacks what the task file names is a fault.
 
     Raises:
@@ -26,19 +26,20 @@ def read_records(task: TaskFile, source: RecordsSource, folder: Path, faults: Fa
     """
     items: list[Item] = []
     source, rows = _found(task, source, folder, faults)
-    cells: dict[str, str] = {}
     if source.image_base64 is not None:
         rows = iter(held := list(rows))
+        pictures.left_out = all(source.image_base64 not in record for _, record in held)
         for number, (where, record) in enumerate(held):
             with Faults().at(where):  # a row without an id is noted below
-                cells[fill(source.id, {**record, "n": number})] = str(record.get(source.image_base64) or "").strip()
+                cell = str(record.get(source.image_base64) or "").strip()
+                pictures.cells[fill(source.id, {**record, "n": number})] = cell
     for number, (where, record) in enumerate(rows):
         values = {**record, "n": number, "where": where}
         with faults.at(where), _keyed(record, where):
             if all(fill(template, values) in kept for template, kept in source.where.items()):
                 for part in _each(source, values):
                     with faults.at(where), _keyed(record, where):
-                        items.append(_item(source, part, folder, where, cells))
+                        items.append(_item(source, part, folder, where, pictures))
     if source.unique:
         items = list({item.id: item for item in reversed(items)}.values())[::-1]
     return items
@@ -120,11 +121,13 @@ def _each(source: RecordsSource, values: Mapping[str, Any]) -> Iterator[dict[str
         yield {**values, "i": i, **(part if isinstance(part, Mapping) else {"value": part})}
 
 
-def _item(source: RecordsSource, values: Mapping[str, Any], folder: Path, where: str, cells: Mapping[str, str]) -> Item:
+def _item(source: RecordsSource, values: Mapping[str, Any], folder: Path, where: str, pictures: Pictures) -> Item:
     choices = choices_of(source, values)
     facts = {name: _fact(template, values) for name, template in source.facts.items()}
     facts |= {name: "1" if any(_has(values, path) for path in paths) else "0" for name, paths in source.flags.items()}
-    images = tuple(pictures_of(source, values, folder, where, cells))
+    images = tuple(pictures_of(source, values, folder, where, pictures))
+    if pictures.left_out and not images and not pictures.needed:  # the file without its column of pictures
+        images = (pictures.absent(f"{where}, picture"),)
     id_ = fill(source.id, values)
     if not images and not source.images_optional and (source.images or source.image_base64 or source.hub):
         raise ValueError("has no picture")
