@@ -41,6 +41,14 @@ def exists(path: Path) -> bool:
         return False
 
 
+def is_file(path: Path) -> bool:
+    """Whether a file is there; False for names that no file system could have."""
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long
+        return False
+
+
 def resolved(path: Path, error: type[TriptychError] = RecipeError) -> Path:
     """The absolute path without links.
 

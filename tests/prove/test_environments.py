@@ -29,5 +29,5 @@ def test_the_first_steps_of_the_quickstart(environment: Environment, tmp_path: P
 
 @ENVIRONMENTS
 def test_the_fast_tests(environment: Environment) -> None:
-    said = run([environment.test_python(), "-m", "pytest", "-q", "-n", "2", "-p", "no:cacheprovider"])
+    said = run([environment.test_python(), "-m", "pytest", "-n", "2", "-p", "no:cacheprovider"])
     assert " passed" in said and " failed" not in said

@@ -251,3 +251,13 @@ def test_a_damaged_tokenizer(tmp_path: Path, content: str) -> None:
     (tmp_path / "tokenizer.json").write_text(content)
     with pytest.raises(WeightsError, match="cannot be loaded as tokenizer"):
         load_tokenizer(tmp_path, "here")
+
+
+@pytest.mark.parametrize("length", ["many", [3], {"a": 1}])
+def test_a_tokenizer_whose_configuration_has_a_wrong_type(tmp_path: Path, length: object) -> None:
+    language(tmp_path)
+    tokenizer().save_pretrained(tmp_path)
+    path = tmp_path / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"model_max_length": length}))
+    with pytest.raises(WeightsError, match="cannot be loaded as tokenizer"):
+        load_tokenizer(tmp_path, "here")

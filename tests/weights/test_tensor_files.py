@@ -140,6 +140,15 @@ def test_a_shard_that_is_not_there_and_one_that_lacks_a_tensor(tmp_path: Path) -
     assert f"names {shard.name}, which is not in" in refusal(tmp_path)
 
 
+def test_an_index_that_names_what_no_file_system_could_have(tmp_path: Path) -> None:
+    index = sharded(tmp_path) / "model.safetensors.index.json"
+    content = json.loads(index.read_text())
+    content["weight_map"]["layers.0.weight"] = "model.safetensors" * 100
+    index.write_text(json.dumps(content))
+    said = refusal(tmp_path)
+    assert "which is not in" in said and len(said) < 500
+
+
 def test_two_files_with_a_tensor_of_one_name(tmp_path: Path) -> None:
     save_file(tensors(2), tmp_path / "a.safetensors")
     save_file(tensors(1), tmp_path / "b.safetensors")

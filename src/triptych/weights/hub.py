@@ -12,6 +12,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from triptych.errors import WeightsError
+from triptych.paths import is_file
 from triptych.weights.cache import cache_folder, offline
 from triptych.weights.progress import spinner
 from triptych.weights.source import HubSource
@@ -74,7 +75,7 @@ def has_weights(folder: Path) -> bool:
             shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
         except (OSError, ValueError, KeyError, AttributeError, TypeError, RecursionError):
             continue
-        if all((folder / shard).is_file() for shard in shards):
+        if all(isinstance(shard, str) and is_file(folder / shard) for shard in shards):
             return True
     if indices:
         return False

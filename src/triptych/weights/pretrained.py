@@ -87,7 +87,12 @@ def load_tokenizer(folder: Path, where: str, **options: Any) -> Any:
     """
     from transformers import AutoTokenizer
 
-    return _loaded(AutoTokenizer, folder, where, "tokenizer", options)
+    tokenizer = _loaded(AutoTokenizer, folder, where, "tokenizer", options)
+    try:
+        tokenizer("a")  # a wrong value in its configuration (a length that is a text) shows only here
+    except Exception as error:
+        raise refused(folder, where, "tokenizer", error) from error
+    return tokenizer
 
 
 def load_processor(kind: Any, folder: Path, where: str, what: str = "processor", **options: Any) -> Any:

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from triptych.errors import WeightsError, one_line
+from triptych.errors import WeightsError, excerpt, one_line
 from triptych.files import read_object
+from triptych.paths import is_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -92,10 +93,12 @@ def shards(index: Path, where: str) -> list[Path]:
     files = []
     for name in sorted(set(weight_map.values())):
         if not _plain(name) or not name.endswith(kind):
-            raise WeightsError(f"{where}: {index} names {name!r}; expected a {kind} file inside its folder")
+            raise WeightsError(
+                f"{where}: {index} names {excerpt(repr(name))}; expected a {kind} file inside its folder"
+            )
         file = index.parent / name
-        if not file.is_file():
-            raise WeightsError(f"{where}: {index.name} names {name}, which is not in {index.parent}")
+        if not is_file(file):
+            raise WeightsError(f"{where}: {index.name} names {excerpt(name)}, which is not in {index.parent}")
         files.append(file)
         if file.suffix == ".safetensors":
             there = safetensors_header(file, where)

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from triptych.evaluate.benchmarks.readers.choices import options_in
 from triptych.evaluate.benchmarks.readers.faults import Faults
 from triptych.evaluate.benchmarks.run import Options, run_benchmark
 from triptych.evaluate.benchmarks.task import BenchmarkTask
+from triptych.evaluate.benchmarks.truths import unscorable
 from triptych.evaluate.responders.degenerate import Degenerate
 from triptych.evaluate.responders.predictions import Predictions
 
@@ -99,6 +101,15 @@ class TestOptions:
         for question in questions:
             choices = dict(zip(question.facts["letters"], question.facts["options"], strict=True))
             assert choices[str(question.truth)] == "three" and list(choices) == ["A", "C", "D"]
+
+    def test_a_question_without_options_has_no_rotation(self, tmp_path: Path) -> None:
+        options = {"A": "one", "B": "two", "C": "three", "D": "four", "answer": "C"}
+        faults = Faults()
+        data = mmbench(tmp_path, [options, options | dict.fromkeys("ABCD", "")])
+        assert len(read(catalogue.load("mmbench"), data, faults)) == 1
+        assert faults.count == 1
+        without = replace(read(catalogue.load("mmbench"), data)[0], options=())
+        assert "no options" in str(unscorable(catalogue.load("mmbench"), without))
 
     def test_options_that_stand_in_the_question(self) -> None:
         lines = "Where is the dog?\n\nA. left\nB. right\nPlease answer with the letter."

@@ -52,6 +52,10 @@ def _math(item: Item) -> str | None:
     return None if numbers_in(str(item.truth)) else f"the true answer is no number: {str(item.truth)[:80]!r}"
 
 
+def _rotated(item: Item) -> str | None:
+    return None if item.options else "has no options, so none can be rotated"
+
+
 def _box(item: Item) -> str | None:
     try:
         left, top, right, bottom = (float(part) for part in str(item.truth).strip("[]() ").split(","))
@@ -69,4 +73,5 @@ def _box(item: Item) -> str | None:
 _CHECKS: dict[str, Callable[[Item], str | None]] = {
     "yes_no": _yes_no, "mme": _yes_no, "amber": _yes_no, "hallusion": _zero_one, "vqa": _some, "anls": _some, "relaxed": _some,
     "exact": _some, "caption": _some, "contains": _some, "mixed": _some, "count": _count, "math": _math, "boxes": _box,
+    "circular": _rotated,
 }  # fmt: skip

@@ -23,6 +23,7 @@ from triptych.evaluate.benchmarks.items import Item
 from triptych.evaluate.benchmarks.readers.faults import Faults, located
 from triptych.evaluate.benchmarks.readers.pictures import Pictures
 from triptych.evaluate.metrics.chair import chair_words, synonyms
+from triptych.paths import exists
 
 SPLITS = ("random", "popular", "adversarial")
 
@@ -213,4 +214,4 @@ def _first(task: TaskFile, folder: Path, names: Sequence[str], missing_ok: bool 
 
 def _image(finder: Pictures, images: Path | None, name: str) -> Image:
     assert images is not None
-    return finder.file(images, name if (images / name).exists() else Path(name).name)
+    return finder.file(images, name if exists(images / name) else Path(name).name)
