@@ -69,7 +69,7 @@ class Watch(Console):
             raise Reached
 
     @contextmanager
-    def bar(self, name: str, done: int, total: int | None) -> Iterator[Any]:  # noqa: ARG002 - the interface's
+    def bar(self, name: str, done: int, total: int | None, noun: str = "steps") -> Iterator[Any]:  # noqa: ARG002 - the interface's
         """This object takes the figures of every step."""
         yield self
 

@@ -101,7 +101,7 @@ def steps(folder: str, stage: str, steps: int) -> dict[str, Any]:
 
     class Watching(Console):
         @contextmanager
-        def bar(self, name: str, done: int, total: int | None) -> Iterator[Bar]:  # noqa: ARG002
+        def bar(self, name: str, done: int, total: int | None, noun: str = "steps") -> Iterator[Bar]:  # noqa: ARG002
             yield Clock()
 
     _name_parts(loop, Optimiser)

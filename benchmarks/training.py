@@ -79,7 +79,7 @@ def ours(folder: str, stage: str) -> dict[str, Any]:
 
     class Watching(Console):
         @contextmanager
-        def bar(self, name: str, done: int, total: int | None) -> Iterator[Bar]:  # noqa: ARG002
+        def bar(self, name: str, done: int, total: int | None, noun: str = "steps") -> Iterator[Bar]:  # noqa: ARG002
             yield Clock()
 
     recipe = load_recipe(Path(folder) / "recipe.yaml")

@@ -13,8 +13,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "triptych"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "config"),
-    ("custom", "distributed", "environment", "files", "kernels", "paths", "yaml_nodes"),
-    ("yaml_file",),
+    ("console", "custom", "distributed", "duration", "environment", "files", "kernels", "paths", "yaml_nodes"),
+    ("progress", "tables", "yaml_file"),
     ("conversation", "weights"),
     ("grounding.transform", "grounding.grounding"),
     ("encoders", "adapters", "language", "scenes"),

@@ -450,6 +450,9 @@ def weights_fetch(
 
 def main() -> None:
     """Run a command; an error meant for people is printed without a traceback, and so is what the system refuses."""
+    from triptych.console import keep_out_other_bars
+
+    keep_out_other_bars()
     try:
         app()
     except TriptychError as error:

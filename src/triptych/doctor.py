@@ -20,7 +20,7 @@ from triptych.weights.cache import offline
 from triptych.weights.wheels import package_folder
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from triptych.tables import Table
 
 Status = Literal["ok", "info", "warn", "fail"]
 
@@ -68,20 +68,19 @@ def diagnose() -> list[Check]:
 
 def render(checks: list[Check]) -> Table:
     """The checks as a table."""
-    from rich.markup import escape
-    from rich.table import Table
+    from rich.text import Text
 
-    marks = {"ok": "[green]✓[/]", "info": "[dim]·[/]", "warn": "[yellow]![/]", "fail": "[red]✗[/]"}
+    from triptych.tables import Column, Table
+
+    marks = {"ok": ("✓", "green"), "info": ("·", "dim"), "warn": ("!", "yellow"), "fail": ("✗", "red")}
     bad = sum(check.status == "fail" for check in checks)
     dubious = sum(check.status == "warn" for check in checks)
     verdict = f"{bad} thing(s) to mend first" if bad else f"{dubious} thing(s) to know" if dubious else "all is well"
-    table = Table(show_header=False, caption=verdict, caption_justify="left")
-    table.add_column(width=1)
-    table.add_column(style="bold")
-    table.add_column(overflow="fold")
+    columns = [Column("", key=True), Column("topic", key=True, style="bold"), Column("detail")]
+    table = Table(columns, notes=[verdict], heads=False)
     for check in checks:
-        advice = f"\n[dim]→[/] {escape(check.advice)}" if check.advice else ""
-        table.add_row(marks[check.status], escape(check.topic), escape(check.detail) + advice)
+        detail = Text.assemble(check.detail, ("\n→ ", "dim"), check.advice) if check.advice else check.detail
+        table.row(Text(*marks[check.status]), check.topic, detail)
     return table
 
 

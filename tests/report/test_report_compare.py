@@ -66,3 +66,12 @@ def test_a_run_without_results_is_told_how_to_get_them(tmp_path: Path) -> None:
     (run / "results.json").unlink()
     with pytest.raises(EvaluationError, match="triptych evaluate"):
         compare_table([run])
+
+
+def test_the_score_that_counts_is_the_first_of_its_task(runs: list[Path]) -> None:
+    for run in runs:
+        results = json.loads((run / "results.json").read_text())
+        results["tasks"]["captions"]["facts"] = {"headline": "rouge_l"}
+        (run / "results.json").write_text(json.dumps(results))
+    names = [line.split("│")[1].strip() for line in printed(runs).splitlines() if line.startswith("│ captions")]
+    assert names == ["captions: ROUGE-L", "captions: CIDEr-D", "captions: BLEU-4"]

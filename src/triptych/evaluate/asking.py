@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ from triptych.evaluate import shares
 from triptych.evaluate.attempt import Said, attempt, put_to
 from triptych.evaluate.records import RecordFile, check_belonging
 from triptych.evaluate.tasks.question import Question, Record
+from triptych.progress import tracked
 
 if TYPE_CHECKING:
     from triptych.generate.config import GenerationSettings, Reply, Responder
@@ -30,7 +31,7 @@ class Asking:
         settings: How it does; also how many questions it gets at once.
         dataset: The name of the dataset, for the records.
         failed_share: Of the questions; if more cannot be asked, the evaluation stops.
-        progress: Show a bar.
+        progress: Show how far it is.
     """
 
     responder: Responder
@@ -53,12 +54,13 @@ class Asking:
         file = RecordFile(path) if share is None else share.file
         everything, questions = questions, questions if share is None else shares.own(questions)
         failed = 0
-        with progress_bar(title, len(questions), self.progress) as advance:
+        with tracked(title, len(questions), "questions", shown=self.progress, lasting=True) as work:
             size = self.settings.batch_size
             for start in range(0, len(questions), size):
                 # Questions about one picture are side by side: a responder may read the picture once for all of them.
                 batch = questions[start : start + size]
                 waiting = [question for question in batch if question.id not in done]
+                work.skip(len(batch) - len(waiting))
                 if waiting:
                     new, stopped = self._ask_batch(waiting)
                     file.append(new)
@@ -72,7 +74,7 @@ class Asking:
                             f"{title}: {failed} of {len(questions)} questions cannot be asked, more than the allowed "
                             f"share of {self.failed_share:g}; the last reason: {reason}"
                         )
-                advance(len(batch))
+                work.advance(len(waiting))
         if share is not None:
             done = share.gather(everything, done)
         return [done[question.id] for question in everything]
@@ -132,27 +134,3 @@ def control_questions(
         shuffled[i], shuffled[j] = shuffled[j], shuffled[i]
     other = dict(zip(samples, shuffled, strict=True))
     return [replace(q, shown=other[q.sample], media=media[other[q.sample]]) for q in questions]
-
-
-class progress_bar:
-    """A progress bar on standard error, or none: `with progress_bar("title", 100, True) as advance: advance(1)`."""
-
-    def __init__(self, title: str, total: int, shown: bool) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-        )
-        self._bar = Progress(*columns, console=Console(stderr=True), disable=not shown)
-        self._task = self._bar.add_task(title, total=total)
-
-    def __enter__(self) -> Callable[[int], None]:
-        self._bar.start()
-        return lambda count: self._bar.advance(self._task, count)
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()

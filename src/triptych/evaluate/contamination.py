@@ -66,16 +66,18 @@ def _pictures(name: str, recipe: Recipe) -> Iterator[tuple[str, str]]:
     """
     from triptych.data.reading import read_record
     from triptych.data.sources import build
+    from triptych.progress import counted
 
     source = build(recipe.data[name], Path(recipe.base))
     readable, first = 0, None
-    for index in range(len(source)):
-        try:
-            for medium in read_record(source, index).media:
-                yield medium.content_hash, f"{name}, record {index}"
-            readable += 1
-        except TriptychError as error:
-            first = first or error
+    with counted(f"pictures of {name}", range(len(source)), "records") as indices:
+        for index in indices:
+            try:
+                for medium in read_record(source, index).media:
+                    yield medium.content_hash, f"{name}, record {index}"
+                readable += 1
+            except TriptychError as error:
+                first = first or error
     if first is not None and not readable:
         raise first
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from triptych.planner.cost import CostPlan, StageCost
@@ -9,13 +10,14 @@ from triptych.report.numbers import count, duration, gibibytes, significant
 
 if TYPE_CHECKING:
     from rich.console import Group
-    from rich.table import Table
+    from rich.padding import Padding
+
+    from triptych.tables import Table
 
 
 def render(plan: CostPlan) -> Group:
     """Everything that a plan says, as tables and lists."""
     from rich.console import Group
-    from rich.padding import Padding
     from rich.text import Text
 
     several = f"{plan.count} × " if plan.count > 1 else ""
@@ -27,12 +29,17 @@ def render(plan: CostPlan) -> Group:
     ]
     if plan.stages:
         blocks += [_stages(plan), "", _memory(plan), ""]
-    blocks.append(Text("What this rests on", style="bold"))
-    blocks += [Padding(Text(f"• {line}"), (0, 0, 0, 1)) for line in assumptions(plan)]
+    blocks += [Text("What this rests on", style="bold"), *_listed(assumptions(plan))]
     if plan.suggestions:
-        blocks += ["", Text("What to do about it", style="bold")]
-        blocks += [Padding(Text(f"• {line}"), (0, 0, 0, 1)) for line in plan.suggestions]
+        blocks += ["", Text("What to do about it", style="bold"), *_listed(plan.suggestions)]
     return Group(*blocks)  # type: ignore[arg-type]
+
+
+def _listed(lines: Sequence[str]) -> list[Padding]:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    return [Padding(Text(f"• {line}"), (0, 0, 0, 1), expand=False) for line in lines]
 
 
 def assumptions(plan: CostPlan) -> list[str]:
@@ -52,38 +59,47 @@ def assumptions(plan: CostPlan) -> list[str]:
 
 
 def _parts(plan: CostPlan) -> Table:
-    from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title="Parts", title_justify="left")
-    table.add_column("part", no_wrap=True)
-    table.add_column("size", justify="right")
-    table.add_column("precision")
-    table.add_column("weights", justify="right")
-    for stage in plan.stages:
-        table.add_column(stage.name)
+    from triptych.tables import Column, Table
+
     notes = [f"{modality}: {tokens:,} tokens each" for modality, tokens in plan.media_tokens.items()]
+    notes += [
+        f"{part.name}: {count(part.parameters)} of {count(part.whole)} parameters; "
+        "the layers behind the chosen one are not needed"
+        for part in plan.parts
+        if part.whole is not None
+    ]
+    columns = [
+        Column("part", key=True),
+        Column("size", number=True),
+        Column("precision"),
+        Column("weights", number=True),
+    ]
+    table = Table([*columns, *(Column(stage.name) for stage in plan.stages)], "Parts", notes)
     for part in plan.parts:
-        if part.whole is not None:
-            notes.append(
-                f"{part.name}: {count(part.parameters)} of {count(part.whole)} parameters; "
-                "the layers behind the chosen one are not needed"
-            )
-        states = ["trained" if part.name in stage.trained else "[dim]frozen[/]" for stage in plan.stages]
-        table.add_row(part.name, count(part.parameters), part.precision, gibibytes(part.bytes), *states)
-    total = sum(part.bytes for part in plan.parts)
-    table.add_section()
-    table.add_row("all", count(plan.parameters), "", gibibytes(total))
-    table.caption, table.caption_justify = "\n".join(notes) or None, "left"
+        states = ["trained" if part.name in stage.trained else Text("frozen", "dim") for stage in plan.stages]
+        table.row(part.name, count(part.parameters), part.precision, gibibytes(part.bytes), *states)
+    table.section()
+    table.row("all", count(plan.parameters), "", gibibytes(sum(part.bytes for part in plan.parts)))
     return table
 
 
 def _stages(plan: CostPlan) -> Table:
-    from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title="Training", title_justify="left")
-    table.add_column("")
-    for stage in plan.stages:
-        table.add_column(stage.name, justify="right")
+    from triptych.tables import Column, Table
+
+    notes = [f"{duration(plan.seconds)} in all"] if len(plan.stages) > 1 else []
+    stages = (Column(stage.name, number=True) for stage in plan.stages)
+    table = Table([Column("", key=True), *stages], "Training", notes)
+    table.row("time", *[Text(duration(stage.total_seconds), "bold") for stage in plan.stages])
+    if plan.count > 1:
+        table.row("device hours", *[f"{plan.count * stage.total_seconds / 3600:,.1f}" for stage in plan.stages])
+    if any(stage.cache_bytes for stage in plan.stages):
+        caches = [f"{stage.cache_bytes / 1e9:,.2f} GB" if stage.cache_bytes else "–" for stage in plan.stages]
+        table.row("feature cache on disk", *caches)
+    table.section()
     rows: list[tuple[str, list[str]]] = [
         ("parameters that learn", [count(stage.learned) for stage in plan.stages]),
         ("steps", [f"{stage.steps:,}" for stage in plan.stages]),
@@ -92,62 +108,54 @@ def _stages(plan: CostPlan) -> Table:
         ("micro-batches a step", [f"{stage.micro_batches:,}" for stage in plan.stages]),
     ]
     for name, values in rows:
-        table.add_row(name, *values)
-    table.add_section()
-    kinds = list(dict.fromkeys(kind for stage in plan.stages for kind in stage.flops))
-    for kind in kinds:
-        table.add_row(kind, *[_share(stage, kind) for stage in plan.stages])
-    table.add_row("all FLOPs", *[_scientific(stage.total_flops) for stage in plan.stages])
-    table.add_section()
-    table.add_row("time", *[f"[bold]{duration(stage.total_seconds)}[/]" for stage in plan.stages])
-    if plan.count > 1:
-        hours = [f"{plan.count * stage.total_seconds / 3600:,.1f}" for stage in plan.stages]
-        table.add_row("device hours", *hours)
-    if any(stage.cache_bytes for stage in plan.stages):
-        caches = [f"{stage.cache_bytes / 1e9:,.2f} GB" if stage.cache_bytes else "–" for stage in plan.stages]
-        table.add_row("feature cache on disk", *caches)
-    table.caption = f"{duration(plan.seconds)} in all" if len(plan.stages) > 1 else None
+        table.row(name, *values)
+    table.section()
+    for kind in dict.fromkeys(kind for stage in plan.stages for kind in stage.flops):
+        table.row(kind, *[_share(stage, kind) for stage in plan.stages])
+    table.row("all FLOPs", *[_scientific(stage.total_flops) for stage in plan.stages])
     return table
 
 
 def _memory(plan: CostPlan) -> Table:
-    from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title="Memory of each device", title_justify="left")
-    table.add_column("")
+    from triptych.tables import Column, Table
+
     sharded = plan.count > 1
+    columns = [Column("", key=True)]
     for stage in plan.stages:
-        table.add_column(stage.name, justify="right")
+        columns.append(Column(stage.name, number=True))
         if sharded:
-            table.add_column(f"{stage.name}, sharded", justify="right", style="dim")
+            columns.append(Column(f"{stage.name}, sharded", number=True, style="dim"))
+    answering = plan.generation
+    note = plan.note
+    if answering is not None:
+        note = (
+            f"answering takes {gibibytes(answering.weights)} for weights and {answering.kv_per_token / 1024:,.0f} KiB of "
+            f"keys and values per token: {gibibytes(answering.total)} for {answering.requests} requests of full length"
+        )
+    table = Table(columns, "Memory of each device", [note] if note else [])
+    totals, verdicts = [], []
+    for stage in plan.stages:
+        for size in (stage.whole_bytes, stage.sharded_bytes)[: 1 + sharded]:
+            fits = size <= plan.device.memory
+            totals.append(Text(gibibytes(size), "bold"))
+            verdicts.append(Text("fits", "green") if fits else Text("does not fit", "red"))
+    table.row("all", *totals)
+    table.row(f"of {gibibytes(plan.device.memory)}", *verdicts)
+    table.section()
     sizes = [{item.name: item for item in stage.memory if item.whole} for stage in plan.stages]
     every = dict.fromkeys(item.name for stage in plan.stages for item in stage.memory)
-    names = [name for name in every if any(name in items for items in sizes)]
-    for name in names:
+    for name in every:
+        if not any(name in items for items in sizes):
+            continue
         cells = []
         for items in sizes:
             item = items.get(name)
             cells.append("–" if item is None else gibibytes(item.whole))
             if sharded:
                 cells.append("–" if item is None else gibibytes(item.sharded))
-        table.add_row(name, *cells)
-    table.add_section()
-    totals, verdicts = [], []
-    for stage in plan.stages:
-        for size in (stage.whole_bytes, stage.sharded_bytes)[: 1 + sharded]:
-            fits = size <= plan.device.memory
-            totals.append(f"[bold]{gibibytes(size)}[/]")
-            verdicts.append("[green]fits[/]" if fits else "[red]does not fit[/]")
-    table.add_row("all", *totals)
-    table.add_row(f"of {gibibytes(plan.device.memory)}", *verdicts)
-    answering = plan.generation
-    table.caption = plan.note or None
-    if answering is not None:
-        table.caption = (
-            f"answering takes {gibibytes(answering.weights)} for weights and {answering.kv_per_token / 1024:,.0f} KiB of "
-            f"keys and values per token: {gibibytes(answering.total)} for {answering.requests} requests of full length"
-        )
-    table.caption_justify = "left"
+        table.row(name, *cells)
     return table
 
 

@@ -15,10 +15,9 @@ from triptych.report.scores import Estimate, ScoreGroup, ScoreRow, axis_of
 from triptych.report.write import page
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from triptych.evaluate.compare import ComparedRun, Comparison, Row
     from triptych.evaluate.results import Interval
+    from triptych.tables import Table
 
 COLOURS = ("#1f6f8b", "#b4572a", "#5b7f3b", "#7c5295", "#a8892c", "#5a6270")
 """One per run, used again from the seventh on."""
@@ -42,26 +41,36 @@ def compare_table(runs: Sequence[Path]) -> Table:
     Raises:
         EvaluationError: A folder holds no results.
     """
-    from rich.markup import escape
-    from rich.table import Table
+    from rich.text import Text
+
+    from triptych.tables import Column, Table
 
     comparison = _compare(runs)
     several_tasks = len({row.task for row in comparison.rows}) > 1
-    table = Table(caption="\n".join(escape(note) for note in comparison.notes) or None, caption_justify="left")
-    table.add_column("")
-    for run in comparison.runs:
-        table.add_column(escape(run.name), justify="right")
-    for i, row in enumerate(comparison.rows):
+    columns = [Column("score", key=True), *(Column(run.name, number=True) for run in comparison.runs)]
+    table = Table(columns, notes=comparison.notes)
+    rows = _headlines_first(comparison)
+    for i, row in enumerate(rows):
         name = f"{row.task}: {score_name(row.metric)}" if several_tasks else score_name(row.metric)
-        ends = i + 1 == len(comparison.rows) or comparison.rows[i + 1].task != row.task
         cells = [
-            f"{_interval(score)}{f'  [dim]{change}[/]' if change else ''}"
+            Text.assemble(_interval(score), (f"  {change}" if change else "", "dim"))
             for score, change in zip(row.scores, _differences(row), strict=True)
         ]
-        table.add_row(escape(name), *cells, end_section=ends)
+        table.row(name, *cells)
+        if i + 1 == len(rows) or rows[i + 1].task != row.task:
+            table.section()
     for name, values in _costs(comparison.runs):
-        table.add_row(f"[dim]{name}[/]", *values)
+        table.row(Text(name, style="dim"), *values)
     return table
+
+
+def _headlines_first(comparison: Comparison) -> list[Row]:
+    """The rows task by task as they are, but each task's with the score that counts on top."""
+    from triptych.report.leaderboard import headline
+
+    results = {task: result for run in comparison.runs for task, result in run.results.tasks.items()}
+    tasks = list(dict.fromkeys(row.task for row in comparison.rows))
+    return sorted(comparison.rows, key=lambda row: (tasks.index(row.task), row.metric != headline(results[row.task])))
 
 
 def compare_html(runs: Sequence[Path], path: Path) -> Path:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from triptych.duration import duration as duration
+
 
 def count(value: float) -> str:
     """A count with thousands separated, or shortened from a million on: `9,412`, `134.5 M`, `6.74 B`."""
@@ -22,22 +24,6 @@ def significant(value: float, digits: int = 3) -> str:
         return "0"
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
     return f"{value:,.{decimals}f}"
-
-
-def duration(seconds: float) -> str:
-    """`48 s`, `12 min 04 s`, `3 h 20 min`, `2 d 5 h`."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    minutes = round(seconds / 60)
-    if minutes < 24 * 60:
-        return f"{minutes // 60} h {minutes % 60:02d} min"
-    hours = round(seconds / 3600)
-    return f"{hours // 24} d {hours % 24} h"
 
 
 def gibibytes(size: float) -> str:

@@ -1,8 +1,5 @@
 """What people see in the terminal."""
 
-from rich.console import Console
+from triptych.console import make_console as console
 
-
-def console() -> Console:
-    """Where tables go: standard output."""
-    return Console()
+__all__ = ["console"]

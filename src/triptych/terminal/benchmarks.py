@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 
+from triptych.console import make_console
 from triptych.errors import DataError, RecipeError
 from triptych.evaluate.benchmarks import catalogue
 from triptych.evaluate.benchmarks.config import TaskFile
@@ -16,6 +16,7 @@ from triptych.evaluate.benchmarks.readers import data_root, read
 from triptych.evaluate.benchmarks.readers.faults import Faults
 from triptych.evaluate.benchmarks.readers.pictures import Pictures
 from triptych.evaluate.responders import KINDS, responder_of
+from triptych.tables import Column, Table
 
 PICTURES = "pictures:"
 """How a folder of pictures that another program made is named."""
@@ -57,14 +58,17 @@ def show_benchmarks(data: Path | None = None) -> None:
 
     With a data folder named, data that is there is read, and its questions are counted.
     """
-    rows = [
-        (task.name, task.headline, task.official or "", _data(task, data), task.title)
-        for task in catalogue.everything()
-    ]
-    heads = ("task", "counts", "official rule", "data", "what")
-    widths = [max(len(row[i]) for row in (heads, *rows)) for i in range(4)]
-    for row in (heads, *rows):
-        print(*(cell.ljust(width) for cell, width in zip(row[:4], widths, strict=True)), row[4], sep="  ")
+    heads = (
+        Column("task", key=True),
+        Column("counts"),
+        Column("official rule"),
+        Column("data"),
+        Column("what", least=30),
+    )
+    table = Table(heads, boxed=False)
+    for task in catalogue.everything():
+        table.row(task.name, task.headline, task.official or "", _data(task, data), task.title)
+    make_console().print(table)
 
 
 def _data(task: TaskFile, data: Path | None) -> str:
@@ -157,7 +161,7 @@ def _compare_directions(run: Path, names: Sequence[str], asked: EvaluateOptions)
             catalogue.load(name), model, output, model.fingerprint, Options(data=asked.data, limit=asked.limit)
         )
         record_results(output, {name: done}, {"fingerprint": model.fingerprint, "name": output.resolve().name})
-        Console(stderr=True).print(score_table(name, done))
+        make_console(stderr=True).print(score_table(name, done))
 
 
 def _score_pictures(folder: Path, names: Sequence[str], asked: EvaluateOptions) -> None:
@@ -175,7 +179,7 @@ def _score_pictures(folder: Path, names: Sequence[str], asked: EvaluateOptions) 
     fingerprint = hashlib.sha256("\n".join(sizes).encode()).hexdigest()[:16]
     output = asked.output or Path("runs") / folder.resolve().name
     output.mkdir(parents=True, exist_ok=True)
-    extractor, console = extractor_of(asked.features), Console(stderr=True)
+    extractor, console = extractor_of(asked.features), make_console(stderr=True)
     for name in names:
         done = run_drawn(
             catalogue.load(name), folder, extractor, fingerprint, Options(data=asked.data, limit=asked.limit)
@@ -207,7 +211,7 @@ def _ask(
         _refuse(asked, ("judge",), f"is for free answers; no judge reads those to {_listed(tasks)}")
     if all(task.metric != "caption" for task in tasks):
         _refuse(asked, ("java",), f"is for captions, and {_listed(tasks)} asks for none")
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     judge, judge_name = None, ""
     if asked.judge and rank() == 0:
         judge, fingerprint_of_judge, short = responder_of(asked.judge)

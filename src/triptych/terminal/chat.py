@@ -14,6 +14,7 @@ from triptych.errors import TriptychError
 from triptych.generate.config import GenerationSettings
 from triptych.grounding.draw import draw_regions
 from triptych.paths import user_path
+from triptych.progress import spinner
 from triptych.terminal.ground import save
 from triptych.terminal.pointing import Said, speak, told
 
@@ -30,7 +31,7 @@ def chat(run: Path, images: Sequence[Path], settings: GenerationSettings) -> Non
         TriptychError: The run cannot be loaded, or a picture given at the start cannot be read.
     """
     console = Console()
-    with console.status(f"loading {run}"):
+    with spinner(f"loading {run}", console):
         model = load(run)
     shown: list[Part] = [_checked(path) for path in images]
     console.print(f"[bold]{escape(model.recipe.name)}[/] is listening; /help lists what else you can type")

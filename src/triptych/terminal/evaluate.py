@@ -8,27 +8,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from triptych.api import Dual, Matcher, Model, load, load_dual, load_matcher
+from triptych.console import make_console
 from triptych.conversation import Image
 from triptych.data.sources import build as build_source
 from triptych.errors import RecipeError
 from triptych.evaluate.config import EmbeddingTaskConfig, GroundingTaskConfig, TaskConfig
 from triptych.evaluate.embedding.run import evaluate_embeddings
 from triptych.evaluate.grounding.run import evaluate_grounding
-from triptych.evaluate.results import Results, TaskResult, record_results
+from triptych.evaluate.results import Interval, Results, TaskResult, record_results
 from triptych.evaluate.run import evaluate
 from triptych.grounding.build import build_grounder, fingerprint_of, settings_of
 from triptych.grounding.finder import Finder, load_finder
 from triptych.grounding.grounding import Grounder
 from triptych.model.config import Blip2Config, DetectorModelConfig, DualConfig
+from triptych.progress import spinner
 from triptych.recipe import load_recipe
 from triptych.recipe.messages import unknown_name
 from triptych.report import write_report
+from triptych.report.leaderboard import headline
+from triptych.tables import Column, Table
 
 
 def evaluate_run(
@@ -51,8 +52,8 @@ def evaluate_run(
         RecipeError: The recipe has no such task.
     """
     output = output or run
-    console = Console(stderr=True)
-    with console.status(f"loading {run}"):
+    console = make_console(stderr=True)
+    with spinner(f"loading {run}", console):
         model = load_any(run)
     recipe = model.recipe
     names = list(recipe.evaluation) if tasks is None else list(tasks)
@@ -170,24 +171,29 @@ def pooled_features(model: Model, pictures: Sequence[Image]) -> np.ndarray[Any, 
 
 
 def score_table(name: str, result: TaskResult) -> Table:
-    """The scores of a task beside its control and chance."""
-    table = Table(
-        title=f"{escape(name)}: {result.questions:,} questions, {result.questions_per_second:.1f} a second, "
-        f"{result.unparsed.count:,} answers unparsed",
-        title_justify="left",
+    """The scores of a task beside its control and chance; the score that counts comes first, by every rule."""
+    title = (
+        f"{name}: {result.questions:,} questions, {result.questions_per_second:.1f} a second, "
+        f"{result.unparsed.count:,} answers unparsed"
     )
-    for column in ("score", "value", "95 % interval", "shuffled pictures", "chance"):
-        table.add_column(column, justify="left" if column == "score" else "right")
-    for metric, interval in result.metrics.items():
-        control = result.control.get(metric)
-        chance = result.chance.get(metric)
-        table.add_row(
-            escape(metric),
-            f"{interval.value:.3f}",
-            f"{interval.low:.3f} – {interval.high:.3f}",
-            f"{control.value:.3f}" if control else "",
-            f"{chance:.3f}" if chance is not None else "",
-        )
+    heads = ("value", "95 % interval", "shuffled pictures", "chance")
+    table = Table([Column("score", key=True), *(Column(head, number=True) for head in heads)], title, _notes(result))
+    first = headline(result)
+    for metric in sorted({**result.metrics, **_by_rules(result)}, key=lambda metric: metric != first):
+        style = "bold" if metric == first else ""
+        if metric in result.metrics:
+            _add(table, metric, style, result.metrics[metric], result.control.get(metric), result.chance.get(metric))
+        for said, interval in _by_rules(result).get(metric, {}).items():
+            _add(table, said, "dim", interval)
+    for baseline, measured in result.baselines.items():
+        for metric, interval in measured.metrics.items():
+            _add(table, f"baseline {baseline}: {metric}", "dim", interval)
+    return table
+
+
+def _by_rules(result: TaskResult) -> dict[str, dict[str, Interval]]:
+    """Scores that other rules see differently: metric → rule, as it is said → score."""
+    scores: dict[str, dict[str, Interval]] = {}
     for rule, read in result.rules.items():
         if rule == "triptych":
             continue
@@ -197,26 +203,25 @@ def score_table(name: str, result: TaskResult) -> Table:
             ours = result.metrics.get(metric)
             if ours is None or ours.value != interval.value or ours.n != interval.n:
                 mark = " (official)" if read.official else ""
-                table.add_row(
-                    f"[dim]{escape(f'{metric}, rule {rule}{mark}')}[/]",
-                    f"{interval.value:.3f}",
-                    f"{interval.low:.3f} – {interval.high:.3f}",
-                )
-    for baseline, measured in result.baselines.items():
-        for metric, interval in measured.metrics.items():
-            table.add_row(
-                f"[dim]{escape(f'baseline {baseline}: {metric}')}[/]",
-                f"{interval.value:.3f}",
-                f"{interval.low:.3f} – {interval.high:.3f}",
-            )
-    if notes := _notes(result):
-        table.caption, table.caption_justify = Text(notes), "left"  # text from data, never markup
-    return table
+                scores.setdefault(metric, {})[f"{metric}, rule {rule}{mark}"] = interval
+    return scores
 
 
-def _notes(result: TaskResult) -> str:
+def _add(
+    table: Table, name: str, style: str, score: Interval, control: Interval | None = None, chance: float | None = None
+) -> None:
+    table.row(
+        Text(name, style=style),
+        Text(f"{score.value:.3f}", style=style if style == "bold" else ""),
+        f"{score.low:.3f} – {score.high:.3f}",
+        f"{control.value:.3f}" if control else "",
+        f"{chance:.3f}" if chance is not None else "",
+    )
+
+
+def _notes(result: TaskResult) -> list[str]:
     """Why answers are unparsed, and which records could not be read or asked about."""
     lines = [f"unparsed, {count:,}: {reason}" for reason, count in list(result.unparsed.reasons.items())[:3]]
     if failed := sum(result.failed.values()):
         lines.append(f"left out or not asked, {failed:,}; the first: {next(iter(result.failed))}")
-    return "\n".join(lines)
+    return lines

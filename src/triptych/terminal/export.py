@@ -9,18 +9,18 @@ from triptych.terminal import console
 
 def show_formats(run: Path) -> None:
     """Print which formats a run fits into, and what is in the way of the others."""
-    from rich.table import Table
     from rich.text import Text
 
     from triptych.export import FORMATS
     from triptych.export.finished import load
+    from triptych.tables import Column, Table
 
     loaded = load(run)
-    shown = Table("--format", "what is written", "this run")
+    shown = Table([Column("--format", key=True), Column("this run", least=28), Column("what is written", least=28)])
     for known in FORMATS:
         reasons = known.misfits(loaded)
         said = Text("\n".join(f"- {reason}" for reason in reasons)) if reasons else Text("fits", style="green")
-        shown.add_row(known.name, known.what, said)
+        shown.row(known.name, said, known.what)
     console().print(shown)
 
 
@@ -29,9 +29,10 @@ def export(run: Path, format: str, output: Path, dtype: str | None, shard: str, 
     from rich.markup import escape
 
     from triptych.export import export as write
+    from triptych.progress import spinner
 
     shown = console()
-    with shown.status(f"writing {format} …"):
+    with spinner(f"writing {format} …"):
         done = write(run, format, output, dtype, shard, overwrite)
     total = sum(done.files.values())
     shown.print(
@@ -46,9 +47,10 @@ def import_folder(folder: str, output: Path, precision: str | None, overwrite: b
     from rich.markup import escape
 
     from triptych.importing import import_model
+    from triptych.progress import spinner
 
     shown = console()
-    with shown.status(f"reading {escape(folder)} …"):
+    with spinner(f"reading {folder} …"):
         done = import_model(folder, output, precision, overwrite)
     shown.print(f"written: [bold]{escape(str(done.run))}[/], a {done.system} as a run")
     for note in done.notes:

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
 from triptych.api import load
+from triptych.console import make_console
 from triptych.conversation import Image, Region
 from triptych.errors import DataError, RecipeError
 from triptych.grounding.build import build_grounder
@@ -20,6 +19,7 @@ from triptych.grounding.finder import load_finder
 from triptych.grounding.grounding import Describer, Grounder, Grounding, encodable
 from triptych.grounding.serial import grounding_values
 from triptych.model.config import DetectorModelConfig
+from triptych.progress import spinner
 from triptych.recipe import load_recipe
 from triptych.terminal.picture import as_blocks
 
@@ -49,11 +49,11 @@ def ground(run: Path, image: Path, expressions: Sequence[str], output: Path | No
     """
     if output is not None and output.suffix.lower() not in SUFFIXES:
         raise DataError(f"--output {output}: expected a file of one of the kinds {', '.join(SUFFIXES)}")
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     expressions = [encodable(text) for text in expressions]
     picture = Image(image)
     pixels = picture.open()
-    with console.status(f"loading {run}"):
+    with spinner(f"loading {run}", console):
         grounder = load_grounder(run)
     asked, found = point(grounder, picture, expressions, str(run))
     answers = [

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
+from triptych.console import make_console
 from triptych.custom import CustomConfig
 from triptych.data.reading import read_record
 from triptych.data.sources import build as build_source
@@ -18,6 +17,7 @@ from triptych.model.config import Blip2Config, DetectorModelConfig, DualConfig
 from triptych.recipe import Recipe
 from triptych.recipe.messages import unknown_name
 from triptych.sequence.plan import IGNORE, Layout, Refusal, plan, unroll
+from triptych.tables import Column, Table
 from triptych.terminal.picture import as_blocks
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def inspect(recipe: Recipe, sample: int, data: str | None, save: Path | None) ->
 
             inspect_boxes(recipe, conversation, name, save)
             return
-    console = Console()
+    console = make_console()
     language = recipe.composed.language
     tokenizer = load_tokenizer(language, base)
     template = ChatTemplate(tokenizer, language.chat_template, language.system)
@@ -115,14 +115,21 @@ def inspect(recipe: Recipe, sample: int, data: str | None, save: Path | None) ->
 
 def _table(layout: Layout, tokenizer: object) -> Table:
     """Tokens in runs: from where to where, what they are, their text; supervised ones in green."""
-    table = Table(title="layout", title_justify="left")
-    for column in ("from", "tokens", "what", "ids", "text"):
-        table.add_column(column, justify="right" if column in {"from", "tokens"} else "left", overflow="fold")
+    table = Table(
+        [
+            Column("from", number=True, key=True),
+            Column("tokens", number=True),
+            Column("what"),
+            Column("text"),
+            Column("ids"),
+        ],
+        "layout",
+    )
     starts = {span.start for span in layout.spans}
     place = 0
     while True:
         for span in (span for span in layout.spans if span.start == place):
-            table.add_row(str(place), str(span.length), "[yellow]image[/]", "", Text(str(span.medium)))
+            table.row(str(place), str(span.length), Text("image", style="yellow"), str(span.medium))
             place += span.length
         if place >= len(layout):
             break
@@ -133,7 +140,7 @@ def _table(layout: Layout, tokenizer: object) -> Table:
         ids = layout.ids[place:end]
         pieces = [tokenizer.decode([token]) for token in ids]  # type: ignore[attr-defined]
         text = Text("│".join(piece.replace("\n", "⏎") for piece in pieces), style="green" if supervised else "")
-        what = "[green]supervised[/]" if supervised else "context"
-        table.add_row(str(place), str(len(ids)), what, " ".join(map(str, ids)), text)
+        what = Text("supervised", style="green") if supervised else "context"
+        table.row(str(place), str(len(ids)), what, text, " ".join(map(str, ids)))
         place = end
     return table

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
+from triptych.console import make_console
 from triptych.data.detection import boxes_of, in_square, regions_of
 from triptych.data.loader import Draws, Event
 from triptych.data.mixture import Mixture
@@ -24,6 +24,7 @@ from triptych.planner.shapes import build_detector_shape
 from triptych.planner.tokens import tokenizer_config
 from triptych.recipe import Recipe
 from triptych.sequence.plan import Refusal
+from triptych.tables import Column, Table
 from triptych.terminal.inspect_pairs import fit_of, square_of
 from triptych.terminal.picture import as_blocks
 from triptych.training.config import DetectionLoss, StageConfig
@@ -66,7 +67,7 @@ def inspect_boxes(recipe: Recipe, conversation: Conversation, name: str, save: P
     Raises:
         DataError: The picture cannot be read.
     """
-    console = Console()
+    console = make_console()
     model = build_detector_shape(recipe, tokenizer=load_tokenizer(tokenizer_config(recipe), Path(recipe.base)))
     try:
         picture = picture_of(conversation)
@@ -106,12 +107,11 @@ def shown_of(model: OpenVocabularyDetector, picture: Image, regions: list[Region
 
 def _boxes(model: OpenVocabularyDetector, shown: Shown) -> Table:
     """Every box with its phrase, token by token as the text side reads it."""
-    table = Table(title="boxes", title_justify="left")
-    for column in ("phrase", "read as", "left", "top", "right", "bottom", "cells"):
-        table.add_column(column, justify="left" if column in {"phrase", "read as"} else "right", overflow="fold")
+    numbers = (Column(head, number=True) for head in ("left", "top", "right", "bottom", "cells"))
+    table = Table([Column("phrase", key=True), Column("read as"), *numbers], "boxes")
     for region, cells in zip(shown.regions, shown.cells, strict=True):
         corners = [f"{value:.1f}" for value in region.box]
-        table.add_row(Text(region.name), _read(model, region.name), *corners, str(cells))
+        table.row(region.name, _read(model, region.name), *corners, str(cells))
     return table
 
 
@@ -152,13 +152,12 @@ def _print_batch(console: Console, recipe: Recipe, stage: StageConfig, model: Op
         + (f", and every box answers to {escape(repr(generic))}, too" if generic is not None else ""),
         highlight=False,
     )
-    table = Table()
-    for column in ("phrase", "pictures", "boxes", "cells that show it", "of all cells"):
-        table.add_column(column, justify="left" if column == "phrase" else "right")
+    numbers = (Column(head, number=True) for head in ("pictures", "boxes", "cells that show it", "of all cells"))
+    table = Table([Column("phrase", key=True), *numbers])
     every = sum(shown.all for shown in rows)
     for phrase, count in sorted(boxes.items(), key=lambda item: (-item[1], item[0]))[:PHRASES]:
         share = f"{cells[phrase] / every:.2%}"
-        table.add_row(Text(phrase), str(pictures[phrase]), str(count), str(cells[phrase]), share)
+        table.row(phrase, str(pictures[phrase]), str(count), str(cells[phrase]), share)
     if len(boxes) > PHRASES:
-        table.add_row(f"… {len(boxes) - PHRASES} more", "", "", "", "")
+        table.row(f"… {len(boxes) - PHRASES} more")
     console.print(table)

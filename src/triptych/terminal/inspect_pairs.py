@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
+from triptych.console import make_console
 from triptych.data.pairs import picture_of, texts_of
 from triptych.data.reading import read_record
 from triptych.data.sources import build as build_source
@@ -23,6 +22,7 @@ from triptych.planner.tokens import tokenizer_config
 from triptych.recipe import Recipe
 from triptych.sequence.pairs import Words
 from triptych.sequence.plan import Refusal
+from triptych.tables import Column, Table
 from triptych.terminal.picture import as_blocks
 from triptych.training.config import Blip2Losses, StageConfig
 
@@ -46,7 +46,7 @@ def inspect_pair(recipe: Recipe, conversation: Conversation, name: str, save: Pa
     Raises:
         DataError: The picture cannot be read.
     """
-    console = Console()
+    console = make_console()
     tokenizer = load_tokenizer(tokenizer_config(recipe), Path(recipe.base))
     model: DualEncoder | Blip2
     if isinstance(recipe.model, Blip2Config):
@@ -129,9 +129,7 @@ def _sees(model: DualEncoder | Blip2) -> str:
 
 def _texts(texts: list[str], words: Words) -> Table:
     """Every token of every text as it is read; the end token in yellow, what is cut off in red."""
-    table = Table(title="texts", title_justify="left")
-    for column in ("tokens", "ids", "text"):
-        table.add_column(column, justify="right" if column == "tokens" else "left", overflow="fold")
+    table = Table([Column("text", key=True), Column("tokens", number=True), Column("ids")], "texts")
     for text in texts:
         ids = words.ids(text)
         pieces = [words.tokenizer.decode([token]).replace("\n", "⏎") for token in ids]
@@ -140,7 +138,7 @@ def _texts(texts: list[str], words: Words) -> Table:
         whole = len(type(words)(words.tokenizer, 1 << 30).ids(text))
         if whole > len(ids):
             shown.append(f" {whole - len(ids)} tokens cut off (max_tokens {words.max_tokens})", style="red")
-        table.add_row(str(len(ids)), " ".join(map(str, ids)), shown)
+        table.row(shown, str(len(ids)), " ".join(map(str, ids)))
     return table
 
 
@@ -153,9 +151,7 @@ def _batch(recipe: Recipe) -> Table:
     sources = {name: build_source(recipe.data[name], base) for name in stage.mixture}
     mixture = Mixture({name: len(source) for name, source in sources.items()}, stage.mixture, recipe.seed)
     pairs = stage.batch_size
-    table = Table()
-    for column in ("", "record", "text"):
-        table.add_column(column, justify="right" if not column else "left", overflow="fold")
+    table = Table([Column("", number=True, key=True), Column("record", key=True), Column("text")])
     shown = min(8, pairs)
     for number in range(shown):
         name, index = mixture.draw(number)
@@ -164,7 +160,7 @@ def _batch(recipe: Recipe) -> Table:
             record, text = conversation.id or str(index), drawn(texts_of(conversation), conversation.id, number)
         except (TriptychError, Refusal) as error:
             record, text = str(index), f"refused: {error}"
-        table.add_row(str(number), Text(f"{name} {record}"), Text(text))
+        table.row(str(number), f"{name} {record}", text)
     if pairs > shown:
-        table.add_row("…", "", "")
+        table.row("…")
     return table

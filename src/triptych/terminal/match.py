@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from triptych.api import Dual, load_dual
+from triptych.console import make_console
 from triptych.conversation import Image
 from triptych.errors import DataError
+from triptych.tables import Column, Table
 
 Floats = NDArray[np.floating[Any]]
 
@@ -40,25 +40,25 @@ def match(run: Path, images: Sequence[Path], texts: Sequence[str], file: Path | 
         raise DataError("there is no text: give some behind the run's folder, or a file of them by --texts")
     dual = load_dual(run)
     cosines = dual.similarity([Image(path) for path in images], texts)
-    Console().print(table(images, texts, cosines, shares(dual, cosines), top, column(dual)))
+    make_console().print(table(images, texts, cosines, shares(dual, cosines), top, column(dual)))
 
 
 def table(images: Sequence[Path], texts: Sequence[str], cosines: Floats, share: Floats, top: int, title: str) -> Table:
     """A row per picture and text: `cosines` and `share` are `[N, M]`."""
-    found = Table()
-    for name, justify in (("picture", "left"), ("text", "left"), ("cosine", "right"), (title, "right")):
-        found.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+    found = Table(
+        [Column("picture", key=True, grouped=True), Column("text", key=True), Column("cosine", number=True), Column(title, number=True)]
+    )  # fmt: skip
     for row, path in enumerate(images):
         order = np.argsort(-cosines[row], kind="stable")[:top]
         for place, i in enumerate(order):
             style = "bold" if place == 0 else ""
-            found.add_row(
-                Text(path.name if place == 0 else ""),
+            found.row(
+                path.name,
                 Text(texts[i], style=style),
                 Text(f"{cosines[row, i]:.3f}", style=style),
                 Text(f"{share[row, i]:.1%}", style=style),
             )
-        found.add_section()
+        found.section()
     return found
 
 

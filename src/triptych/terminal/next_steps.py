@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
+
+from triptych.console import make_console
 
 
 def next_steps(run: Path) -> Panel:
@@ -36,4 +37,4 @@ def next_steps(run: Path) -> Panel:
 
 
 if __name__ == "__main__":
-    Console().print(next_steps(Path(sys.argv[1])))
+    make_console().print(next_steps(Path(sys.argv[1])))

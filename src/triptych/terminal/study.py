@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import yaml
 from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
-from rich.table import Table
 
+from triptych.console import make_console
 from triptych.errors import EvaluationError
+from triptych.progress import EVERY
 from triptych.report.numbers import duration
 from triptych.study import load_study, make_plan, run_study
 from triptych.study.calibrate import Calibrated, known
@@ -20,6 +22,7 @@ from triptych.study.plan import PlannedRun, StudyPlan
 from triptych.study.run import progress_of, with_known_steps
 from triptych.study.state import State, read_state
 from triptych.study.table import header, row, setting, verdicts
+from triptych.tables import Column, Table
 
 
 def study(
@@ -34,9 +37,9 @@ def study(
     if seeds is not None:
         asked = asked.with_seeds(seeds)
     plan = make_plan(asked, output)
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     if dry_run:
-        show_plan(plan, Console())
+        show_plan(plan, make_console())
         return
     for note in plan.notes:
         console.print(f"[yellow]note:[/] {escape(note)}", highlight=False, soft_wrap=True)
@@ -71,15 +74,12 @@ def show_plan(plan: StudyPlan, console: Console) -> None:
         for key, value in variant.changes.items():
             console.print(f"  {escape(f'{key}: {_flow(value)}')}", highlight=False, soft_wrap=True)
     console.print()
-    table = Table()
-    table.add_column("variant")
-    table.add_column("stages and steps")
-    for seed in study.seeds:
-        table.add_column(f"seed {seed}")
+    seeds = (Column(f"seed {seed}") for seed in study.seeds)
+    table = Table([Column("variant", key=True), Column("stages and steps"), *seeds])
     for name in study.variants:
         runs = plan.of(name)
         states = [state.state if (state := read_state(run.folder)) else "to do" for run in runs]
-        table.add_row(name, _steps(runs[0], fixed[name]), *states)
+        table.row(name, _steps(runs[0], fixed[name]), *states)
     console.print(table)
     if study.budget is not None:
         todo = sum((state := read_state(run.folder)) is None or state.state != "done" for run in plan.runs)
@@ -108,11 +108,12 @@ def _steps(run: PlannedRun, fixed: bool) -> str:
 
 
 class Progress:
-    """One line per run that begins or ends, and a live line in between."""
+    """One line per run that begins or ends; in between a live line, or without a terminal a line every so often."""
 
-    def __init__(self, console: Console, status: Status) -> None:
-        self.console, self.status = console, status
+    def __init__(self, console: Console, status: Status, clock: Callable[[], float] = time.monotonic) -> None:
+        self.console, self.status, self._clock = console, status, clock
         self.now = ""
+        self._next = clock() + EVERY
 
     def calibrating(self, variant: str, number: int, of: int) -> None:
         """See `Watcher`."""
@@ -140,6 +141,9 @@ class Progress:
         total = {stage.name: stage.steps for stage in run.recipe.stages}
         where = f", {step[0]} {step[1]} of {total.get(step[0])}" if step else ""
         self.status.update(f"{self.now}: {doing}{where}")
+        if not self.console.is_terminal and self._clock() >= self._next:
+            self._next = self._clock() + EVERY
+            self.console.print(f"{self.now}: {doing}{where}", highlight=False)
 
     def ends(self, run: PlannedRun, state: State) -> None:
         """See `Watcher`."""
@@ -151,9 +155,9 @@ class Progress:
 
 def findings_table(findings: Findings) -> Table:
     """The table of the results."""
-    table = Table(title=f"{findings.title or findings.study}: {setting(findings)}", title_justify="left")
-    for i, name in enumerate(header(findings)):
-        table.add_column(name, justify="right" if i else "left")
+    name, *others = header(findings)
+    columns = [Column(name, key=True), *(Column(other, number=True) for other in others)]
+    table = Table(columns, f"{findings.title or findings.study}: {setting(findings)}")
     for variant in [*findings.ranked, *(v for v in findings.variants if not v.scores)]:
-        table.add_row(*(escape(cell) for cell in row(findings, variant)))
+        table.row(*row(findings, variant))
     return table

@@ -7,10 +7,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
+from triptych.console import make_console
 from triptych.errors import TriptychError
+from triptych.progress import spinner
+from triptych.tables import Column, Table
 from triptych.verify.run import Verdict, write
 from triptych.verify.run import verify as run_checks
 
@@ -31,12 +33,12 @@ def verify(names: Sequence[str], output: Path | None) -> bool:
     """
     if output is not None and output.suffix not in {".json", ".md"}:
         raise OutputError(f"--output {output}: expected a name that ends in .json or .md")
-    console = Console()
+    console = make_console()
     verdicts: list[Verdict] = []
-    with console.status("comparing …") as status:
+    with spinner("comparing …", console) as say:
         for verdict in run_checks(names):
             verdicts.append(verdict)
-            status.update(f"{verdict.system}: {verdict.check.what}")
+            say(f"{verdict.system}: {verdict.check.what}")
     console.print(table(verdicts))
     wrong = [verdict for verdict in verdicts if not verdict.check.equal]
     console.print(
@@ -52,23 +54,26 @@ def verify(names: Sequence[str], output: Path | None) -> bool:
 
 def table(verdicts: Sequence[Verdict]) -> Table:
     """A line a comparison."""
-    shown = Table()
-    shown.add_column("system")
-    shown.add_column("what")
-    shown.add_column("reference", style="dim")
-    shown.add_column("largest difference", justify="right")
-    shown.add_column("")
+    shown = Table(
+        [
+            Column("system", key=True, grouped=True),
+            Column("what", key=True),
+            Column("largest difference", number=True),
+            Column("", number=True),
+            Column("reference", style="dim"),
+        ]
+    )
     before = ""
     for verdict in verdicts:
         check = verdict.check
         if verdict.system != before and before:
-            shown.add_section()
-        shown.add_row(
-            verdict.system if verdict.system != before else "",
+            shown.section()
+        shown.row(
+            verdict.system,
             check.what,
-            check.reference,
             f"{check.difference:.1e}" if check.difference else "0",
-            "[green]✓[/]" if check.equal else f"[red]✗ > {check.bound:.0e}[/]",
+            Text("✓", style="green") if check.equal else Text(f"✗ > {check.bound:.0e}", style="red"),
+            check.reference,
         )
         before = verdict.system
     return shown

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from rich.console import Console, Group, RenderableType
 from rich.syntax import Syntax
-from rich.table import Table
 from rich.text import Text
 
+from triptych.console import make_console
 from triptych.recipe.included import preset_path
+from triptych.tables import Column, Table
 from triptych.zoo import Entry, entries, entry
 
-PANELS = ("encoders", "adapters", "fusion", "language")
+PANELS = ("encoders", "adapters", "fusion", "language", "regions")
 
-TOWERS = {"vision": "encoders", "text": "encoders"}
-"""The column in which parts of a dual encoder stand."""
+TOWERS = {"vision": "encoders", "text": "encoders", "encoder": "encoders", "qformer": "adapters"}
+"""The column in which parts of a dual encoder stand, and those of BLIP-2's first stage."""
 
 
 def zoo(name: str | None) -> None:
@@ -22,7 +23,7 @@ def zoo(name: str | None) -> None:
     Raises:
         RecipeError: There is no preset of that name.
     """
-    console = Console()
+    console = make_console()
     if name is None:
         console.print(table(entries()))
         console.print(
@@ -30,44 +31,43 @@ def zoo(name: str | None) -> None:
             "costs, triptych verify NAME compares it with its reference[/]"
         )
     else:
-        console.print(details(entry(name)))
+        console.print(details(entry(name), console))
 
 
 def table(found: list[Entry]) -> Table:
-    """A line a preset: parameters of the parts, stages, paper."""
-    shown = Table(title="presets", title_justify="left")
-    shown.add_column("preset", style="bold", no_wrap=True)
-    shown.add_column("what")
-    for panel in PANELS:
-        shown.add_column(panel, justify="right", no_wrap=True)
-    shown.add_column("stages")
-    shown.add_column("paper", style="dim", no_wrap=True)
+    """A line a preset: parameters of the parts, stages, what it is, paper."""
+    panels = (Column(panel, number=True) for panel in PANELS)
+    shown = Table(
+        [Column("preset", key=True, style="bold"), *panels, Column("stages", least=11), Column("paper", style="dim"), Column("what")],
+        "presets",
+    )  # fmt: skip
     for i, one in enumerate(found):
-        if i and one.system != found[i - 1].system:
-            shown.add_section()
         first = i == 0 or one.system != found[i - 1].system
-        shown.add_row(
+        if first and i:
+            shown.section()
+        shown.row(
             one.preset,
-            one.system.what if first else "",
             *[_panel(one, panel) for panel in PANELS],
             ", ".join(stage.name for stage in one.recipe.stages),
             one.system.paper.removeprefix("https://arxiv.org/abs/") if first else "",
+            one.system.what if first else "",
         )
     return shown
 
 
-def details(one: Entry) -> RenderableType:
+def details(one: Entry, console: Console) -> RenderableType:
     """What a preset is, its parts, what each stage trains, and the recipe as it is written."""
-    parts = Table(title="parts", title_justify="left")
-    for column in ("part", "parameters", *[stage.name for stage in one.recipe.stages]):
-        parts.add_column(column, justify="right" if column == "parameters" else "left")
+    stages = (Column(stage.name) for stage in one.recipe.stages)
+    parts = Table([Column("part", key=True), Column("parameters", number=True), *stages], "parts")
     for part in one.parts:
-        learns = ["trained" if _learns(part.name, stage.train) else "frozen" for stage in one.recipe.stages]
-        parts.add_row(part.name, f"{part.parameters:,}", *[f"[green]{w}[/]" if w == "trained" else w for w in learns])
+        learns = [_learns(part.name, stage.train) for stage in one.recipe.stages]
+        states = [Text("trained", style="green") if learned else Text("frozen") for learned in learns]
+        parts.row(part.name, f"{part.parameters:,}", *states)
+    recipe = preset_path(one.preset).read_text(encoding="utf-8").rstrip()
     return Group(
         Text.assemble((one.system.title, "bold"), f": {one.system.what}. {one.system.paper}"),
         parts,
-        Syntax(preset_path(one.preset).read_text(encoding="utf-8").rstrip(), "yaml", background_color="default"),
+        Syntax(recipe, "yaml", background_color="default", word_wrap=True) if console.is_terminal else Text(recipe),
     )
 
 
@@ -78,7 +78,7 @@ def _learns(part: str, trained: list[str]) -> bool:
 
 def _panel(one: Entry, panel: str) -> str:
     count = sum(part.parameters for part in one.parts if TOWERS.get(part.name, part.name.split(".")[0]) == panel)
-    return short(count) if count else "—"
+    return short(count) if count else ""
 
 
 def short(count: int) -> str:

@@ -157,7 +157,7 @@ def _encode(model: Trainable, reader: Reader | PairReader | DetectionReader, ste
     wanted = [(encoder, cache) for encoder, cache in todo if encoder is not None and cache is not None]
     draws = dict.fromkeys(reader.mixture.draw(n) for n in range(steps * reader.batch_size)) if wanted else {}
     for encoder, cache in wanted:
-        with console.bar("encoding media once", 0, None) as bar:
+        with console.bar("encoding media once", 0, None, "media") as bar:
             media = list(_media(reader, draws))
             bar.total(len(media))
             encode_missing(media, encoder, cache, bar.advance, foreseen=False)

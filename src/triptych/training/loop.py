@@ -25,6 +25,7 @@ from safetensors import SafetensorError
 from triptych import distributed
 from triptych.data.ledger import Ledger
 from triptych.data.loader import load_steps
+from triptych.duration import duration
 from triptych.errors import DataError, FolderError, TrainingError, TriptychError, one_line, resume_command
 from triptych.model.saved import kept_weights, load_weights, names_of, save_weights
 from triptych.model.trainable import Trainable
@@ -246,6 +247,7 @@ class Trainer:
         self, stage: StageConfig, data: StageData, progress: Progress, trained: Trained, objective: Objective
     ) -> None:
         """The loss on the validation set, logged."""
+        began = time.perf_counter()
         set_mode(self.model, trained, "eval")
         total, count = 0.0, 0
         parts: dict[str, float] = {}
@@ -265,7 +267,10 @@ class Trainer:
             values = {"stage": stage.name, "step": progress.step, "validation_loss": total / count}
             values |= {f"validation_loss_{name}": value / count for name, value in parts.items()}
             self.metrics.write(progress.total_steps, values)
-            self.console.say(f"step {progress.step}: validation loss {total / count:.4f}")
+            self.console.say(
+                f"{stage.name}, step {progress.step:,} of {data.steps:,}: validation loss {total / count:.4f}, "
+                f"in {duration(time.perf_counter() - began)}"
+            )
 
     def _save(self, progress: Progress, optimiser: Optimiser | None) -> None:
         if distributed.rank() == 0:

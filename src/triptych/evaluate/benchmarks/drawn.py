@@ -21,6 +21,7 @@ from triptych.evaluate.embedding.extractor import Extractor
 from triptych.evaluate.metrics.bootstrap import Tally, intervals
 from triptych.evaluate.metrics.fid import clip_score, frechet_distance
 from triptych.evaluate.results import Interval, TaskResult, Unparsed
+from triptych.progress import counted
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 GROUPS = 10
@@ -61,8 +62,10 @@ def run_drawn(
             f"{folder}: has pictures for {len(drawn)} of {len(items)} items; {2 * GROUPS} are the fewest to measure a "
             f"distance with. They are called ID.png, for example {items[0].id}.png"
         )
-    theirs = extractor.features([Image(made[item.id]) for item in drawn])
-    real = extractor.features([item.images[0] for item in drawn])
+    with counted(f"{file.name}, made pictures", [Image(made[item.id]) for item in drawn], "pictures") as pictures:
+        theirs = extractor.features(pictures)
+    with counted(f"{file.name}, real pictures", [item.images[0] for item in drawn], "pictures") as pictures:
+        real = extractor.features(pictures)
     metrics, control = {"fid": distance(real, theirs, options.seed)}, {}
     facts: dict[str, Any] = {
         "title": file.title, "paper": file.paper, "headline": file.headline, "extractor": extractor.name,
@@ -70,7 +73,8 @@ def run_drawn(
     } | faults.facts  # fmt: skip
     if extractor.both is not None:
         texts = [str(item.truth[0] if isinstance(item.truth, list) else item.truth) for item in drawn]
-        directions = extractor.both.images([Image(made[item.id]) for item in drawn])
+        with counted(f"{file.name}, against texts", [Image(made[item.id]) for item in drawn], "pictures") as pictures:
+            directions = extractor.both.images(pictures)
         words = extractor.both.texts(texts)
         metrics |= _fits(drawn, directions, words, options.seed)
         control = _fits(drawn, directions, np.roll(words, 1, axis=0), options.seed)

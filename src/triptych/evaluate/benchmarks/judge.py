@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from triptych.conversation import Conversation, user
 from triptych.errors import EvaluationError
-from triptych.evaluate.asking import progress_bar
 from triptych.evaluate.attempt import attempt, put_to
 from triptych.evaluate.benchmarks.config import Judge, TaskFile
 from triptych.evaluate.parsers.conclusion import final_text
 from triptych.evaluate.tasks.question import Record
 from triptych.generate.config import GenerationSettings, Reply
+from triptych.progress import tracked
 
 if TYPE_CHECKING:
     from triptych.generate.config import Responder
@@ -70,7 +70,7 @@ def ask_judge(
     signs = {i: {"judge": name, "prompt": _hash(prompt)} for i, prompt in prompts.items()}
     waiting = [i for i in prompts if done[i].verdict is None or done[i].judged != signs[i]]
     refused = 0
-    with progress_bar(f"{file.name}, judge", len(waiting), progress) as advance:
+    with tracked(f"{file.name}, judge", len(waiting), "answers", shown=progress) as work:
         for start in range(0, len(waiting), SETTINGS.batch_size):
             places = waiting[start : start + SETTINGS.batch_size]
             asked = [Conversation((user(prompts[i]),), id=done[i].id) for i in places]
@@ -91,7 +91,7 @@ def ask_judge(
                     f"{file.name}: the judge refuses {refused} of {len(done)} answers, more than the allowed share of "
                     f"{failed_share:g}; the last reason: {reasons[-1]}"
                 )
-            advance(len(places))
+            work.advance(len(places))
     return done
 
 

@@ -12,6 +12,7 @@ from triptych.errors import EvaluationError
 from triptych.evaluate.embedding.encoder import Embedder, Floats, cosines
 from triptych.evaluate.embedding.samples import Sample
 from triptych.evaluate.metrics.bootstrap import Tally
+from triptych.progress import counted
 from triptych.scenes.things import with_article
 
 TOP = (1, 5)
@@ -37,7 +38,8 @@ def zero_shot(samples: Sequence[Sample], classes: Sequence[str], templates: Sequ
     prompts = [template.format(name=name, a=with_article(name)) for name in classes for template in templates]
     mean = model.texts(prompts).reshape(len(classes), len(templates), -1).mean(axis=1)
     mean /= np.linalg.norm(mean, axis=1, keepdims=True)
-    return cosines(model.images([sample.picture for sample in samples]), mean)
+    with counted("zero-shot", [sample.picture for sample in samples], "pictures") as pictures:
+        return cosines(model.images(pictures), mean)
 
 
 def linear_probe(

@@ -18,6 +18,7 @@ from triptych.evaluate.embedding.ranks import chance_at, ranks
 from triptych.evaluate.embedding.samples import Sample
 from triptych.evaluate.metrics.bootstrap import Tally
 from triptych.evaluate.metrics.classification import ratio
+from triptych.progress import Counted, counted, tracked
 
 WAYS = ("image_to_text", "text_to_image")
 
@@ -62,9 +63,11 @@ def search(samples: Sequence[Sample], model: Embedder, pool: int, name: str, rer
         raise EvaluationError(f"{name}: `rerank` needs a model that reads picture and text together (`kind: blip2`)")
     if len(samples) < pool:
         raise EvaluationError(f"{name}: {len(samples)} pictures are fewer than a pool of {pool}; lower `pool`")
-    images = model.images([sample.picture for sample in samples])
+    with counted(f"{name}, pictures", [sample.picture for sample in samples], "pictures") as pictures:
+        images = model.images(pictures)
     texts = list(dict.fromkeys(text for sample in samples for text in sample.texts))
-    directions = dict(zip(texts, model.texts(texts), strict=True))
+    with counted(f"{name}, texts", texts, "texts") as read:
+        directions = dict(zip(texts, model.texts(read), strict=True))
     found = []
     for start in range(0, len(samples) - pool + 1, pool):
         members = samples[start : start + pool]
@@ -94,7 +97,8 @@ def reranked(
         np.put_along_axis(shortlist, best, True, axis=axis)
     pairs = np.argwhere(near[0] | near[1])
     odds = np.zeros(scores.shape)
-    odds[tuple(pairs.T)] = model.matches(pictures, texts, pairs)
+    with tracked("re-ranking", len(pairs), "pairs") as work:
+        odds[tuple(pairs.T)] = model.matches(pictures, Counted(texts, work), pairs)  # each pair's text is read once
     logits = model.sharpness * scores
     ahead = 10 + 2 * np.abs(odds).max() + 2 * np.abs(logits).max()  # more than any difference of the two
     forward, backward = (np.where(shortlist, logits + odds + ahead, logits) for shortlist in near)

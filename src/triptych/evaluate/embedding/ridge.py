@@ -22,6 +22,7 @@ from triptych.errors import EvaluationError
 from triptych.evaluate.embedding.encoder import Embedder, Floats
 from triptych.evaluate.embedding.ranks import ranks
 from triptych.evaluate.embedding.samples import Sample
+from triptych.progress import counted
 
 PENALTIES = tuple(float(10.0**power) for power in np.arange(-4, 3.5, 0.5))
 """Of the squared weights, per picture, on standardised features."""
@@ -86,7 +87,8 @@ def fit(model: Embedder, train: Sequence[Sample], seed: int = 0, penalties: Sequ
     """
     if len(train) < FEWEST:
         raise EvaluationError(f"the baseline `ridge` needs {FEWEST} training pictures at least, found {len(train)}")
-    x = np.asarray(model.features([sample.picture for sample in train]), dtype=np.float64)
+    with counted("ridge, to learn from", [sample.picture for sample in train], "pictures") as pictures:
+        x = np.asarray(model.features(pictures), dtype=np.float64)
     texts = list(dict.fromkeys(text for sample in train for text in sample.texts))
     row = {text: i for i, text in enumerate(texts)}
     said, text = _standardised(np.asarray(model.text_features(texts), dtype=np.float64))

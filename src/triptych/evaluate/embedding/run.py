@@ -23,6 +23,7 @@ from triptych.evaluate.metrics.bootstrap import Tally, differences, intervals
 from triptych.evaluate.records import write_records
 from triptych.evaluate.results import Baseline, TaskResult, Unparsed
 from triptych.evaluate.tasks.question import Record
+from triptych.progress import counted
 
 if TYPE_CHECKING:
     from triptych.data.sources import Source
@@ -176,8 +177,10 @@ def _naming(
                 )
             train, _ = read(train_source, label_of, None, task.train_data, task.failed_share)
             classes = naming.classes_of([*train, *samples], (), task.data)
-            fitted = model.features([sample.picture for sample in train]), [sample.texts[0] for sample in train]
-            features = model.features([sample.picture for sample in samples])
+            with counted("linear probe, to learn from", [sample.picture for sample in train], "pictures") as pictures:
+                fitted = model.features(pictures), [sample.texts[0] for sample in train]
+            with counted("linear probe", [sample.picture for sample in samples], "pictures") as pictures:
+                features = model.features(pictures)
             scores = naming.linear_probe(fitted, features, classes, task.penalty)
             prompt = f"linear probe on {len(train):,} pictures of {task.train_data}"
         case _:
