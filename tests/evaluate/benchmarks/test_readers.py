@@ -110,6 +110,17 @@ class TestOptions:
         assert faults.count == 1
         without = replace(read(catalogue.load("mmbench"), data)[0], options=())
         assert "no options" in str(unscorable(catalogue.load("mmbench"), without))
+        assert "no options" in str(unscorable(catalogue.load("scienceqa"), without))
+
+    @pytest.mark.parametrize(
+        ("task", "lacks"),
+        [("hallusionbench", "group, question, figure, shown"), ("mm-safetybench", "harmful"),
+         ("amber-generative", "likely, things, harmless")],
+    )  # fmt: skip
+    def test_a_question_says_of_itself_what_its_metric_needs(self, task: str, lacks: str, tmp_path: Path) -> None:
+        data = mmbench(tmp_path, [{"A": "one", "B": "two", "C": "three", "D": "four", "answer": "C"}])
+        item = replace(read(catalogue.load("mmbench"), data)[0], facts={})
+        assert f"has no {lacks}" in str(unscorable(catalogue.load(task), item))
 
     def test_options_that_stand_in_the_question(self) -> None:
         lines = "Where is the dog?\n\nA. left\nB. right\nPlease answer with the letter."

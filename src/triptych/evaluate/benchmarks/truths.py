@@ -13,12 +13,25 @@ from triptych.evaluate.parsers.quantities import numbers_in
 OUTSIDE = 0.01
 """How far a true box may lie outside of the picture, in shares of its side."""
 
+FACTS = {"hallusion": ("group", "question", "figure", "shown"), "safety": ("harmful",)}
+"""Metric → what a question must say of itself for it."""
+
+AMBER_FACTS = ("likely", "things", "harmless")
+"""The same for descriptions by AMBER."""
+
+OPTIONS = frozenset(("choice", "circular"))
+"""Metrics of questions with options."""
+
 
 def unscorable(task: TaskFile, item: Item) -> str | None:
     """Why an item's truth cannot be scored by the task's metric; `None` if it can."""
-    if task.metric == "amber" and getattr(task.source, "part", "") == "generative":
-        return None
-    check = _CHECKS.get(task.metric)
+    described = task.metric == "amber" and getattr(task.source, "part", "") != "discriminative"
+    needed = AMBER_FACTS if described else FACTS.get(task.metric, ())
+    if missing := [name for name in needed if name not in item.facts]:
+        return f"has no {', '.join(missing)}, which `metric: {task.metric}` needs"
+    if task.metric in OPTIONS and not item.options:
+        return f"has no options, which `metric: {task.metric}` needs"
+    check = None if described else _CHECKS.get(task.metric)
     return check(item) if check is not None else None
 
 
@@ -52,10 +65,6 @@ def _math(item: Item) -> str | None:
     return None if numbers_in(str(item.truth)) else f"the true answer is no number: {str(item.truth)[:80]!r}"
 
 
-def _rotated(item: Item) -> str | None:
-    return None if item.options else "has no options, so none can be rotated"
-
-
 def _box(item: Item) -> str | None:
     try:
         left, top, right, bottom = (float(part) for part in str(item.truth).strip("[]() ").split(","))
@@ -73,5 +82,4 @@ def _box(item: Item) -> str | None:
 _CHECKS: dict[str, Callable[[Item], str | None]] = {
     "yes_no": _yes_no, "mme": _yes_no, "amber": _yes_no, "hallusion": _zero_one, "vqa": _some, "anls": _some, "relaxed": _some,
     "exact": _some, "caption": _some, "contains": _some, "mixed": _some, "count": _count, "math": _math, "boxes": _box,
-    "circular": _rotated,
 }  # fmt: skip
