@@ -13,7 +13,7 @@ SPEED = ("startup", "training", "generation", "profile")
 NAMES = (
     *SPEED,
     *("minis", "zero_init", "masked_start", "blip2", "calls", "grounding", "ground_cost"),
-    *("language_matrix", "vision_matrix", "behaviour"),
+    *("language_matrix", "vision_matrix", "behaviour", "commits"),
 )
 
 
@@ -26,7 +26,7 @@ def main() -> None:
         "--variants",
         nargs="+",
         default=[],
-        help="of generation: distinct, shared, seen; of minis: systems; of those of grounding: runs; all by default",
+        help="of generation: distinct, shared, seen; of minis: systems; of those of grounding: runs; all by default; of commits: the commit before",
     )
     parser.add_argument(
         "--baselines", nargs="+", default=[], choices=("mixed", "pure"), help="of training: precision of the other side"

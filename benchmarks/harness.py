@@ -22,10 +22,17 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a comparison: a function `package.module:function` and the arguments it is called with."""
+    """One side of a comparison.
+
+    Args:
+        function: `package.module:function`.
+        arguments: What it is called with.
+        root: The checkout whose code runs.
+    """
 
     function: str
     arguments: Mapping[str, Any]
+    root: Path = ROOT
 
 
 @dataclass(frozen=True)
@@ -61,11 +68,11 @@ def run_side(side: Side, environment: Mapping[str, str] | None = None) -> Measur
             json.dumps(dict(side.arguments)),
             str(answer),
         ]
-        variables = {**child_environment(), **(environment or {})}
+        variables = {**child_environment(side.root), **(environment or {})}
         load = os.getloadavg()[0]
         with said.open("wb") as output:
             began = time.perf_counter()
-            process = subprocess.Popen(command, cwd=ROOT, env=variables, stdout=output, stderr=subprocess.STDOUT)
+            process = subprocess.Popen(command, cwd=side.root, env=variables, stdout=output, stderr=subprocess.STDOUT)
             _, status, usage = os.wait4(process.pid, 0)
             seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -117,7 +124,7 @@ def pairwise_ratio(numerators: Sequence[float], denominators: Sequence[float]) -
     return summary([a / b for a, b in zip(numerators, denominators, strict=True)])
 
 
-def child_environment() -> dict[str, str]:
-    """Variables of a measuring process: this checkout's sources come first."""
-    path = os.pathsep.join([str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])])
+def child_environment(root: Path = ROOT) -> dict[str, str]:
+    """Variables of a measuring process: a checkout's sources come first."""
+    path = os.pathsep.join([str(root / "src"), *filter(None, [os.environ.get("PYTHONPATH")])])
     return {**os.environ, "PYTHONPATH": path, "TOKENIZERS_PARALLELISM": "false"}
