@@ -54,9 +54,9 @@ def _curves(lines: list[dict[str, Any]]) -> dict[str, list[list[float]]]:
 
 def _written(run: Path) -> list[dict[str, str]]:
     """What the Q-Former writes about the first held-out pictures, and what is there."""
-    from triptych.api import load_matcher
+    from triptych.api import load
 
-    matcher = load_matcher(run)
+    matcher = load(run)
     pictures, texts = _pictures(run)
     return [{"picture": text, "written": said} for text, said in zip(texts, matcher.caption(pictures), strict=True)]
 

@@ -63,7 +63,7 @@ def measure(detector_run: Path, model_run: Path, work: Path, pictures: int, sett
     settings.say(f"detector: AP50 {scores.ap50:.3f}, AP {scores.ap:.3f}")
     data = Referring(ReferringConfig(split="test", count=pictures, things=16, objects=(3, 5), turns=3, kinds=KINDS))
     model = triptych.load(model_run)
-    regions = model.recipe.composed.regions
+    regions = model.recipe.model.regions
     assert isinstance(regions, CallRegionsConfig)
     detector = build_detector(config)
     caller = CallGrounder(model, detector, regions)

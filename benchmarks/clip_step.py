@@ -42,7 +42,7 @@ def build(small: bool, precision: str) -> tuple[Any, Any, Any]:
     from triptych.encoders.text_transformer import TextTower
     from triptych.encoders.transformers_shapes import config_of
     from triptych.encoders.vit import VisionTower
-    from triptych.model.dual import DualEncoder
+    from triptych.families.dual.model import DualEncoder
     from triptych.sequence.pairs import Words
     from triptych.weights.formats import recognise
 
@@ -91,8 +91,8 @@ def batch_of(count: int, size: int) -> Any:
 
 def losses(ours: Any, theirs: Any, batch: Any) -> tuple[Callable[[], Any], Callable[[], Any]]:
     """The loss of each side, per pair."""
-    from triptych.training.config import Contrastive
-    from triptych.training.objectives.paired import ContrastiveObjective
+    from triptych.families.dual.config import Contrastive
+    from triptych.families.dual.paired import ContrastiveObjective
 
     objective = ContrastiveObjective(Contrastive())
     pixels = ours.vision.normalise(batch.pixels, ours.vision.patches.weight.dtype)

@@ -32,11 +32,11 @@ def measure(batch: int, chunk: int | None, file: Path) -> dict[str, float]:
     from triptych.encoders.preparation import ImagePreparation
     from triptych.encoders.text_transformer import TextTower
     from triptych.encoders.vit import VisionTower
-    from triptych.model.dual import DualEncoder
+    from triptych.families.dual.config import Contrastive
+    from triptych.families.dual.model import DualEncoder
+    from triptych.families.dual.paired import ContrastiveObjective
     from triptych.sequence.pack import Document
     from triptych.sequence.pairs import PairBatch, Words
-    from triptych.training.config import Contrastive
-    from triptych.training.objectives.paired import ContrastiveObjective
 
     torch.manual_seed(0)
     vision, text = VisionTower(VisionArchitecture(**SHAPE), 64), TextTower(TextArchitecture(**TEXT), 64)

@@ -12,10 +12,10 @@ def losses(folder: str, count: int) -> dict[str, Any]:
 
     from benchmarks import llava
     from benchmarks.setting import conversations
+    from triptych.families.composed.next_token import NextTokenObjective
     from triptych.model.build import build
     from triptych.recipe import load_recipe
     from triptych.training.data import stage_data
-    from triptych.training.objectives.next_token import NextTokenObjective
     from triptych.training.parts import freeze
     from triptych.training.progress import Console
 

@@ -102,8 +102,8 @@ def answer(runs: dict[str, str], pictures: int, rounds: int) -> dict[str, Any]:
     answered by the model that calls, which was taught to do so in one word.
     """
     from triptych.api import load
+    from triptych.families.composed.grounding import build_grounder
     from triptych.generate.config import GenerationSettings
-    from triptych.grounding.build import build_grounder
 
     plain = load(runs["call"])
     asked = GenerationSettings(max_new_tokens=16)

@@ -17,7 +17,7 @@ from benchmarks.harness import ROOT
 from benchmarks.minis import triptych
 from benchmarks.results import Settings, table, write
 from triptych.api import load
-from triptych.grounding.build import build_grounder
+from triptych.families.composed.grounding import build_grounder
 from triptych.report.numbers import score_name
 
 PHOTOS = "coco-grounding"

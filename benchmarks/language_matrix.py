@@ -30,11 +30,12 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from tiny_world import World, make, talk  # noqa: E402
+from triptych.api import load  # noqa: E402
 from triptych.conversation import Conversation, user  # noqa: E402
 from triptych.errors import TriptychError  # noqa: E402
 from triptych.generate.config import GenerationSettings  # noqa: E402
 from triptych.generate.generator import Generator  # noqa: E402
-from triptych.model.build import build, load_run  # noqa: E402
+from triptych.model.build import build  # noqa: E402
 from triptych.model.composed import MultimodalModel  # noqa: E402
 from triptych.planner.plan import plan  # noqa: E402
 from triptych.recipe import Recipe, parse_recipe  # noqa: E402
@@ -177,7 +178,7 @@ def questions(world: World) -> list[Conversation]:
 
 def asked(world: World, model: MultimodalModel, output: Path, fusion: str) -> None:
     """The trained run answers; with `splice`, a text is answered as transformers' own forward pass answers it."""
-    trained, _ = load_run(output)
+    trained = load(output).model
     Generator(trained).respond(questions(world), ANSWER)
     if fusion != "splice":
         return

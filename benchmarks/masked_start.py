@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.results import Settings, table, write
-from triptych.api import Dual
 from triptych.data.sources import build as build_source
 from triptych.evaluate.embedding.retrieval import WAYS, search, tally
 from triptych.evaluate.embedding.samples import read, texts_of
-from triptych.model.build import build_any
+from triptych.families.dual.loaded import Dual
+from triptych.model.build import build
 from triptych.recipe import Recipe, load_recipe
 from triptych.training.loop import Trainer
 from triptych.training.progress import Console
@@ -113,7 +113,7 @@ def run(settings: Settings) -> None:
 
 def _curve(recipe: Recipe, folder: Path, target: float) -> dict[int, float]:
     watch = Watch(recipe, target)
-    model = build_any(recipe)
+    model = build(recipe)
     watch.trainer = Trainer(model, recipe, RunFolder.start(folder, recipe, resume=False), watch)
     with suppress(Reached):
         watch.trainer.train()

@@ -49,7 +49,7 @@ def triptych(*arguments: str) -> None:
 
 def _trained(system: str) -> int:
     """How many parameters the last stage of a preset trains, counted on a model without numbers."""
-    from triptych.planner.parts import build
+    from triptych.families.composed.shape import build_composed_shape as build
     from triptych.recipe import load_recipe
     from triptych.training.parts import freeze
 

@@ -70,7 +70,7 @@ def main() -> None:
     """Run both, print and write the table."""
     quickstart = load_recipe(Path(__file__).parents[1] / "recipes" / "quickstart.yaml")
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tower_precision")
-    parser.add_argument("--language", default=quickstart.composed.language.weights, help="SmolLM2's, by default")
+    parser.add_argument("--language", default=quickstart.model.language.weights, help="SmolLM2's, by default")
     parser.add_argument("--pictures", type=int, default=8, help="drawn scenes (8)")
     chosen = parser.parse_args()
     source = build_source(quickstart.data["test"], Path(quickstart.base))

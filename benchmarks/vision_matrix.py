@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from tiny_world import World, make  # noqa: E402
+from triptych.api import load  # noqa: E402
 from triptych.conversation import Conversation, user  # noqa: E402
 from triptych.data.features import FeatureCache  # noqa: E402
 from triptych.encoders import HuggingFaceConfig  # noqa: E402
@@ -37,7 +38,6 @@ from triptych.encoders.towers import whole_config  # noqa: E402
 from triptych.errors import TriptychError  # noqa: E402
 from triptych.generate.config import GenerationSettings  # noqa: E402
 from triptych.generate.generator import Generator  # noqa: E402
-from triptych.model.build import load_run  # noqa: E402
 from triptych.planner.parts import meta_encoder  # noqa: E402
 from triptych.planner.plan import plan  # noqa: E402
 from triptych.recipe import Recipe, parse_recipe  # noqa: E402
@@ -139,7 +139,7 @@ def recipe_of(world: World, encoder: dict[str, Any]) -> Recipe:
 
 def asked(world: World, output: Path) -> None:
     """The trained run answers about a picture."""
-    trained, _ = load_run(output)
+    trained = load(output).model
     settings = GenerationSettings(max_new_tokens=4)
     Generator(trained).respond([Conversation((user(world.picture(0), "What colour is this?"),))], settings)
 

@@ -13,11 +13,13 @@ SOURCE = Path(__file__).parents[1] / "src" / "triptych"
 
 FLOORS: tuple[tuple[str, ...], ...] = (
     ("errors", "config"),
-    ("console", "custom", "distributed", "duration", "environment", "files", "kernels", "paths", "yaml_nodes"),
+    ("console", "distributed", "duration", "environment", "files", "kernels", "paths", "registry", "yaml_nodes"),
     ("progress", "tables", "yaml_file"),
     ("conversation", "weights"),
+    ("trusted",),
     ("grounding.transform", "grounding.grounding"),
     ("encoders", "adapters", "language", "scenes"),
+    ("family",),
     ("fusion", "decoders"),
     ("grounding.determiners", "grounding.noun_phrases", "grounding.nouns"),
     (
@@ -33,12 +35,17 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("model",),
     ("data",),
     ("training", "generate"),
+    ("capabilities",),
     ("api",),
     ("grounding",),
     ("evaluate",),
-    ("report", "export"),
+    ("report",),
+    ("planner",),
+    ("preview",),
+    ("families",),
+    ("export",),
     ("importing",),
-    ("planner", "doctor", "verify", "study"),
+    ("doctor", "verify", "study"),
     ("zoo",),
     ("terminal",),
     ("cli",),
@@ -47,7 +54,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
 """From the ground up; what is on one floor does not know its neighbours. A module named with its package has a floor of
 its own."""
 
-CONFIGS = {"model", "decoders", "grounding", "sequence", "data", "training", "evaluate", "generate"}
+CONFIGS = {"decoders", "grounding", "sequence", "data", "training", "evaluate", "generate"}
 """Floors above the recipe whose `config` modules it knows: these modules, and nothing else of them, lie below it."""
 
 
@@ -55,7 +62,7 @@ def floor(module: str) -> int:
     """The floor of a dotted module inside the package."""
     first, _, rest = module.partition(".")
     if rest == "config" and first in CONFIGS:
-        return next(i for i, names in enumerate(FLOORS) if "encoders" in names)
+        return next(i for i, names in enumerate(FLOORS) if "fusion" in names)
     second = f"{first}.{rest.partition('.')[0]}"
     own = (i for i, names in enumerate(FLOORS) if second in names)
     return next(own, None) or next(i for i, names in enumerate(FLOORS) if first in names)

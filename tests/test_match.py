@@ -11,10 +11,9 @@ from PIL import Image as Pillow
 import tiny_dual
 from test_cli import run
 from tiny_world import World
-from triptych import Image, load, load_dual
+from triptych import Image, load
 from triptych.errors import DataError, RecipeError
 from triptych.recipe import dump_recipe
-from triptych.terminal.match import shares
 from triptych.training.loop import train
 
 LEARNS = {
@@ -42,16 +41,16 @@ def test_match_puts_the_text_of_the_picture_first(world: World, trained_dual: Pa
 
 
 def test_shares_are_those_of_the_models_own_scale(world: World, trained_dual: Path) -> None:
-    dual = load_dual(trained_dual)
+    dual = load(trained_dual)
     cosines = dual.similarity([Image(world.folder / "pictures" / "00.png")], ["It is red.", "It is blue."])
-    share = shares(dual, cosines)
+    share = dual.shares(cosines)
     assert share.sum() == pytest.approx(1)
     ratio = np.log(share[0, 0] / share[0, 1]) / (cosines[0, 0] - cosines[0, 1])
     assert ratio == pytest.approx(float(dual.model.logit_scale.detach().exp()), rel=1e-3)
 
 
 def test_a_dual_encoder_answers_nothing_and_says_what_works(trained_dual: Path) -> None:
-    with pytest.raises(RecipeError, match=r"triptych match .*load_dual"):
+    with pytest.raises(RecipeError, match=r"triptych match .*load"):
         load(trained_dual)
     with pytest.raises(RecipeError, match="triptych evaluate"):
         run("ask", trained_dual, "What is it?")

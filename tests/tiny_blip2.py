@@ -9,8 +9,8 @@ import torch
 
 import tiny_dual
 from tiny_world import World
-from triptych.model.blip2 import Blip2
-from triptych.model.build_blip2 import build_blip2
+from triptych.families.qformer.build import build_blip2
+from triptych.families.qformer.model import Blip2
 from triptych.recipe import Recipe, parse_recipe
 from triptych.sequence.pack import Document
 from triptych.sequence.pairs import PairBatch

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from tiny_world import World
-from triptych.model.build_dual import build_dual
-from triptych.model.dual import DualEncoder
+from triptych.families.dual.build import build_dual
+from triptych.families.dual.model import DualEncoder
 from triptych.recipe import Recipe, parse_recipe
 from triptych.sequence.pack import Document
 from triptych.sequence.pairs import PairBatch

@@ -13,18 +13,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from triptych.api import Dual, Model, load, load_dual
+    from triptych.api import Model, load
     from triptych.conversation import Conversation, Frame, Image, Message, Region, assistant, document, system, user
     from triptych.errors import TriptychError
     from triptych.generate.config import GenerationSettings, Reply
     from triptych.recipe import Recipe, load_recipe
     from triptych.training.loop import train
+    from triptych.trusted import trust
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Conversation": "triptych.conversation",
-    "Dual": "triptych.api",
     "Frame": "triptych.conversation",
     "GenerationSettings": "triptych.generate.config",
     "Image": "triptych.conversation",
@@ -37,16 +37,15 @@ _HOMES = {
     "assistant": "triptych.conversation",
     "document": "triptych.conversation",
     "load": "triptych.api",
-    "load_dual": "triptych.api",
     "load_recipe": "triptych.recipe",
     "system": "triptych.conversation",
     "train": "triptych.training.loop",
+    "trust": "triptych.trusted",
     "user": "triptych.conversation",
 }
 
 __all__ = [
     "Conversation",
-    "Dual",
     "Frame",
     "GenerationSettings",
     "Image",
@@ -59,10 +58,10 @@ __all__ = [
     "assistant",
     "document",
     "load",
-    "load_dual",
     "load_recipe",
     "system",
     "train",
+    "trust",
     "user",
 ]
 

@@ -161,7 +161,8 @@ def ask(
     from triptych import GenerationSettings, Image, load
 
     settings = GenerationSettings(temperature=temperature, max_new_tokens=max_new_tokens)
-    typer.echo(load(run).ask(*[Image(path) for path in image or ()], question, settings=settings))
+    model = load(run).require("answers", str(run))
+    typer.echo(model.ask(*[Image(path) for path in image or ()], question, settings=settings))
 
 
 @app.command()

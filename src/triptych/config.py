@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,3 +14,6 @@ class Config(BaseModel):
     """A part of a recipe. Unknown fields are errors, values do not change after validation, numbers are finite."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+    implementation: ClassVar[str] = ""
+    """`package.module:Class` of what is built from it, so that reading a recipe does not import it."""

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from triptych.model.blip2 import Blip2
-from triptych.model.composed import MultimodalModel
-from triptych.model.config import Blip2Config, DualConfig
-from triptych.model.dual import DualEncoder
-from triptych.planner.parts import Part, build, parts_of
-from triptych.planner.shapes import build_blip2_shape, build_dual_shape
+from triptych.family import family_of
+from triptych.planner.parts import Part, parts_of
 from triptych.recipe import Recipe, load_recipe
 
 
@@ -212,12 +208,5 @@ def entry(preset: str) -> Entry:
 
     recipe = load_recipe(preset_path(preset))
     system = next(system for system in SYSTEMS if preset in (*system.presets, system.mini))
-    model: MultimodalModel | DualEncoder | Blip2
-    match recipe.model:
-        case DualConfig():
-            model = build_dual_shape(recipe)
-        case Blip2Config():
-            model = build_blip2_shape(recipe)
-        case _:
-            model = build(recipe, bfloat16_encoder=False)
+    model = family_of(recipe.model).shape(recipe)
     return Entry(system, preset, recipe, tuple(parts_of(model, recipe)))

@@ -18,8 +18,8 @@ from triptych.adapters import AdapterConfig, LinearConfig, MLPConfig, build
 from triptych.adapters.adapter import Adapter
 from triptych.adapters.grid import GridAdapter
 from triptych.adapters.pooled import pool_grid
-from triptych.custom import CustomConfig
 from triptych.errors import RecipeError
+from triptych.registry import CustomConfig
 
 UNION: TypeAdapter[LinearConfig | MLPConfig | CustomConfig] = TypeAdapter(AdapterConfig)
 KINDS: list[Any] = [LinearConfig, MLPConfig]

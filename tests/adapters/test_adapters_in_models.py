@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from tiny_world import World, talk
+from triptych.api import load
 from triptych.errors import RecipeError
-from triptych.model.build import build, load_run
-from triptych.planner.parts import build as build_planned
+from triptych.families.composed.shape import build_composed_shape as build_planned
+from triptych.model.build import build
 from triptych.recipe import Recipe
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -36,7 +37,7 @@ def test_a_recipe_trains_it_and_a_run_gives_it_back(
     short = {"stages.0.steps": 2, "stages.1.steps": 1}
     run = train_tiny({**changes(kind), **short})
     start = build(world.recipe(changes(kind)))
-    model, _ = load_run(run)
+    model = load(run).model
     for name, parameter in start.adapters["image"].named_parameters():
         learned = dict(model.adapters["image"].named_parameters())[name]
         idle = name.endswith("key.bias") or "layers.1.text_feed_forward" in name  # see the page on adapters

@@ -12,12 +12,12 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from triptych.conversation import Conversation, assistant, user
-from triptych.custom import CustomConfig
 from triptych.data.coco import CocoCaptionsSource
 from triptych.data.config import CocoCaptionsConfig, DataConfig, LlavaConfig
 from triptych.data.llava import LlavaSource
 from triptych.data.sources import Source, build
 from triptych.errors import DataError, RecipeError
+from triptych.registry import CustomConfig
 from triptych.scenes.config import ScenesConfig
 
 CONFIG = TypeAdapter(DataConfig)

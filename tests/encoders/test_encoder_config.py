@@ -11,9 +11,9 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from triptych.conversation import Image
-from triptych.custom import CustomConfig
 from triptych.encoders import EfficientNetConfig, EncoderConfig, HuggingFaceConfig, build
 from triptych.errors import RecipeError
+from triptych.registry import CustomConfig
 
 UNION: TypeAdapter[EfficientNetConfig | HuggingFaceConfig | CustomConfig] = TypeAdapter(EncoderConfig)
 Picture = Callable[[int, int], Image]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from triptych.evaluate.config import GroundingTaskConfig
+from triptych.families.composed.grounding import fingerprint_of
 from triptych.generate.config import GenerationSettings
-from triptych.grounding.build import fingerprint_of
 from triptych.recipe import dump_recipe
 from triptych.terminal import evaluate as command
 

@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from typer.testing import CliRunner
 
 from tiny_world import World
-from triptych import cli, load, load_dual
+from triptych import cli, load
 from triptych.export import FORMATS, ExportError, UnknownFormat, export
 from triptych.export.finished import Finished
 from triptych.export.language import lora_layers, merged_state
@@ -96,7 +96,7 @@ def test_dual_encoders(name: str, kind: str, runs: Runs, world: World, tmp_path:
     export(runs(name), name, tmp_path / "out")
     theirs = loaded(kind, tmp_path / "out")
     processor = transformers.AutoProcessor.from_pretrained(tmp_path / "out")
-    ours = load_dual(runs(name)).model
+    ours = load(runs(name)).model
     pictures, texts = [world.picture(i) for i in range(3)], ["It is red.", "number 4, green", "a very long text " * 20]
     inputs = processor(
         text=texts,

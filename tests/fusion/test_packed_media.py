@@ -10,10 +10,10 @@ from fusion.architectures import FUSIONS, composed
 from fusion.conversations import batch_of, documents
 from tiny_world import World
 from triptych.conversation import Conversation, Image, assistant, user
+from triptych.families.composed.next_token import NextTokenObjective
 from triptych.fusion.config import CrossAttendConfig
 from triptych.model.composed import MultimodalModel
 from triptych.sequence.pack import Batch
-from triptych.training.objectives.next_token import NextTokenObjective
 
 KINDS = [(fusion, "llama") for fusion in FUSIONS] + [
     ("cross_attend", "mistral"), ("prompt", "mistral"), ("prompt, early", "qwen2"), ("cross_attend", "gpt2")

@@ -14,13 +14,14 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from fusion.architectures import language
 from tiny_world import World, tokenizer
+from triptych.api import load
 from triptych.errors import RecipeError
 from triptych.fusion.build import build as build_fusion
 from triptych.fusion.config import CrossAttendConfig, EarlyConfig, PromptConfig
 from triptych.kernels.fast import EXTENDED_EAGER
 from triptych.language.backbone import LanguageModel
 from triptych.language.template import ChatTemplate
-from triptych.model.build import build, load_run
+from triptych.model.build import build
 from triptych.planner import plan
 from triptych.training.optimiser import Optimiser
 from triptych.training.parts import by_group, describe_parts, freeze
@@ -101,7 +102,7 @@ def test_a_run_trains_it_and_comes_back_with_it(
     )
     before = build(recipe)
     run = train_tiny(recipe)
-    model, _ = load_run(run)
+    model = load(run).model
     names = {name for name, _ in model.part("fusion")}
     assert names == {f"fusion.{name}" for name, _ in model.fusion.named_parameters()}
     state, old = dict(model.named_parameters()), dict(before.named_parameters())

@@ -12,10 +12,10 @@ import yaml
 from PIL import Image as Pillow
 
 from tiny_world import World, llama, tokenizer
-from triptych import Image, load, load_dual
+from triptych import Image, load
 from triptych.errors import RecipeError
+from triptych.families.composed.grounding import build_grounder
 from triptych.generate.config import GenerationSettings
-from triptych.grounding.build import build_grounder
 from triptych.grounding.text_grounder import TextGrounder
 from triptych.importing import ImportFailed, import_model
 from triptych.recipe import load_recipe
@@ -81,7 +81,7 @@ def test_what_needs_no_import_and_half_a_clip(tmp_path: Path) -> None:
         import_model(str(tmp_path / "clip"), tmp_path / "run")
     tokenizer(end="</s>").save_pretrained(tmp_path / "clip")
     done = import_model(str(tmp_path / "clip"), tmp_path / "run")
-    assert done.dual and load_dual(tmp_path / "run").similarity([Image(Pillow.new("RGB", (9, 9)))], ["red"]).shape == (
+    assert done.dual and load(tmp_path / "run").similarity([Image(Pillow.new("RGB", (9, 9)))], ["red"]).shape == (
         1,
         1,
     )

@@ -15,8 +15,8 @@ from transformers import (
 )
 
 from tiny_world import llama
+from triptych.families.composed.config import ModelConfig
 from triptych.language.backbone import LanguageModel
-from triptych.recipe.schema import ModelConfig
 
 SMALL: dict[str, Any] = {"vocab_size": 50, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
 MODELS: list[tuple[PreTrainedConfig, int, int]] = [

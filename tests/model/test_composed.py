@@ -10,9 +10,10 @@ import torch
 from safetensors.torch import save_file
 
 from tiny_world import World, talk
+from triptych.api import load
 from triptych.conversation import Conversation, Image, assistant, user
 from triptych.errors import RecipeError, WeightsError
-from triptych.model.build import build, load_run
+from triptych.model.build import build
 from triptych.model.composed import MultimodalModel
 from triptych.sequence.pack import Batch, pack
 from triptych.sequence.plan import Refusal
@@ -126,16 +127,16 @@ def test_pictures_without_an_encoder_are_refused(world: World, tiny_cache: Path)
 
 def test_folders_that_hold_no_finished_run(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="not a run's folder"):
-        load_run(tmp_path)
+        load(tmp_path)
     run = tmp_path / "run"
     shutil.copytree(trained, run)
     weights = run / "weights" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:100])
     with pytest.raises(WeightsError, match="cannot be read"):
-        load_run(run)
+        load(run)
     save_file({"adapters.image.other": torch.zeros(3)}, weights)
     with pytest.raises(WeightsError, match=r"28 tensors are missing.*no place for 1 tensor \(adapters\.image\.other\)"):
-        load_run(run)
+        load(run)
     weights.unlink()
     with pytest.raises(WeightsError, match=r"training has not finished; continue it with `triptych train .*--resume`"):
-        load_run(run)
+        load(run)

@@ -12,27 +12,29 @@ from typer.testing import CliRunner
 
 from tiny_boxes import HEIGHT, WIDTH, Squares, recipe
 from tiny_world import World
+from triptych.api import load
 from triptych.cli import app
 from triptych.conversation import NORMALISED, THOUSANDTHS, Conversation, Frame, Image, Region, assistant, user
-from triptych.data.detection import DetectionReader, regions_of
 from triptych.data.mixture import Mixture
+from triptych.data.regions import regions_of
 from triptych.decoders.geometry import centre_size, corners, generalised_iou
 from triptych.encoders.config import Fit
 from triptych.encoders.encoder import Level
 from triptych.encoders.preparation import ImagePreparation
 from triptych.errors import RecipeError
+from triptych.families.detector.config import DetectionLoss
+from triptych.families.detector.data import DetectionReader
+from triptych.families.detector.model import Cells, OpenVocabularyDetector
+from triptych.families.detector.objective import assign, focal
+from triptych.families.detector.phrases import bare
 from triptych.grounding.detectors.build import build_detector
 from triptych.grounding.detectors.config import TrainedConfig
 from triptych.grounding.detectors.score import score_detector
-from triptych.model.build import build_any, load_detector_run, load_run
-from triptych.model.detector import Cells, OpenVocabularyDetector
-from triptych.model.phrases import bare
+from triptych.model.build import build
 from triptych.recipe import parse_recipe
 from triptych.sequence.plan import Refusal
 from triptych.terminal.evaluate import evaluate_run
-from triptych.training.config import DetectionLoss
 from triptych.training.loop import train
-from triptych.training.objectives.detection import assign, focal
 
 
 def test_cells_of_all_levels_stand_where_their_positions_are() -> None:
@@ -132,13 +134,13 @@ def test_a_run_holds_what_was_learned_and_nothing_else(run: Path) -> None:
     names = load_file(run / "weights" / "model.safetensors").keys()
     assert {name.split(".")[0] for name in names} == {"heads", "text"}
     assert not any("table" in name for name in names)  # the language model's embeddings come from their own weights
-    model, loaded = load_detector_run(run)
+    model, loaded = load(run).model, load(run).recipe
     assert isinstance(model, OpenVocabularyDetector) and loaded.name == "squares"
 
 
 def test_a_text_tower_instead_of_embeddings(world: World, tiny_cache: Path) -> None:
     shape = {"max_tokens": 8, "width": 16, "layers": 1, "heads": 2}
-    made = build_any(recipe(world, text={"kind": "transformer", "architecture": shape}, tokenizer="file:language"))
+    made = build(recipe(world, text={"kind": "transformer", "architecture": shape}, tokenizer="file:language"))
     assert isinstance(made, OpenVocabularyDetector)
     answers = made(torch.randn(2, 16, 16), ["red", "a blue square"])
     assert answers.logits.shape == (2, 16, 2) and answers.boxes.shape == (2, 16, 4)
@@ -147,7 +149,7 @@ def test_a_text_tower_instead_of_embeddings(world: World, tiny_cache: Path) -> N
 
 def test_what_does_not_go_together_is_refused(world: World, tiny_cache: Path) -> None:
     with pytest.raises(RecipeError, match="fineness"):
-        build_any(recipe(world, fineness=2))
+        build(recipe(world, fineness=2))
     values = recipe(world).model_dump(mode="json")
     values["stages"][0]["objective"] = {"kind": "next_token"}
     with pytest.raises(RecipeError, match="learns by `detection` alone"):
@@ -199,7 +201,7 @@ def test_who_wants_an_answer_of_a_detector_hears_what_it_can_do(tmp_path: Path) 
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "model.safetensors").touch()
     with pytest.raises(RecipeError, match=r"answers nothing.*triptych ground .*kind: call") as told:
-        load_run(tmp_path)
+        load(tmp_path)
     assert "load_dual" not in str(told.value) and "weights: run:…" not in str(told.value)
 
 

@@ -13,14 +13,14 @@ from safetensors.torch import load_file
 import tiny_dual
 from tiny_dual import frozen_values as values
 from tiny_world import World
-from triptych import load_dual
+from triptych import load
 from triptych.conversation import Image
 from triptych.data.features import FeatureCache
 from triptych.errors import RecipeError
+from triptych.families.dual.build import build_dual
+from triptych.families.dual.frozen import FrozenTexts
 from triptych.language.build import build as build_language
 from triptych.language.config import LanguageConfig
-from triptych.model.build_dual import build_dual
-from triptych.model.frozen import FrozenTexts
 from triptych.recipe import parse_recipe
 from triptych.training.loop import train
 
@@ -34,7 +34,7 @@ def test_only_the_heads_learn_and_only_they_are_saved(world: World, trained: Pat
     saved = load_file(trained / "weights" / "model.safetensors")
     assert all(name.startswith(("vision.head.", "text.head.", "logit_scale")) for name in saved)
     fresh = build_dual(parse_recipe(values(world)))
-    after = load_dual(trained).model
+    after = load(trained).model
     before = dict(fresh.named_parameters())
     for name, parameter in after.named_parameters():
         changed = not torch.equal(parameter, before[name])

@@ -21,9 +21,11 @@ from triptych.decoders.regions import Decoded
 from triptych.decoders.targets import coverage, targets
 from triptych.encoders.preparation import ImagePreparation
 from triptych.errors import RecipeError
+from triptych.families.composed.grounding import judges_masks
+from triptych.families.composed.objectives import Regions
+from triptych.families.composed.regions import decode, supervised
 from triptych.generate.config import GenerationSettings
 from triptych.generate.generator import Generator
-from triptych.grounding.build import judges_masks
 from triptych.grounding.embedding_grounder import EmbeddingGrounder, scores_of, to_region
 from triptych.grounding.grounding import Describer
 from triptych.model.build import build
@@ -31,11 +33,9 @@ from triptych.model.composed import MultimodalModel
 from triptych.recipe import Recipe
 from triptych.sequence.pack import Batch, pack
 from triptych.sequence.plan import Refusal
-from triptych.training.config import Regions
 from triptych.training.data import make_reader
 from triptych.training.objectives import Balanced
 from triptych.training.objectives import build as build_objective
-from triptych.training.objectives.regions import decode, supervised
 from triptych.training.parts import freeze
 
 CHANGES = {

@@ -16,8 +16,9 @@ import tiny_blip2
 import tiny_boxes
 import tiny_dual
 from tiny_world import World
+from triptych.api import load
 from triptych.errors import WeightsError
-from triptych.model.build import build_any, load_run, trained
+from triptych.model.build import build, trained
 from triptych.recipe import Recipe
 from triptych.training.loop import train
 
@@ -43,7 +44,7 @@ def kept(
         patch.setenv("TRIPTYCH_CACHE", str(session_cache))
         recipe = RECIPES[request.param](world)
         run = train(recipe, tmp_path_factory.mktemp("runs") / "run", quiet=True)
-        return run, recipe, build_any(recipe)
+        return run, recipe, build(recipe)
 
 
 def edited(run: Path, folder: Path, edit: Callable[[dict[str, Tensor]], Any]) -> Path:
@@ -131,4 +132,4 @@ def test_a_truncated_file_is_named(kept: tuple[Path, Recipe, Any], tmp_path: Pat
 def test_what_loads_a_run_loads_it_whole(trained: Path, tmp_path: Path) -> None:
     copy = edited(trained, tmp_path, lambda state: state.pop("language.model.model.norm.weight"))
     with pytest.raises(WeightsError, match=r"missing \(language\.model\.model\.norm\.weight\)"):
-        load_run(copy)
+        load(copy)

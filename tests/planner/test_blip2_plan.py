@@ -12,18 +12,18 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import tiny_blip2
 from tiny_world import World
-from triptych.model.blip2 import Blip2
+from triptych.families.qformer import objective as objectives
+from triptych.families.qformer.config import Blip2Losses
+from triptych.families.qformer.model import Blip2
+from triptych.families.qformer.plan import step_bytes, step_flops, step_size
+from triptych.families.qformer.plan_step import StepSize
+from triptych.families.qformer.shape import build_blip2_shape
 from triptych.planner import DeviceSpec, plan, render
 from triptych.planner.activations import kept_bytes
-from triptych.planner.blip2 import step_bytes, step_flops, step_size
-from triptych.planner.blip2_step import StepSize
 from triptych.planner.datasets import DatasetSize
 from triptych.planner.draws import Draws
-from triptych.planner.shapes import build_blip2_shape
 from triptych.sequence.pairs import PairBatch
 from triptych.terminal import console
-from triptych.training.config import Blip2Losses
-from triptych.training.objectives import blip2 as objectives
 from triptych.training.parts import freeze, set_mode
 
 CPU = DeviceSpec("cpu", "a CPU", 1e12, 1e11, 2**34, 0.4, 0.0, "made up")

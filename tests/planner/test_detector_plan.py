@@ -9,19 +9,19 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tiny_boxes import recipe
 from tiny_world import World
-from triptych.model.build import build_any
-from triptych.model.detector import OpenVocabularyDetector
+from triptych.families.detector.batch import DetectionBatch
+from triptych.families.detector.config import DetectionLoss
+from triptych.families.detector.model import OpenVocabularyDetector
+from triptych.families.detector.objective import DetectionObjective
+from triptych.families.detector.plan import StepSize, step_bytes, step_flops
+from triptych.families.detector.shape import build_detector_shape
+from triptych.families.detector.sizes import BoxSize, box_sizes, phrases_of
+from triptych.model.build import build
 from triptych.planner import DeviceSpec, plan, render
 from triptych.planner.activations import kept_bytes
-from triptych.planner.box_sizes import BoxSize, box_sizes, phrases_of
-from triptych.planner.detector import StepSize, step_bytes, step_flops
-from triptych.planner.shapes import build_detector_shape
 from triptych.recipe import Recipe
-from triptych.sequence.detection import DetectionBatch
 from triptych.sequence.pack import Document
 from triptych.terminal import console
-from triptych.training.config import DetectionLoss
-from triptych.training.objectives.detection import DetectionObjective
 from triptych.training.parts import freeze, set_mode
 
 CPU = DeviceSpec("cpu", "a CPU", 1e12, 1e11, 2**34, 0.4, 0.0, "made up")
@@ -31,7 +31,7 @@ TOWER = {"kind": "transformer", "architecture": {"max_tokens": 8, "width": 16, "
 
 def pair_of_models(chosen: Recipe, train: list[str]) -> tuple[OpenVocabularyDetector, OpenVocabularyDetector]:
     """Real and on the meta device, both as a stage trains them that trains these parts."""
-    real = build_any(chosen)
+    real = build(chosen)
     assert isinstance(real, OpenVocabularyDetector)
     tokenizer = getattr(real.text, "tokenizer", None) or real.text.words.tokenizer  # type: ignore[union-attr]
     shape = build_detector_shape(chosen, tokenizer=tokenizer)
@@ -80,7 +80,7 @@ def test_activations_are_what_a_real_step_keeps(world: World) -> None:
 
 
 def test_parts_are_those_of_the_model(world: World) -> None:
-    model = build_any(recipe(world))
+    model = build(recipe(world))
     for part in plan(recipe(world), "h100").parts:
         assert part.parameters == sum(p.numel() for _, p in model.part(part.name))
 

@@ -9,12 +9,12 @@ import torch
 
 import tiny_dual
 from tiny_world import World
-from triptych.model.build_dual import build_dual
+from triptych.families.dual.build import build_dual
+from triptych.families.dual.plan import _learned_images
+from triptych.families.dual.shape import build_dual_shape
 from triptych.planner import plan, render
 from triptych.planner.activations import kept_bytes
-from triptych.planner.dual import _learned_images
 from triptych.planner.measure import learned_flops
-from triptych.planner.shapes import build_dual_shape
 from triptych.recipe import parse_recipe
 from triptych.terminal import console
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tiny_world import World, tokenizer
-from triptych.planner.datasets import dataset_sizes
+from triptych.families.composed.sizes import dataset_sizes
 from triptych.planner.plan import plan
 
 

@@ -125,7 +125,7 @@ def test_a_model_that_does_not_run_without_values_is_estimated_and_the_plan_says
     assert "GPT2LMHeadModel does not run without values" in shape.note
     layers = 2 * (32 * 96 + 32 * 32 + 2 * 32 * 128)
     assert layers <= shape.trunk <= layers + 1024 * 32  # and the table of positions
-    monkeypatch.setattr(sys.modules["triptych.planner.plan"], "language_shape", lambda _: shape)
+    monkeypatch.setattr(sys.modules["triptych.families.composed.plan"], "language_shape", lambda _: shape)
     (line,) = [line for line in _plan("gpt2").suggestions if "estimated" in line]
     assert "GPT2LMHeadModel does not run without values" in line
 

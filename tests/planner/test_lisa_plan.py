@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from triptych.planner.parts import build, parts_of
+from triptych.families.composed.shape import build_composed_shape as build
+from triptych.planner.parts import parts_of
 from triptych.recipe import load_recipe
 
 SAM_MASK_DECODER = 4_058_340

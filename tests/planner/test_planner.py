@@ -14,13 +14,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from triptych.data.sources import build as build_source
 from triptych.errors import RecipeError
+from triptych.families.composed.shape import build_composed_shape
 from triptych.kernels import fast
 from triptych.language.build import load_tokenizer
 from triptych.language.config import LanguageConfig
 from triptych.language.template import ChatTemplate
 from triptych.model.composed import MultimodalModel
 from triptych.planner import DEVICES, CostPlan, activations, architectures, plan, render
-from triptych.planner import parts as planner_parts
 from triptych.planner.devices import device, matmul_rate
 from triptych.planner.flops import backward_flops, forward_flops, learning
 from triptych.planner.language import language_shape
@@ -69,7 +69,7 @@ def recipe(train: list[str], lora: bool = False, language: dict[str, Any] | None
 
 def built(chosen: Recipe) -> MultimodalModel:
     """The recipe's model on the meta device, frozen as its stage says."""
-    model = planner_parts.build(chosen, bfloat16_encoder=False)
+    model = build_composed_shape(chosen, bfloat16_encoder=False)
     freeze(model, chosen.stages[0])
     return model
 
@@ -305,7 +305,7 @@ class TestMemory:
         (stage,) = plan(chosen, DEVICES["h100"]).stages
         items = {item.name: item.whole for item in stage.memory}
 
-        model = real(planner_parts.build(chosen, bfloat16_encoder=True))
+        model = real(build_composed_shape(chosen, bfloat16_encoder=True))
         optimiser = Optimiser(chosen.stages[0], 10, freeze(model, chosen.stages[0]))
         for parameter in optimiser.parameters.values():
             parameter.grad = torch.zeros_like(parameter)

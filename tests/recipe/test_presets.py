@@ -9,7 +9,7 @@ import yaml
 
 from triptych.data.boxes.config import BoxesConfig
 from triptych.errors import RecipeError
-from triptych.planner.parts import build
+from triptych.families.composed.shape import build_composed_shape as build
 from triptych.recipe import load_recipe, preset_names
 from triptych.recipe.included import PRESETS, preset_path
 from triptych.scenes.config import EpisodesConfig, ScenesConfig
@@ -44,7 +44,7 @@ def test_a_miniature_needs_nothing_but_the_embedded_data_and_is_asked_something(
 @pytest.mark.parametrize("name", preset_names())
 def test_a_pointing_model_is_asked_as_it_was_trained(name: str) -> None:
     recipe = load_recipe(name)
-    regions = recipe.composed.regions if recipe.model.kind == "composed" else None
+    regions = recipe.model.regions if recipe.model.kind == "composed" else None
     trained = [data.wordings for data in recipe.data.values() if isinstance(data, BoxesConfig | ReferringConfig)]
     if regions is None or not trained:
         pytest.skip("it does not point, or learned it from no expressions")

@@ -119,13 +119,13 @@ def test_circles_are_found(write: Any) -> None:
 def test_a_kind_alone_keeps_what_both_kinds_have(write: Any) -> None:
     image = {"kind": "mlp", "hidden": 64, "depth": 3, "pool": 3, "reduction": "pixel_shuffle", "markers": "places"}
     path = write("mine.yaml", {**BASE, "model": {**BASE["model"], "adapters": {"image": image}}})
-    found: Any = load_recipe(path, ["model.adapters.image.kind=linear"]).composed.adapters.image
+    found: Any = load_recipe(path, ["model.adapters.image.kind=linear"]).model.adapters.image
     assert (found.kind, found.pool, found.reduction, found.markers) == ("linear", 3, "pixel_shuffle", "places")
     both: Any = load_recipe(
         path,
         ["model.adapters.image.markers=null", "model.adapters.image.kind=perceiver", "model.adapters.image.latents=5"],
     )
-    assert both.composed.adapters.image.latents == 5
+    assert both.model.adapters.image.latents == 5
     assert "'hiden' is not known" in fails(write("typo.yaml", {**BASE, "model": {**BASE["model"], "adapters": {"image": {"kind": "mlp", "hiden": 3}}}}))  # fmt: skip
     assert "data.scenes" in fails(path, "data.scenes.kind=text")  # what the new kind needs is still asked for
 

@@ -177,7 +177,7 @@ RIGHT: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("model", RIGHT)
 def test_what_fits_is_read_and_can_be_built(model: dict[str, Any]) -> None:
-    from triptych.planner.parts import build
+    from triptych.families.composed.shape import build_composed_shape as build
 
     build(parse_recipe(values(**model)), bfloat16_encoder=False)
 

@@ -10,12 +10,12 @@ from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from tiny_world import tokenizer
+from triptych.families.composed.next_token import cross_entropy
 from triptych.kernels.fast import NAME, accelerate
 from triptych.language.backbone import LanguageModel
 from triptych.language.template import ChatTemplate
 from triptych.sequence.pack import Batch, pack
 from triptych.sequence.plan import Layout
-from triptych.training.objectives.next_token import cross_entropy
 
 SHAPE = {"vocab_size": 60, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
 SHAPE |= {"num_attention_heads": 4, "num_key_value_heads": 2, "initializer_range": 0.2}

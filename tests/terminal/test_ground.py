@@ -92,7 +92,7 @@ def test_what_cannot_be_done_is_said(picture: Path, pointing_run: None, tmp_path
 
 
 def test_a_model_that_does_not_point_says_how_to_get_one() -> None:
-    from triptych.grounding.build import build_grounder
+    from triptych.families.composed.grounding import build_grounder
 
     model = SimpleNamespace(recipe=SimpleNamespace(name="plain", model=None))
     with pytest.raises(RecipeError, match=r"does not point.*model\.regions"):

@@ -11,10 +11,10 @@ from torch.nn import functional
 
 import tiny_blip2
 from tiny_world import World
-from triptych.model.blip2 import Blip2, shown_of
+from triptych.families.qformer.config import Blip2Losses
+from triptych.families.qformer.model import Blip2, shown_of
+from triptych.families.qformer.objective import Blip2Objective, draw_negatives
 from triptych.sequence.pairs import PairBatch
-from triptych.training.config import Blip2Losses
-from triptych.training.objectives.blip2 import Blip2Objective, draw_negatives
 
 
 @pytest.fixture

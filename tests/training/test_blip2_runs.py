@@ -17,11 +17,11 @@ from tiny_world import World
 from triptych.adapters.config import QFormerConfig
 from triptych.adapters.pretrained import HUB, load_qformer
 from triptych.adapters.qformer_adapter import QFormerAdapter
-from triptych.api import load_matcher
+from triptych.api import load
 from triptych.data.features import FeatureCache
 from triptych.errors import RecipeError, WeightsError
 from triptych.evaluate.embedding.retrieval import reranked
-from triptych.model.build import build_any
+from triptych.model.build import build
 from triptych.recipe import parse_recipe
 from triptych.recipe.included import preset_path
 from triptych.recipe.load import load_recipe
@@ -61,7 +61,7 @@ def test_the_three_losses_are_logged_and_are_the_loss(run: Path) -> None:
 def test_the_encoder_runs_once_and_live_features_give_the_same_bits(
     run: Path, world: World, tiny_cache: Path, train_tiny: Callable[..., Path]
 ) -> None:
-    model = load_matcher(run).model
+    model = load(run).model
     assert len(FeatureCache.of(model.encoder.fingerprint)) >= 12
     live = train_tiny(tiny_blip2.recipe(world, RERANK | {"loading.cache_features": False}), "live")
     assert [line.get("loss") for line in lines(live)] == [line.get("loss") for line in lines(run)]
@@ -69,7 +69,7 @@ def test_the_encoder_runs_once_and_live_features_give_the_same_bits(
 
 def test_parts_are_the_whole_model(world: World, tiny_cache: Path) -> None:
     recipe = tiny_blip2.recipe(world)
-    model = build_any(recipe)
+    model = build(recipe)
     assert sum(part.parameters for part in describe_parts(model)) == sum(p.numel() for p in model.parameters())
     assert {*recipe.model.parts, "encoder"} == {part.part for part in describe_parts(model)}  # which stays frozen
 
@@ -127,7 +127,7 @@ def test_odds_are_added_to_the_logits_of_the_contrast() -> None:
 
 
 def test_pairs_are_judged_alike_in_any_company(run: Path, world: World, tiny_cache: Path) -> None:
-    matcher = load_matcher(run)
+    matcher = load(run)
     pictures, texts = [world.picture(i) for i in range(4)], ["It is red.", "number 7", "blue, too blue"]
     pairs = np.array([[3, 0], [0, 2], [2, 1], [0, 0], [3, 2]])
     whole = matcher.matches(pictures, texts, pairs)
@@ -157,8 +157,8 @@ def test_the_second_stage_starts_from_the_first(
     adapter = {**tiny_blip2.QFORMER, "weights": f"run:{run}"}
     changes = {"model.adapters.image": adapter, "stages": [world.values()["stages"][0] | {"steps": 2}]}
     recipe = parse_recipe(world.values(changes))
-    model = build_any(recipe)
-    first = load_matcher(run).model.reader
+    model = build(recipe)
+    first = load(run).model.reader
     for name, parameter in model.adapter().named_parameters():
         if not name.startswith("projection."):
             assert torch.equal(parameter, dict(first.named_parameters())[name]), name
@@ -167,9 +167,9 @@ def test_the_second_stage_starts_from_the_first(
     finished = train_tiny(recipe, "second")
     assert lines(finished)[-1]["loss"] > 0
     again = parse_recipe(world.values(changes | {"model.adapters.image": adapter | {"weights": f"run:{finished}"}}))
-    assert build_any(again).adapter().projection.weight.shape == model.adapter().projection.weight.shape
+    assert build(again).adapter().projection.weight.shape == model.adapter().projection.weight.shape
     reading = parse_recipe(world.values(changes | {"model.adapters.image": adapter | {"instruction": True}}))
-    words = build_any(reading).adapter().qformer.words
+    words = build(reading).adapter().qformer.words
     assert torch.equal(words.weight, first.qformer.words.weight[: len(words.weight)])  # all but [DEC]
 
 

@@ -14,12 +14,12 @@ from safetensors.torch import load_file
 
 import tiny_dual
 from tiny_world import World
-from triptych.api import load, load_dual
+from triptych.api import load
 from triptych.data.pairs import PairReader, drawn
 from triptych.encoders.build import build as build_encoder
 from triptych.encoders.config import VisionTransformerConfig
 from triptych.errors import RecipeError
-from triptych.model.build import build_any, load_dual_run
+from triptych.model.build import build
 from triptych.recipe import dump_recipe, load_recipe, parse_recipe
 from triptych.terminal.evaluate import evaluate_run
 from triptych.training.data import make_reader
@@ -45,7 +45,7 @@ def run(world: World, session_cache: Path, tmp_path_factory: pytest.TempPathFact
 
 def test_parts_are_the_whole_model(world: World, tiny_cache: Path) -> None:
     recipe = tiny_dual.recipe(world, {"model.masked_features": 16})
-    model = build_any(recipe)
+    model = build(recipe)
     assert sum(part.parameters for part in describe_parts(model)) == sum(p.numel() for p in model.parameters())
     assert set(recipe.model.parts) == {"vision", "text", "projections", "logit_scale", "masked_head"}
     names = {name for name, _ in model.part("projections")}
@@ -55,7 +55,7 @@ def test_parts_are_the_whole_model(world: World, tiny_cache: Path) -> None:
 
 
 def test_a_trained_run_comes_back(run: Path, world: World, tiny_cache: Path) -> None:
-    dual = load_dual(run)
+    dual = load(run)
     saved = load_file(run / "weights" / "model.safetensors")
     for name, parameter in dual.model.named_parameters():
         assert torch.equal(parameter, saved[name]), name
@@ -66,7 +66,7 @@ def test_a_trained_run_comes_back(run: Path, world: World, tiny_cache: Path) -> 
 
 
 def test_a_trained_tower_is_an_encoder(run: Path, world: World, tiny_cache: Path) -> None:
-    model, _ = load_dual_run(run)
+    model = load(run).model
     encoder = build_encoder(
         VisionTransformerConfig(weights=f"run:{run}", layer="output", drop_cls=False, precision="float32")
     )
@@ -74,15 +74,15 @@ def test_a_trained_tower_is_an_encoder(run: Path, world: World, tiny_cache: Path
     with torch.no_grad():
         torch.testing.assert_close(encoder(pixels), model.vision(pixels))
     values = world.values({"model.encoders.image": {"kind": "vit", "weights": f"run:{run}", "layer": -2}})
-    composed = build_any(parse_recipe(values))
+    composed = build(parse_recipe(values))
     assert composed.encoder().dim == 16
 
 
 def test_towers_start_from_a_run(run: Path, world: World, tiny_cache: Path) -> None:
     changes = {"model.vision": {"kind": "vit", "weights": f"run:{run}"},
                "model.text": {"kind": "transformer", "weights": f"run:{run}"}, "model.embed_dim": None}  # fmt: skip
-    again = build_any(tiny_dual.recipe(world, changes))
-    before, _ = load_dual_run(run)
+    again = build(tiny_dual.recipe(world, changes))
+    before = load(run).model
     for name, parameter in before.named_parameters():
         assert torch.equal(parameter, dict(again.named_parameters())[name]), name
     assert again.saved == ("logit_scale", "logit_bias", "masked_head.")
@@ -123,7 +123,7 @@ def test_masked_patches_are_learned_from_a_teacher(world: World, train_tiny: Cal
 
 def test_of_several_captions_each_draw_takes_one(world: World, tiny_cache: Path) -> None:
     recipe = tiny_dual.recipe(world)
-    model = build_any(recipe)
+    model = build(recipe)
     from triptych.data.mixture import Mixture
     from triptych.data.sources import build as build_source
 

@@ -15,13 +15,13 @@ from torch import Tensor
 from tiny_world import World
 from triptych.data.mixture import Mixture
 from triptych.data.sources import build as build_source
+from triptych.families.composed.next_token import cross_entropy
+from triptych.families.composed.objectives import NextToken
 from triptych.model.composed import MultimodalModel
 from triptych.recipe import Recipe
 from triptych.sequence.pack import Batch
-from triptych.training.config import NextToken
 from triptych.training.data import make_reader
 from triptych.training.objectives import build as build_objective
-from triptych.training.objectives.next_token import cross_entropy
 from triptych.training.parts import freeze
 
 

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from tiny_world import World
 from triptych.errors import DataError, TrainingError
-from triptych.training.objectives import next_token
+from triptych.families.composed import next_token
 
 Train = Callable[..., Path]
 SHORT = {"stages.0.steps": 2, "stages.1.steps": 2}

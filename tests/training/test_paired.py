@@ -16,9 +16,9 @@ from torch.nn import functional
 
 import tiny_dual
 from tiny_world import World
-from triptych.model.dual import DualEncoder
-from triptych.training.config import Contrastive, Sigmoid
-from triptych.training.objectives.paired import ContrastiveObjective, SigmoidObjective, info_nce, sigmoid_loss
+from triptych.families.dual.config import Contrastive, Sigmoid
+from triptych.families.dual.model import DualEncoder
+from triptych.families.dual.paired import ContrastiveObjective, SigmoidObjective, info_nce, sigmoid_loss
 
 SIGLIP = {"model.bias": -10.0, "model.scale": 10.0, "stages.0.objective": {"kind": "sigmoid"}}
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from tiny_world import World
 from triptych.api import load
-from triptych.model.build import build, load_run
+from triptych.model.build import build
 from triptych.model.composed import MultimodalModel
 from triptych.model.saved import kept_weights, load_weights
 from triptych.training.checkpoint import latest
@@ -49,7 +49,7 @@ def test_what_is_not_trained_keeps_its_bytes(
     recipe = world.recipe({**changes, "stages": [{**world.values(changes)["stages"][0]}]})
     before = state(build(recipe))
     run = train_tiny(recipe)
-    model, _ = load_run(run)
+    model = load(run).model
     different = changed(before, state(model))
     assert different
     for name in different:

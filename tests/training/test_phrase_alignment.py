@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from triptych.training.config import PhraseAlignment
-from triptych.training.objectives.phrase_alignment import contrast
+from triptych.families.composed.objectives import PhraseAlignment
+from triptych.families.composed.phrase_alignment import contrast
 
 
 def unit(*rows: list[float]) -> torch.Tensor:

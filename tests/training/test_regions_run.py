@@ -10,7 +10,7 @@ import torch
 
 from tiny_regions import REGIONS, shown
 from tiny_world import World
-from triptych.model.build import load_run
+from triptych.api import load
 from triptych.training.loop import train
 
 CHANGES = {
@@ -33,8 +33,8 @@ def test_a_run_learns_regions_and_keeps_them(world: World, tiny_cache: Path, tmp
         assert name in lines[0]
     first, last = (sum(line["box_giou"] + line["mask_dice"] for line in part) for part in (lines[:10], lines[-10:]))
     assert last < 0.7 * first
-    one, _ = load_run(run)
-    two, _ = load_run(run)
+    one = load(run).model
+    two = load(run).model
     picture, _ = shown(0)
     hidden = torch.randn(1, one.language.dim)
     with torch.no_grad():

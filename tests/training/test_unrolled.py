@@ -11,8 +11,8 @@ from template_combinations import SOURCES
 from tiny_world import World
 from triptych.data.mixture import Mixture
 from triptych.data.sources import build as build_source
+from triptych.families.composed.sizes import dataset_sizes
 from triptych.model.build import build
-from triptych.planner.datasets import dataset_sizes
 from triptych.sequence.pack import Batch
 from triptych.sequence.plan import IGNORE
 from triptych.training.data import make_reader

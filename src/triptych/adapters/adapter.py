@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +26,23 @@ class Adapter(nn.Module):
         self.grid = grid
         self.language_dim = language_dim
         self.embedding_std = embedding_std
+
+    @classmethod
+    def from_config(
+        cls,
+        config: Any,
+        encoder_dim: int,
+        grid: tuple[int, int],
+        language_dim: int,
+        embedding_std: float,
+        tokenise: Callable[[str], list[int]] | None = None,  # noqa: ARG003 - for adapters that read text
+        vocabulary: int | None = None,  # noqa: ARG003 - likewise
+        base: Path | None = None,  # noqa: ARG003 - for adapters with weights
+    ) -> Self:
+        """Build it with its weights; see `triptych.adapters.build.build`."""
+        make: Any = cls  # a subclass takes its configuration first
+        adapter: Self = make(config, encoder_dim, grid, language_dim, embedding_std)
+        return adapter
 
     reads_text: bool = False
     """Whether `forward` makes use of the text around a medium; one that does not need not be given any."""

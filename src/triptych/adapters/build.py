@@ -1,23 +1,15 @@
-"""From a config to its adapter: the one place that pairs them. Modules are imported only when asked for."""
+"""From a config to its adapter."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
-from triptych.adapters.config import (
-    AnyAdapterConfig,
-    ConnectorConfig,
-    GridOptions,
-    LinearConfig,
-    MLPConfig,
-    PerceiverConfig,
-    QFormerConfig,
-)
+from triptych.adapters.config import AnyAdapterConfig, GridOptions
 from triptych.adapters.limits import mistake
-from triptych.custom import CustomConfig, build_custom
 from triptych.errors import RecipeError
+from triptych.registry import CustomConfig, build_custom, implementation
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,7 +51,16 @@ def build(
     beside = 0 if tokens is None else tokens % (grid[0] * grid[1])
     if (reason := mistake(config, grid, beside, encoder_dim, language_dim)) is not None:
         raise RecipeError(reason)
-    adapter = _build(config, (encoder_dim, grid, language_dim, embedding_std), tokenise, vocabulary, base)
+    adapter: Adapter
+    if isinstance(config, CustomConfig):
+        from triptych.adapters.adapter import Adapter
+
+        sizes = {"encoder_dim": encoder_dim, "grid": grid, "language_dim": language_dim}
+        adapter = build_custom("adapter", config, Adapter, **sizes, embedding_std=embedding_std)
+    else:
+        adapter = implementation(config).from_config(
+            config, encoder_dim, grid, language_dim, embedding_std, tokenise, vocabulary, base
+        )
     if isinstance(config, GridOptions) and config.markers == "places":
         from triptych.adapters.markers import Marked
 
@@ -70,40 +71,3 @@ def build(
         except ValueError as error:
             raise RecipeError(f"kind {config.kind!r}: cannot take what the encoder puts out: {error}") from error
     return adapter
-
-
-def _build(
-    config: AnyAdapterConfig,
-    sizes: tuple[int, tuple[int, int], int, float],
-    tokenise: Callable[[str], list[int]] | None,
-    vocabulary: int | None,
-    base: Path | None,
-) -> Adapter:
-    match config:
-        case LinearConfig():
-            from triptych.adapters.linear import Linear
-
-            return Linear(config, *sizes)
-        case MLPConfig():
-            from triptych.adapters.mlp import MLP
-
-            return MLP(config, *sizes)
-        case QFormerConfig():
-            from triptych.adapters.qformer_adapter import QFormerAdapter
-
-            return QFormerAdapter.from_config(config, *sizes, tokenise, vocabulary, base)
-        case PerceiverConfig():
-            from triptych.adapters.perceiver import Perceiver
-
-            return Perceiver(config, *sizes)
-        case ConnectorConfig():
-            from triptych.adapters.connector import Connector
-
-            return Connector(config, *sizes)
-        case CustomConfig():
-            from triptych.adapters.adapter import Adapter
-
-            names = ("encoder_dim", "grid", "language_dim", "embedding_std")
-            return build_custom(config, Adapter, **dict(zip(names, sizes, strict=True)))
-        case _:
-            assert_never(config)

@@ -1,13 +1,13 @@
-"""What a recipe says about adapters. Importable without torch; `build.py` pairs each with its module."""
+"""What a recipe says about adapters. Importable without torch; each names its implementation."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Field, model_validator
 
 from triptych.config import Config
-from triptych.custom import CUSTOM_TAG, CustomConfig, kind_tag
+from triptych.registry import CustomConfig, Slot
 
 
 class AdapterOptions(Config):
@@ -45,11 +45,15 @@ class GridOptions(AdapterOptions):
 class LinearConfig(GridOptions):
     """One linear layer (LLaVA, MiniGPT-4)."""
 
+    implementation: ClassVar[str] = "triptych.adapters.linear:Linear"
+
     kind: Literal["linear"] = "linear"
 
 
 class MLPConfig(GridOptions):
     """Linear layers with an activation between (LLaVA-1.5: two layers, GELU)."""
+
+    implementation: ClassVar[str] = "triptych.adapters.mlp:MLP"
 
     kind: Literal["mlp"] = "mlp"
     depth: int = Field(2, ge=1, le=8, description="number of linear layers")
@@ -79,6 +83,8 @@ class ResamplerOptions(AdapterOptions):
 
 class QFormerConfig(ResamplerOptions):
     """A querying transformer (BLIP-2, InstructBLIP); the defaults are BLIP-2's."""
+
+    implementation: ClassVar[str] = "triptych.adapters.qformer_adapter:QFormerAdapter"
 
     kind: Literal["qformer"] = "qformer"
     queries: int = Field(32, ge=1, le=4096, description="learned queries, and positions that come out")
@@ -115,6 +121,8 @@ class QFormerConfig(ResamplerOptions):
 class PerceiverConfig(ResamplerOptions):
     """A Perceiver resampler (Flamingo); the defaults are OpenFlamingo's."""
 
+    implementation: ClassVar[str] = "triptych.adapters.perceiver:Perceiver"
+
     kind: Literal["perceiver"] = "perceiver"
     normalise: bool = Field(False, description="LayerNorm in front; every layer has one of its own for the features")
     latents: int = Field(64, ge=1, le=4096, description="learned latents, and positions that come out")
@@ -133,6 +141,8 @@ class PerceiverConfig(ResamplerOptions):
 class ConnectorConfig(ResamplerOptions):
     """The XConnector of Kosmos-1 and Kosmos-2: one layer of attention."""
 
+    implementation: ClassVar[str] = "triptych.adapters.connector:Connector"
+
     kind: Literal["connector"] = "connector"
     latents: int = Field(64, ge=1, le=4096, description="learned latents, and positions that come out")
     heads: int | None = Field(
@@ -140,18 +150,10 @@ class ConnectorConfig(ResamplerOptions):
     )
 
 
-AdapterConfig: TypeAlias = Annotated[
-    Annotated[LinearConfig, Tag("linear")]
-    | Annotated[MLPConfig, Tag("mlp")]
-    | Annotated[QFormerConfig, Tag("qformer")]
-    | Annotated[PerceiverConfig, Tag("perceiver")]
-    | Annotated[ConnectorConfig, Tag("connector")]
-    | Annotated[CustomConfig, Tag(CUSTOM_TAG)],
-    Discriminator(kind_tag),
-]
-"""One of the kinds of adapters, told apart by `kind`."""
-
 AnyAdapterConfig: TypeAlias = (
     LinearConfig | MLPConfig | QFormerConfig | PerceiverConfig | ConnectorConfig | CustomConfig
 )
-"""The same for annotations of functions."""
+"""One of the kinds of adapters."""
+
+AdapterConfig: TypeAlias = Annotated[AnyAdapterConfig, Slot("adapter")]
+"""The same in a recipe, told apart by `kind`."""

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from triptych.conversation import Conversation, Message, assistant, document, system, user
+from triptych.data.config import AlpacaConfig
 from triptych.data.dialects.keys import refuse_pictures, refuse_unread
+from triptych.data.files import data_path
 from triptych.data.records import open_records
 from triptych.errors import DataError, quoted
 
@@ -43,6 +45,11 @@ class AlpacaSource:
     def __init__(self, path: Path, *, form: Literal["prompt", "turns"] = "prompt", limit: int | None = None) -> None:
         self.form = form
         self.records = open_records(path, limit)
+
+    @classmethod
+    def from_config(cls, config: AlpacaConfig, base: Path) -> AlpacaSource:
+        """Open it; relative paths start from `base`. Raises DataError where the dataset as a whole is unusable."""
+        return cls(data_path(config.path, base), form=config.form, limit=config.limit)
 
     def __len__(self) -> int:
         return len(self.records)

@@ -15,7 +15,8 @@ from typing import Any, Literal, TypeAlias
 
 from triptych.conversation import Conversation, Image, Message, assistant, user
 from triptych.conversation.unicode import check_unicode
-from triptych.data.files import inside, parse_json, read_text
+from triptych.data.config import CocoCaptionsConfig
+from triptych.data.files import data_path, inside, parse_json, read_text
 from triptych.data.phrases import content_words
 from triptych.errors import DataError
 
@@ -69,6 +70,17 @@ class CocoCaptionsSource:
         self._records: list[tuple[_Picture, tuple[int, ...] | str]] = [
             (picture, part) for picture in pictures[:limit] for part in _records_of(picture, captions)
         ]
+
+    @classmethod
+    def from_config(cls, config: CocoCaptionsConfig, base: Path) -> CocoCaptionsSource:
+        """Open it; relative paths start from `base`. Raises DataError where the dataset as a whole is unusable."""
+        return cls(
+            data_path(config.annotations, base),
+            data_path(config.images, base),
+            prompts=config.prompts,
+            captions=config.captions,
+            limit=config.limit,
+        )
 
     def __len__(self) -> int:
         return len(self._records)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
-from pydantic import Discriminator, Field, StringConstraints, Tag
+from pydantic import Field, StringConstraints
 
 from triptych.config import Config
-from triptych.custom import CUSTOM_TAG, CustomConfig, kind_tag
 from triptych.data.boxes.config import (
     CocoInstancesConfig,
     Flickr30kConfig,
@@ -16,6 +15,7 @@ from triptych.data.boxes.config import (
     VisualGenomeConfig,
 )
 from triptych.data.expected import Expected
+from triptych.registry import CustomConfig, Slot
 from triptych.scenes.config import EpisodesConfig, ScenesConfig
 from triptych.scenes.referring.config import ReferringConfig
 
@@ -37,6 +37,8 @@ class LlavaConfig(Config):
     Relative paths start at the recipe's folder; `~` is the user's home.
     """
 
+    implementation: ClassVar[str] = "triptych.data.llava:LlavaSource"
+
     kind: Literal["llava"] = "llava"
     path: Path = Field(description="the JSON, JSON-lines or parquet file")
     images: Path | None = Field(
@@ -56,6 +58,8 @@ class CocoCaptionsConfig(Config):
 
     Relative paths start at the recipe's folder; `~` is the user's home.
     """
+
+    implementation: ClassVar[str] = "triptych.data.coco:CocoCaptionsSource"
 
     kind: Literal["coco_captions"] = "coco_captions"
     annotations: Path = Field(description="the JSON file")
@@ -78,6 +82,8 @@ class TextConfig(Config):
     Relative paths start at the recipe's folder; `~` is the user's home.
     """
 
+    implementation: ClassVar[str] = "triptych.data.text:TextSource"
+
     kind: Literal["text"] = "text"
     path: Path = Field(description="a .txt, .jsonl or .parquet file, or a folder of them")
     documents: Literal["blank_lines", "file"] = Field(
@@ -98,6 +104,8 @@ class AlpacaConfig(Config):
     Relative paths start at the recipe's folder; `~` is the user's home.
     """
 
+    implementation: ClassVar[str] = "triptych.data.alpaca:AlpacaSource"
+
     kind: Literal["alpaca"] = "alpaca"
     path: Path = Field(description="the JSON, JSON-lines or parquet file")
     form: Literal["prompt", "turns"] = Field(
@@ -114,6 +122,8 @@ class InterleavedConfig(Config):
     Relative paths start at the recipe's folder; `~` is the user's home.
     """
 
+    implementation: ClassVar[str] = "triptych.data.interleaved:InterleavedSource"
+
     kind: Literal["interleaved"] = "interleaved"
     path: Path = Field(description="the JSON, JSON-lines or parquet file")
     images: Path | None = Field(
@@ -124,19 +134,19 @@ class InterleavedConfig(Config):
 
 
 DataConfig: TypeAlias = Annotated[
-    Annotated[ScenesConfig, Tag("scenes")]
-    | Annotated[ReferringConfig, Tag("referring")]
-    | Annotated[LlavaConfig, Tag("llava")]
-    | Annotated[CocoCaptionsConfig, Tag("coco_captions")]
-    | Annotated[EpisodesConfig, Tag("episodes")]
-    | Annotated[TextConfig, Tag("text")]
-    | Annotated[AlpacaConfig, Tag("alpaca")]
-    | Annotated[InterleavedConfig, Tag("interleaved")]
-    | Annotated[CocoInstancesConfig, Tag("coco_instances")]
-    | Annotated[RefcocoConfig, Tag("refcoco")]
-    | Annotated[VisualGenomeConfig, Tag("visual_genome")]
-    | Annotated[Flickr30kConfig, Tag("flickr30k_entities")]
-    | Annotated[CustomConfig, Tag(CUSTOM_TAG)],
-    Discriminator(kind_tag),
+    ScenesConfig
+    | ReferringConfig
+    | LlavaConfig
+    | CocoCaptionsConfig
+    | EpisodesConfig
+    | TextConfig
+    | AlpacaConfig
+    | InterleavedConfig
+    | CocoInstancesConfig
+    | RefcocoConfig
+    | VisualGenomeConfig
+    | Flickr30kConfig
+    | CustomConfig,
+    Slot("dataset"),
 ]
 """Any source that a recipe can name, told apart by `kind`."""

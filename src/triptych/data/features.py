@@ -285,6 +285,13 @@ def _digest(key: str) -> bytes:
     return hashlib.blake2b(key.encode(), digest_size=16).digest()
 
 
+def cache_of(encoder: Encoder | None, wanted: bool = True) -> FeatureCache | None:
+    """Where the features of a frozen encoder are kept; None where it learns, where there is none, or none are wanted."""
+    if encoder is None or not wanted or any(parameter.requires_grad for parameter in encoder.parameters()):
+        return None
+    return FeatureCache.of(encoder.fingerprint)
+
+
 def encode_missing(
     parts: Iterable[Image],
     encoder: Encoder,

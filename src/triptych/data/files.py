@@ -12,10 +12,16 @@ import numpy as np
 
 from triptych.conversation.unicode import check_unicode_in
 from triptych.errors import DataError, excerpt, quoted
+from triptych.paths import user_path
 
 _MARK = b"\xef\xbb\xbf"  # the byte order mark that some editors put before UTF-8 text
 _SPACE = re.compile(r"[ \t\r\n]*")
 _DECODER = json.JSONDecoder()
+
+
+def data_path(path: Path, base: Path) -> Path:
+    """A path of a dataset's configuration: `~` is the user's home, a relative one starts at `base`."""
+    return user_path(path, base, DataError)
 
 
 def inside(folder: Path, name: str, missing_ok: bool = False) -> Path:

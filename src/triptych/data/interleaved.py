@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from triptych.conversation import Conversation, Image, Message, Part, document
+from triptych.data.config import InterleavedConfig
 from triptych.data.dialects.keys import refuse_unread
-from triptych.data.files import inside
+from triptych.data.files import data_path, inside
 from triptych.data.records import open_records
 from triptych.errors import DataError, quoted
 
@@ -45,6 +46,12 @@ class InterleavedSource:
         if not images.is_dir():
             raise DataError(f"{images}: the images folder of {path} does not exist")
         self.images = images
+
+    @classmethod
+    def from_config(cls, config: InterleavedConfig, base: Path) -> InterleavedSource:
+        """Open it; relative paths start from `base`. Raises DataError where the dataset as a whole is unusable."""
+        path = data_path(config.path, base)
+        return cls(path, data_path(config.images, base) if config.images else path.parent, config.limit)
 
     def __len__(self) -> int:
         return len(self.records)

@@ -14,7 +14,9 @@ from pathlib import Path
 
 from triptych.conversation import Conversation
 from triptych.conversation.conversation import RESERVED
+from triptych.data.config import LlavaConfig
 from triptych.data.dialects.conversations import messages_of, used_keys
+from triptych.data.files import data_path
 from triptych.data.records import open_records
 from triptych.errors import DataError, excerpt, quoted
 
@@ -36,6 +38,17 @@ class LlavaSource:
         if not images.is_dir():
             raise DataError(f"{images}: the images folder of {path} does not exist")
         self.images = images
+
+    @classmethod
+    def from_config(cls, config: LlavaConfig, base: Path) -> LlavaSource:
+        """Open it; relative paths start from `base`. Raises DataError where the dataset as a whole is unusable."""
+        path = data_path(config.path, base)
+        folder = data_path(config.images, base) if config.images else path.parent
+        if config.boxes == "text":
+            return cls(path, folder, config.limit)
+        from triptych.data.boxes.llava import LlavaBoxesSource  # which builds on this class
+
+        return LlavaBoxesSource(path, folder, config.boxes, config.limit)
 
     def __len__(self) -> int:
         return len(self.records)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -24,9 +24,8 @@ from triptych.data.mixture import Mixture
 from triptych.data.reading import UnexpectedError, read_record, where
 from triptych.data.sources import Source
 from triptych.errors import DataError, RecipeError, WeightsError
-from triptych.sequence.detection import DetectionBatch
+from triptych.sequence.batch import StepBatch
 from triptych.sequence.pack import Batch, pack
-from triptych.sequence.pairs import PairBatch
 from triptych.sequence.plan import Layout, Refusal
 
 T = TypeVar("T")
@@ -53,8 +52,36 @@ class StepData:
         events: For the ledger.
     """
 
-    batch: Batch | PairBatch | DetectionBatch | None
+    batch: StepBatch | None
     events: tuple[Event, ...]
+
+
+class StepReader(Protocol):
+    """What makes the batches of a stage. It is what worker processes run."""
+
+    @property
+    def sources(self) -> Mapping[str, Source]:
+        """Datasets by name."""
+        ...
+
+    @property
+    def mixture(self) -> Mixture:
+        """Which record comes when."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """Records per step."""
+        ...
+
+    @property
+    def caches(self) -> Mapping[str, FeatureCache | None]:
+        """Slot of an encoder → where its features are kept; None where it runs in every step."""
+        ...
+
+    def __call__(self, step: int, /) -> StepData:
+        """The data of a step, a pure function of its number."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -165,6 +192,11 @@ class Reader:
     alone: bool = False
     details: Inputs | None = None
     unroll: Callable[[Conversation], Sequence[Conversation]] | None = None
+
+    @property
+    def caches(self) -> Mapping[str, FeatureCache | None]:
+        """See `StepReader.caches`."""
+        return {"image": self.cache} | ({"regions": self.details.cache} if self.details is not None else {})
 
     def __call__(self, step: int) -> StepData:
         """The data of a step, a pure function of its number."""

@@ -50,6 +50,11 @@ class PairReader:
     texts: bool = True
     cache: FeatureCache | None = None
 
+    @property
+    def caches(self) -> Mapping[str, FeatureCache | None]:
+        """See `StepReader.caches`."""
+        return {"image": self.cache}
+
     def __call__(self, step: int) -> StepData:
         """The data of a step, a pure function of its number."""
         found: list[tuple[Image, Tensor, str, Document]] = []

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
 from triptych.conversation import Conversation, document
+from triptych.data.config import TextConfig
 from triptych.data.dialects.keys import refuse_media
+from triptych.data.files import data_path
 from triptych.data.records import open_records
 from triptych.errors import DataError, quoted
 
@@ -67,6 +69,17 @@ class TextSource:
                     return
         if not self._places:
             raise DataError(f"{path}: holds no text")
+
+    @classmethod
+    def from_config(cls, config: TextConfig, base: Path) -> TextSource:
+        """Open it; relative paths start from `base`. Raises DataError where the dataset as a whole is unusable."""
+        return cls(
+            data_path(config.path, base),
+            documents=config.documents,
+            field=config.field,
+            chunk_characters=config.chunk_characters,
+            limit=config.limit,
+        )
 
     def __len__(self) -> int:
         return len(self._places)

@@ -1,27 +1,18 @@
-"""From a config to its encoder: the one place that pairs them. Modules are imported only when asked for."""
+"""From a config to its encoder."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
-from triptych.custom import CustomConfig, build_custom
-from triptych.encoders.config import (
-    PLAIN_TOWERS,
-    EfficientNetConfig,
-    HuggingFaceConfig,
-    SamConfig,
-    VisionTransformerConfig,
-)
+from triptych.encoders.config import EncoderConfig
+from triptych.registry import CustomConfig, build_custom, implementation
 
 if TYPE_CHECKING:
     from triptych.encoders.encoder import Encoder
 
 
-def build(
-    config: EfficientNetConfig | HuggingFaceConfig | VisionTransformerConfig | SamConfig | CustomConfig,
-    base: Path | None = None,
-) -> Encoder:
+def build(config: EncoderConfig, base: Path | None = None) -> Encoder:
     """Build an encoder with its weights, in evaluation mode, in the precision of its config.
 
     Args:
@@ -32,29 +23,9 @@ def build(
         WeightsError: The weights cannot be had or do not fit.
         RecipeError: The parts of the config do not go together.
     """
-    match config:
-        case EfficientNetConfig():
-            from triptych.encoders.efficientnet import EfficientNet
+    if isinstance(config, CustomConfig):
+        from triptych.encoders.encoder import Encoder
 
-            return EfficientNet.from_config(config, base)
-        case HuggingFaceConfig():
-            from triptych.encoders.huggingface import HuggingFaceEncoder
-            from triptych.encoders.probed import ProbedEncoder
-            from triptych.encoders.towers import model_type
-
-            kind = HuggingFaceEncoder if model_type(config, base) in PLAIN_TOWERS else ProbedEncoder
-            return kind.from_config(config, base)
-        case VisionTransformerConfig():
-            from triptych.encoders.vit_encoder import VisionTransformerEncoder
-
-            return VisionTransformerEncoder.from_config(config, base)
-        case SamConfig():
-            from triptych.encoders.sam import SamEncoder
-
-            return SamEncoder.from_config(config, base)
-        case CustomConfig():
-            from triptych.encoders.encoder import Encoder
-
-            return build_custom(config, Encoder).eval()
-        case _:
-            assert_never(config)
+        return build_custom("encoder", config, Encoder).eval()
+    encoder: Encoder = implementation(config).from_config(config, base)
+    return encoder

@@ -1,16 +1,16 @@
-"""What a recipe says about encoders. Importable without torch; `build.py` pairs each with its module."""
+"""What a recipe says about encoders. Importable without torch; each names its implementation."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from triptych.config import Config
 from triptych.conversation.decoding import WHITE
-from triptych.custom import CUSTOM_TAG, CustomConfig, kind_tag
 from triptych.encoders.architecture import TextArchitecture, VisionArchitecture
 from triptych.encoders.published import published
+from triptych.registry import CustomConfig, Slot
 from triptych.weights.embedded import EFFICIENTNET_LITE2
 
 Precision: TypeAlias = Literal["auto", "float32", "bfloat16"]
@@ -24,6 +24,8 @@ Background: TypeAlias = Annotated[
 
 class EfficientNetConfig(Config):
     """EfficientNet-Lite2 trained on ImageNet: the embedded default, small and fast on a CPU."""
+
+    implementation: ClassVar[str] = "triptych.encoders.efficientnet:EfficientNet"
 
     kind: Literal["efficientnet"] = "efficientnet"
     weights: str | None = Field(EFFICIENTNET_LITE2, description="URI of the weights; null starts from random ones")
@@ -54,6 +56,8 @@ PLAIN_TOWERS = frozenset(
 
 class HuggingFaceConfig(Config):
     """Any vision model of transformers whose output is a sequence or a grid, alone or inside a larger model."""
+
+    implementation: ClassVar[str] = "triptych.encoders.probed:AnyTower"
 
     kind: Literal["huggingface"] = "huggingface"
     weights: str | None = Field(None, description="hf:ORG/NAME or file:FOLDER in the hub's format")
@@ -91,6 +95,8 @@ class HuggingFaceConfig(Config):
 class SamConfig(Config):
     """SAM's image encoder (Kirillov et al., 2023) with its neck: what mask decoders look at."""
 
+    implementation: ClassVar[str] = "triptych.encoders.sam:SamEncoder"
+
     kind: Literal["sam"] = "sam"
     weights: str | None = Field(None, description="hf:ORG/NAME or file:FOLDER of a SAM in the hub's format")
     architecture: dict[str, Any] | None = Field(
@@ -111,6 +117,8 @@ class SamConfig(Config):
 
 class VisionTransformerConfig(Config):
     """Our own vision transformer, which Triptych trains: an encoder, and the image side of a dual encoder."""
+
+    implementation: ClassVar[str] = "triptych.encoders.vit_encoder:VisionTransformerEncoder"
 
     kind: Literal["vit"] = "vit"
     weights: str | None = Field(
@@ -165,11 +173,6 @@ class TextTransformerConfig(Config):
 
 
 EncoderConfig: TypeAlias = Annotated[
-    Annotated[EfficientNetConfig, Tag("efficientnet")]
-    | Annotated[HuggingFaceConfig, Tag("huggingface")]
-    | Annotated[VisionTransformerConfig, Tag("vit")]
-    | Annotated[SamConfig, Tag("sam")]
-    | Annotated[CustomConfig, Tag(CUSTOM_TAG)],
-    Discriminator(kind_tag),
+    EfficientNetConfig | HuggingFaceConfig | VisionTransformerConfig | SamConfig | CustomConfig, Slot("encoder")
 ]
 """One of the kinds of encoders, told apart by `kind`."""

@@ -14,12 +14,13 @@ from torch import Tensor
 
 from triptych.conversation import Image
 from triptych.encoders import without_values
-from triptych.encoders.config import HuggingFaceConfig
+from triptych.encoders.config import PLAIN_TOWERS, HuggingFaceConfig
 from triptych.encoders.encoder import Encoder, Normalisation
+from triptych.encoders.huggingface import HuggingFaceEncoder
 from triptych.encoders.preparation import IMAGENET_MEAN, IMAGENET_STD, ImagePreparation, mean_colour
 from triptych.encoders.tower_inputs import Inputs, inputs_of, own_size, side_of
 from triptych.encoders.tower_outputs import Shape, chosen_state, in_rows, sequence, shape_of
-from triptych.encoders.towers import colour, description, random_tower, tower_of_folder
+from triptych.encoders.towers import colour, description, model_type, random_tower, tower_of_folder
 from triptych.errors import RecipeError
 from triptych.kernels import packed
 
@@ -28,6 +29,17 @@ if TYPE_CHECKING:
 
 USUAL = 224
 """Side in pixels where neither the model nor its preprocessor says one."""
+
+
+class AnyTower:
+    """What `kind: huggingface` builds: a tower cut off behind the chosen layer where its parts are known, else all of it."""
+
+    @staticmethod
+    def from_config(config: HuggingFaceConfig, base: Path | None = None) -> Encoder:
+        """See `HuggingFaceEncoder.from_config` and `ProbedEncoder.from_config`."""
+        kind = HuggingFaceEncoder if model_type(config, base) in PLAIN_TOWERS else ProbedEncoder
+        return kind.from_config(config, base)
+
 
 PROBED = 2
 """Pictures that a model is tried on: with one alone, pictures side by side look like one behind the other."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -13,6 +13,9 @@ Baseline = Literal["central", "nearest"]
 
 
 class _Task(Config):
+    needs: ClassVar[str] = "answers"
+    """The capability that a model needs for it (`triptych.capabilities`)."""
+
     data: str = Field(description="the dataset (a name in the recipe's `data`) to ask about")
     limit: int | None = Field(None, ge=1, description="ask only this many questions, the first of the dataset")
     control: bool = Field(True, description="score the same questions with another sample's picture, too")
@@ -71,6 +74,8 @@ class EpisodesTaskConfig(_Task):
 class GroundingTaskConfig(_Task):
     """Expressions, each asked on its own; scores of the regions that come back, in all and per kind of expression."""
 
+    needs: ClassVar[str] = "grounds"
+
     kind: Literal["grounding"] = "grounding"
     masks: bool = Field(
         False, description="score masks, too: cIoU and gIoU; an answer without masks is taken for its filled boxes"
@@ -89,6 +94,8 @@ class GroundingTaskConfig(_Task):
 class RetrievalTaskConfig(_Task):
     """Pictures find their texts and texts their pictures, in pools: R@1, R@5, R@10 both ways. For dual encoders."""
 
+    needs: ClassVar[str] = "embeds"
+
     kind: Literal["retrieval"] = "retrieval"
     pool: int = Field(
         200, ge=2, description="pictures in a pool, that many in a row; a last pool that is not full is left out"
@@ -97,7 +104,7 @@ class RetrievalTaskConfig(_Task):
     rerank: int | None = Field(
         None,
         ge=2,
-        description="read each query together with its first so many candidates, and order these anew; for `kind: blip2`. "
+        description="read each query together with its first so many candidates, and order these anew; for models that read both together. "
         "The order before is scored beside it, as the baseline `cosines`",
     )
     train_data: str | None = Field(None, description="the dataset that baselines are fitted on")
@@ -117,6 +124,8 @@ class ZeroShotTaskConfig(_Task):
 
     The class of a sample is `annotations["label"]`, or the one entry of `annotations["phrases"]`.
     """
+
+    needs: ClassVar[str] = "embeds"
 
     kind: Literal["zero_shot"] = "zero_shot"
     templates: tuple[str, ...] = Field(
@@ -143,6 +152,8 @@ class ZeroShotTaskConfig(_Task):
 
 class LinearProbeTaskConfig(_Task):
     """Logistic regression on the image side's frozen, pooled features: top-1. For dual encoders and composed models."""
+
+    needs: ClassVar[str] = "pools"
 
     kind: Literal["linear_probe"] = "linear_probe"
     train_data: str = Field(description="the dataset that the regression is fitted on")

@@ -15,8 +15,6 @@ from triptych.evaluate.results import load_results
 from triptych.export.finished import Finished
 from triptych.export.formats import Format
 from triptych.files import read_object
-from triptych.model.config import Blip2Config
-from triptych.recipe.schema import ModelConfig
 from triptych.yaml_file import write_yaml
 
 
@@ -54,17 +52,7 @@ def card(run: Finished, format: Format, loads: str, name: str) -> str:
 
 def origins(run: Finished) -> list[str]:
     """The URIs of the weights that the run started from; local paths by their last name only."""
-    model = run.recipe.model
-    match model:
-        case ModelConfig():
-            parts: list[Any] = [model.language, model.encoders.image]
-            tokenizer = model.language.tokenizer
-        case Blip2Config():
-            parts, tokenizer = [model.encoder, model.qformer], model.tokenizer
-        case _:
-            parts, tokenizer = [model.vision, model.text], model.tokenizer
-    found = [*(getattr(part, "weights", None) for part in parts), tokenizer]
-    return list(dict.fromkeys(_public(uri) for uri in found if uri is not None))
+    return list(dict.fromkeys(_public(uri) for uri in run.recipe.model.sources))
 
 
 def _public(uri: str) -> str:

@@ -17,8 +17,8 @@ from triptych.encoders.vit import PIXELS, VisionTower
 from triptych.errors import RecipeError
 from triptych.export.finished import Finished
 from triptych.export.pictures import image_processor
+from triptych.families.dual.model import DualEncoder
 from triptych.language.assembled import filled
-from triptych.model.dual import DualEncoder
 from triptych.sequence.pairs import Words
 from triptych.weights.formats import format_called
 

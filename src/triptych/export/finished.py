@@ -9,12 +9,11 @@ import torch
 from torch import nn
 
 from triptych.encoders.config import EfficientNetConfig, HuggingFaceConfig, VisionTransformerConfig
+from triptych.families.composed.config import ModelConfig
 from triptych.language.backbone import LanguageModel
-from triptych.model.build import build_any, recipe_of, trained
+from triptych.model.build import build, recipe_of, trained
 from triptych.model.composed import MultimodalModel
-from triptych.model.config import DetectorModelConfig
 from triptych.recipe import Recipe
-from triptych.recipe.schema import ModelConfig
 from triptych.weights.run_folder import weights_file
 from triptych.weights.tensor_files import safetensors_header
 
@@ -54,16 +53,9 @@ def load(path: Path, dtype: str | None = None) -> Finished:
         WeightsError: The folder is no finished run.
     """
     recipe = recipe_of(path)
-    match recipe.model:
-        case ModelConfig():
-            own: str = recipe.model.language.precision
-        case DetectorModelConfig():
-            own = "float32"
-        case _:
-            own = recipe.model.precision
-    model = trained(build_any(_precise(recipe)), path, recipe).eval().requires_grad_(False)
+    model = trained(build(_precise(recipe)), path, recipe).eval().requires_grad_(False)
     learnt = frozenset(safetensors_header(weights_file(path), str(path)))
-    return Finished(path, recipe, model, learnt, getattr(torch, dtype or own))
+    return Finished(path, recipe, model, learnt, getattr(torch, dtype or recipe.model.written_precision))
 
 
 def _precise(recipe: Recipe) -> Recipe:

@@ -15,8 +15,8 @@ import torch
 
 from triptych.export import peft
 from triptych.export.finished import Finished
+from triptych.families.composed.config import ModelConfig
 from triptych.language.rotary_order import interleave
-from triptych.recipe.schema import ModelConfig
 
 FILE = "adapter.gguf"
 

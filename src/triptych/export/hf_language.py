@@ -8,8 +8,8 @@ from pathlib import Path
 from triptych.export.conversations import Reads, tokenizer_at
 from triptych.export.finished import Finished
 from triptych.export.language import misfits_of_language, plain, save_generation, tokenizer_for
+from triptych.families.composed.config import ModelConfig
 from triptych.fusion.config import CrossAttendConfig, PromptConfig
-from triptych.recipe.schema import ModelConfig
 
 
 def misfits(run: Finished) -> Iterator[str]:

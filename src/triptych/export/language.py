@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from triptych.export.finished import Finished
+from triptych.families.composed.config import ModelConfig
 from triptych.fusion.config import PromptConfig
 from triptych.language.assembled import causal
 from triptych.language.backbone import LanguageModel
 from triptych.language.hub_templates import for_transformers
 from triptych.language.template import ChatTemplate
 from triptych.model.composed import MultimodalModel
-from triptych.recipe.schema import ModelConfig
 
 
 def merged_state(language: LanguageModel, dtype: torch.dtype) -> dict[str, Tensor]:

@@ -25,11 +25,11 @@ from triptych.export.language import (
 )
 from triptych.export.pictures import image_processor
 from triptych.export.towers import image_config, misfits_of_tower, tower_of
+from triptych.families.composed.config import ModelConfig
 from triptych.language import kosmos
 from triptych.language.assembled import filled
 from triptych.language.backbone import LanguageModel
 from triptych.model.composed import MultimodalModel
-from triptych.recipe.schema import ModelConfig
 
 TOWERS = ("clip_vision_model", "siglip_vision_model", "dinov2")
 """Model types of towers with one class token or none, whose hidden states are what Triptych calls them."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from triptych.export.finished import Finished
 from triptych.export.language import lora_layers, misfits_of_language, tokenizer_for
-from triptych.recipe.schema import ModelConfig
+from triptych.families.composed.config import ModelConfig
 
 PREFIX = "base_model.model."
 """What peft puts in front of the names of the model that it wraps."""

@@ -17,10 +17,10 @@ from triptych.export.language import add_token, misfits_of_language, save_genera
 from triptych.export.llava import language_with_room
 from triptych.export.pictures import image_processor
 from triptych.export.towers import Tower, misfits_of_tower, tower_of
+from triptych.families.composed.config import ModelConfig
 from triptych.language import kosmos
 from triptych.language.assembled import filled
 from triptych.model.composed import MultimodalModel
-from triptych.recipe.schema import ModelConfig
 from triptych.weights.formats.systems import BLIP2_ADAPTER, INSTRUCTBLIP_ADAPTER
 
 System = Literal["blip2", "instructblip"]

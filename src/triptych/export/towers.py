@@ -16,8 +16,8 @@ from triptych.encoders.preparation import ImagePreparation
 from triptych.encoders.probed import ProbedEncoder
 from triptych.encoders.vit_encoder import VisionTransformerEncoder
 from triptych.export.finished import Finished
+from triptych.families.composed.config import ModelConfig
 from triptych.model.composed import MultimodalModel
-from triptych.recipe.schema import ModelConfig
 from triptych.weights.formats import format_called
 
 

@@ -6,7 +6,7 @@ ids ─────► token embeddings [R, L, D] ──────────
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +68,11 @@ class MultimodalModel(nn.Module):
     def device(self) -> torch.device:
         """Where the model computes."""
         return self.language.embedding.weight.device
+
+    def slots(self) -> Mapping[str, Encoder]:
+        """See `Trainable.slots`."""
+        own = {"image": self.encoder()} if "image" in self.encoders else {}
+        return own | ({"regions": self.region_encoder} if self.region_encoder is not None else {})
 
     @property
     def part_names(self) -> list[str]:

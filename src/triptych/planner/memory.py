@@ -8,17 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from triptych.conversation import Image
-from triptych.encoders.encoder import Encoder
-from triptych.model.composed import MultimodalModel
-from triptych.planner import activations
 from triptych.planner.devices import DeviceSpec
-from triptych.planner.flops import learning
-from triptych.training.config import NextToken, StageConfig
-from triptych.training.objectives.next_token import CHUNK
-
-LOGIT_BYTES = 14
-"""Per logit at the peak: bfloat16, its float32 copy, the log-softmax that is kept, and the gradient of the copy."""
 
 FRAGMENTATION = 1.05
 """What an allocator takes over what is asked of it."""
@@ -31,42 +21,6 @@ class MemoryItem:
     name: str
     whole: float
     sharded: float
-
-
-@dataclass(frozen=True)
-class Load:
-    """What passes through a model at one time: `rows` rows of `row` tokens with `pictures` pictures in them."""
-
-    rows: int
-    row: int
-    pictures: int
-    supervised: float
-    live: bool
-    """Whether pictures are encoded in the step itself rather than read from the feature cache."""
-
-
-def stage_memory(
-    model: MultimodalModel,
-    stage: StageConfig,
-    trained: Mapping[str, Mapping[str, nn.Parameter]],
-    load: Load,
-    device: DeviceSpec,
-    count: int,
-) -> list[MemoryItem]:
-    """Where the memory of a stage goes.
-
-    Sharding is that of FSDP: parameters, gradients, masters and moments are cut evenly, a layer is gathered at a time.
-
-    Args:
-        model: On the meta device, frozen as the stage says.
-        stage: Which stage.
-        trained: Part → name → parameter.
-        load: What one forward pass holds.
-        device: What it runs on.
-        count: How many devices share the parameters.
-    """
-    items = standing(model, trained, _layers(model), count)
-    return [*items, *passing(_passing(model, stage, load, device), device)]
 
 
 def standing(
@@ -103,44 +57,6 @@ def passing(found: Mapping[str, float], device: DeviceSpec) -> list[MemoryItem]:
     total = sum(found.values())
     sizes = {**found, "fragmentation": (FRAGMENTATION - 1) * total, "driver and libraries": device.reserved}
     return [MemoryItem(name, size, size) for name, size in sizes.items()]
-
-
-def _passing(model: MultimodalModel, stage: StageConfig, load: Load, device: DeviceSpec) -> dict[str, float]:
-    """What is there only while a micro-batch passes through."""
-    found: dict[str, float] = {}
-    if isinstance(stage.objective, NextToken):
-        learns = learning(model)
-        kept = 0.0
-        if learns.backward:
-            adapted = [
-                adapter.output_tokens(encoder.tokens(Image(b"")))
-                for adapter, encoder in ((model.adapter(name), model.encoder(name)) for name in model.adapters)
-                for _ in range(load.pictures)
-            ]
-            kept = activations.language_bytes(model.language, load.rows, load.row, learns.below, model.fusion, adapted)
-            kept += activations.spelled_out_bytes(model.language, load.rows, load.row) if device.is_cpu else 0
-        head = model.language.model.get_output_embeddings().weight
-        found["activations of the language model"] = kept
-        found["logits, a chunk at a time"] = min(load.supervised, CHUNK) * head.shape[0] * LOGIT_BYTES
-    pictures = load.pictures
-    for modality, encoder in model.encoders.items():
-        assert isinstance(encoder, Encoder)
-        learns_encoder = any(parameter.requires_grad for parameter in encoder.parameters())
-        if learns_encoder:
-            found[f"activations of encoders.{modality}"] = activations.encoder_bytes(encoder, pictures)
-        elif load.live:
-            found[f"working memory of encoders.{modality}"] = activations.encoder_working_bytes(encoder)
-        adapter = model.adapters[modality]
-        if learns_encoder or any(parameter.requires_grad for parameter in adapter.parameters()):
-            found[f"activations of adapters.{modality}"] = activations.adapter_bytes(adapter, encoder, pictures)
-    return found
-
-
-def _layers(model: MultimodalModel) -> list[nn.Module]:
-    """Those that are gathered one at a time: the list with the most parameters, whatever it is called."""
-    decoder: nn.Module = model.language.model.get_decoder()
-    lists = [module for module in decoder.modules() if isinstance(module, nn.ModuleList)]
-    return list(max(lists, key=lambda layers: sum(p.numel() for p in layers.parameters()), default=()))
 
 
 def _count(parameters: list[nn.Parameter]) -> int:

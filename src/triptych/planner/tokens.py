@@ -7,29 +7,17 @@ from typing import Any
 
 from triptych.errors import TriptychError
 from triptych.language.build import load_tokenizer
-from triptych.language.config import LanguageConfig
-from triptych.model.config import Blip2Config, DetectorModelConfig, DualConfig, FrozenTextConfig, WordEmbeddingsConfig
 from triptych.paths import user_path
 from triptych.recipe import Recipe
 from triptych.weights import FileSource, PyPISource, parse
 from triptych.weights.wheels import package_folder
 
 
-def tokenizer_config(recipe: Recipe) -> LanguageConfig:
-    """Whose tokenizer a recipe's model reads texts with, whatever its kind."""
-    match recipe.model:
-        case DualConfig(text=FrozenTextConfig() as side):
-            return side.language
-        case DetectorModelConfig(text=WordEmbeddingsConfig() as words):
-            return LanguageConfig(weights=words.weights)
-        case DualConfig() | Blip2Config() | DetectorModelConfig() as config:
-            return LanguageConfig(weights=config.tokenizer)
-    return recipe.composed.language
-
-
 def tokenizer_at_hand(recipe: Recipe) -> Any | None:
     """The tokenizer of a recipe's model, or None."""
-    config = tokenizer_config(recipe)
+    config = recipe.model.tokenizer_source()
+    if config is None:
+        return None
     uri, base = config.tokenizer or config.weights, Path(recipe.base)
     if uri is None or not at_hand(uri, base):
         return None

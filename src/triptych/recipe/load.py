@@ -16,6 +16,7 @@ from triptych.recipe.combinations import mistakes
 from triptych.recipe.included import PRESETS, included, named, nearest
 from triptych.recipe.messages import all_mistakes, explain, located
 from triptych.recipe.schema import Recipe
+from triptych.trusted import require_trust
 from triptych.yaml_file import Document, read_yaml, read_yaml_file, write_yaml
 
 MOST_EXTENDED = 32
@@ -34,10 +35,12 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
 
     Raises:
         RecipeError: The file cannot be read, or the recipe has mistakes; the message names each with its
-            path, what is allowed and the nearest match.
+            path, what is allowed and the nearest match. Or it is a run's and names code that is not trusted (`triptych.trust`).
     """
     file = _located(user_path(path))
     values, documents = _read(file, ())
+    if file.path.name == "recipe.yaml" and exists(file.path.parent / "run.json"):
+        require_trust(values, file.path.parent)
     for override in overrides:
         _override(values, override)
     return _validated({"name": file.path.stem, "base": str(file.folder), **values}, str(path), documents, overrides)

@@ -7,11 +7,13 @@ import re
 import types
 import typing
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from triptych.errors import quoted
+from triptych.registry import CUSTOM_TAG, Slot
 from triptych.yaml_file import Document
 
 MOST_LINES = 20
@@ -101,11 +103,14 @@ def _walk(root: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[
     path: list[str] = []
     for step in location:
         models = [model for annotation in candidates for model in _models(annotation)]
-        fields = [model.model_fields[step].annotation for model in models if step in model.model_fields]
+        fields = [_annotation(model.model_fields[step]) for model in models if step in model.model_fields]
         items = [item for annotation in candidates for item in _items(annotation)]
         tagged = [model for model in models if _tag(model) == step]
         if fields:
             candidates, owners = fields, models
+        elif step == CUSTOM_TAG:
+            candidates = owners = [model for annotation in candidates for model in _own(annotation)]
+            continue
         elif tagged and step != "kind":
             candidates = owners = tagged
             continue
@@ -115,6 +120,18 @@ def _walk(root: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[
             owners, candidates = models, []
         path.append(str(step))
     return owners, path
+
+
+def _annotation(field: FieldInfo) -> Any:
+    """The annotation of a field with its slot, which pydantic keeps beside it."""
+    slots = [entry for entry in field.metadata if isinstance(entry, Slot)]
+    return Annotated[field.annotation, slots[0]] if slots else field.annotation
+
+
+def _own(annotation: Any) -> list[type[BaseModel]]:
+    """The configurations of a slot that are not built in."""
+    metadata = typing.get_args(annotation)[1:] if typing.get_origin(annotation) is Annotated else ()
+    return [model for entry in metadata if isinstance(entry, Slot) for model in entry.own]
 
 
 def _tag(model: type[BaseModel]) -> str | None:
@@ -127,8 +144,10 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     origin = typing.get_origin(annotation)
-    if origin is typing.Annotated:
-        return _models(typing.get_args(annotation)[0])
+    if origin is Annotated:
+        inner, *metadata = typing.get_args(annotation)
+        slots = [entry for entry in metadata if isinstance(entry, Slot)]
+        return [*slots[0].members(inner)] if slots else _models(inner)
     if origin in (typing.Union, types.UnionType):
         return [model for argument in typing.get_args(annotation) for model in _models(argument)]
     return []
@@ -137,7 +156,7 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
 def _items(annotation: Any) -> list[Any]:
     """The annotations of the values of lists and dictionaries."""
     origin = typing.get_origin(annotation)
-    if origin is typing.Annotated:
+    if origin is Annotated:
         return _items(typing.get_args(annotation)[0])
     if origin in (typing.Union, types.UnionType):
         return [item for argument in typing.get_args(annotation) for item in _items(argument)]

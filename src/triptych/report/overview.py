@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from triptych.family import family_named
 from triptych.report.folder import RunRecord
 from triptych.report.numbers import count, duration, gibibytes, number
 
@@ -23,27 +23,12 @@ class Panel:
 
 
 def panels(run: RunRecord) -> list[Panel]:
-    """Encoder and adapter of each modality, fusion and language model, out of the recipe and the table of parts."""
+    """The pieces of the model, as its family shows them, with what the table of parts says of each."""
     model = run.recipe.get("model")
     if not isinstance(model, Mapping):
         return []
-    if model.get("kind") == "dual":
-        return [_tower(run, model, "vision", "image side"), _tower(run, model, "text", "text side")]
-    encoders, adapters = model.get("encoders") or {}, model.get("adapters") or {}
-    found = []
-    for modality, encoder in encoders.items():
-        if isinstance(encoder, Mapping):
-            name = _weights_name(encoder.get("weights")) or _name(encoder.get("kind"))
-            found.append(_panel(run, "encoder", name, f"encoders.{modality}"))
-        adapter = adapters.get(modality)
-        if isinstance(adapter, Mapping):
-            found.append(_panel(run, "adapter", _name(adapter.get("kind")), f"adapters.{modality}"))
-    fusion = (model.get("fusion") or {}).get("kind", "splice")
-    if fusion != "splice":  # which has no parameters: adapted vectors take the places of tokens
-        found.append(_panel(run, "fusion", _name(fusion), "fusion"))
-    language = model.get("language") or {}
-    name = _weights_name(language.get("weights")) or _name((language.get("architecture") or {}).get("model_type"))
-    return [*found, _panel(run, "language model", name, "language")]
+    config = family_named(model.get("kind"))
+    return [_panel(run, *piece) for piece in config.shown(model)] if config is not None else []
 
 
 def tiles(run: RunRecord) -> list[tuple[str, str]]:
@@ -120,24 +105,3 @@ def _panel(run: RunRecord, role: str, name: str, part: str) -> Panel:
     detail = f"{count(size)} parameters" if size else ""
     state = "" if not size else f"trained in {', '.join(trained)}" if trained else "frozen"
     return Panel(role, name or "–", detail, state)
-
-
-def _tower(run: RunRecord, model: Mapping[str, Any], part: str, role: str) -> Panel:
-    """One side of a dual encoder."""
-    tower = model.get(part) or {}
-    shape = tower.get("architecture") or {}
-    shown = f"{shape['layers']} layers of {shape['width']}" if "layers" in shape and "width" in shape else ""
-    return _panel(run, role, _weights_name(tower.get("weights")) or shown or _name(tower.get("kind")), part)
-
-
-def _name(kind: Any) -> str:
-    return str(kind or "").replace("_", " ")
-
-
-def _weights_name(uri: Any) -> str:
-    """The short name of weights: the file's or the repository's last part, without version and suffix."""
-    if not isinstance(uri, str):
-        return ""
-    address = uri.partition("#")[0].partition(":")[2] or uri
-    last = address.rstrip("/").rsplit("/", 1)[-1].partition("@")[0]
-    return re.sub(r"(-[0-9a-f]{8})?\.(gguf|pth|pt|safetensors|bin)$", "", last)

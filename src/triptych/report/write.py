@@ -15,6 +15,7 @@ from triptych.report.mistakes import mistakes_by_kind
 from triptych.report.overview import environment, panels, subtitle, tiles
 from triptych.report.redraw import PictureOpener
 from triptych.report.scores import task_scores
+from triptych.report.section import sections
 from triptych.report.training import part_rows, stage_views
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def render(run: RunRecord, open_picture: OpenPicture) -> str:
         accounts=accounts(run.ledger),
         outcomes=outcomes(run.ledger),
         environment=environment(run),
+        sections=sections(run.path),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, ClassVar, Literal, TypeAlias, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -20,6 +20,8 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 class ScenesConfig(Config):
     """Composed pictures of glyphs, with captions or questions whose answers are exact."""
+
+    implementation: ClassVar[str] = "triptych.scenes.dataset:Scenes"
 
     kind: Literal["scenes"] = "scenes"
     count: int = Field(ge=1, description="how many pictures; the first ones are the same whatever the count")
@@ -98,6 +100,8 @@ class ScenesConfig(Config):
 
 class EpisodesConfig(Config):
     """Few-shot episodes: pictures named by made-up words, then one more picture whose name only these pictures tell."""
+
+    implementation: ClassVar[str] = "triptych.scenes.episodes:Episodes"
 
     kind: Literal["episodes"] = "episodes"
     count: int = Field(ge=1, description="how many episodes; the first ones are the same whatever the count")

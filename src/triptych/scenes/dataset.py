@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from triptych.conversation import Conversation, Image, assistant, document, user
@@ -56,6 +57,11 @@ class Scenes:
         # The key names pixels, so it depends on what decides pixels and on nothing else: features cached for one
         # style of questions serve every other.
         self._pixels = self.settings.key(font)
+
+    @classmethod
+    def from_config(cls, config: ScenesConfig, base: Path) -> Scenes:  # noqa: ARG003 - it has no paths
+        """The dataset, drawn on demand."""
+        return cls(config)
 
     def __len__(self) -> int:
         return self.config.count

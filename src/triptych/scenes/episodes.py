@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal, TypeVar
 
 from triptych.conversation import Conversation, Image, Message, Part, assistant, document, user
@@ -164,6 +165,11 @@ class Episodes:
         self._settings = Settings(Cast(self.things), Glyphs(font), config.split, config.seed, size=config.size)
         beside = [config.distractors, [thing.name for thing in self._strangers]] if config.distractors else []
         self._pixels = hashlib.sha256(repr([config.size, file_sha256(font), beside]).encode()).hexdigest()[:16]
+
+    @classmethod
+    def from_config(cls, config: EpisodesConfig, base: Path) -> Episodes:  # noqa: ARG003 - it has no paths
+        """The dataset, drawn on demand."""
+        return cls(config)
 
     def __len__(self) -> int:
         return self.config.count

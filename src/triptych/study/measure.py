@@ -26,12 +26,14 @@ def measure(run: Path, task: str) -> dict[str, Any]:
         model's or an encoder's; `tokens_per_picture`: adapted positions per picture that the
         language model attends to, wherever the fusion puts them; `sequence_per_picture`: positions of its sequence.
     """
+    from triptych.api import load
     from triptych.data.reading import read_record
     from triptych.data.sources import build as build_source
-    from triptych.model.build import load_run
     from triptych.training.parts import freeze
 
-    model, recipe = load_run(run)
+    loaded = load(run)
+    loaded.require("answers", str(run))
+    model, recipe = loaded.model, loaded.recipe
     trained: dict[str, int] = {}
     for stage in recipe.stages:
         for group in freeze(model, stage).values():

@@ -108,7 +108,7 @@ def evaluate_any(model: str, names: Sequence[str] | None, asked: EvaluateOptions
             return
         from triptych.evaluate.responders.run import RunResponder
 
-        if _is_dual(run):
+        if _matches(run):
             _refuse(asked, ANSWERS, "is for models that answer; a dual encoder compares pictures and texts")
             _compare_directions(run, benchmarks, asked)
             return
@@ -141,24 +141,24 @@ def _split(run: Path, names: Sequence[str] | None) -> tuple[list[str], list[str]
     return own, [name for name in names if name not in known]
 
 
-def _is_dual(run: Path) -> bool:
-    from triptych.model.config import DualConfig
+def _matches(run: Path) -> bool:
     from triptych.recipe import load_recipe
 
-    return (run / "recipe.yaml").exists() and isinstance(load_recipe(run / "recipe.yaml").model, DualConfig)
+    return (run / "recipe.yaml").exists() and "matches" in load_recipe(run / "recipe.yaml").model.can
 
 
 def _compare_directions(run: Path, names: Sequence[str], asked: EvaluateOptions) -> None:
-    from triptych.api import load_dual
+    from triptych.api import load
     from triptych.evaluate.benchmarks.retrieval import run_retrieval
     from triptych.evaluate.benchmarks.run import Options
     from triptych.evaluate.results import record_results
     from triptych.terminal.evaluate import score_table
 
-    model, output = load_dual(run), asked.output or run
+    model, output = load(run), asked.output or run
+    embedder = model.require("matches", str(run))
     for name in names:
         done = run_retrieval(
-            catalogue.load(name), model, output, model.fingerprint, Options(data=asked.data, limit=asked.limit)
+            catalogue.load(name), embedder, output, model.fingerprint, Options(data=asked.data, limit=asked.limit)
         )
         record_results(output, {name: done}, {"fingerprint": model.fingerprint, "name": output.resolve().name})
         make_console(stderr=True).print(score_table(name, done))

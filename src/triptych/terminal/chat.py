@@ -33,6 +33,7 @@ def chat(run: Path, images: Sequence[Path], settings: GenerationSettings) -> Non
     console = Console()
     with spinner(f"loading {run}", console):
         model = load(run)
+        model.require("answers", str(run))
     shown: list[Part] = [_checked(path) for path in images]
     console.print(f"[bold]{escape(model.recipe.name)}[/] is listening; /help lists what else you can type")
     conversation = Conversation(())
@@ -65,7 +66,7 @@ def _turns(
     console: Console, run: Path, model: Model, settings: GenerationSettings
 ) -> Callable[[Conversation], Conversation]:
     """How a turn is taken: in words alone, or in words and regions where the model points."""
-    if model.recipe.composed.regions is None:
+    if model.capability("grounds") is None:
         return lambda conversation: _turn(console, model, conversation, settings)
 
     def write(piece: str) -> None:

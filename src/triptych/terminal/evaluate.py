@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 from rich.text import Text
 
-from triptych.api import Dual, Matcher, Model, load, load_dual, load_matcher
+from triptych.api import Model, load
 from triptych.console import make_console
-from triptych.conversation import Image
 from triptych.data.sources import build as build_source
 from triptych.errors import RecipeError
 from triptych.evaluate.config import EmbeddingTaskConfig, GroundingTaskConfig, TaskConfig
@@ -20,12 +16,7 @@ from triptych.evaluate.embedding.run import evaluate_embeddings
 from triptych.evaluate.grounding.run import evaluate_grounding
 from triptych.evaluate.results import Interval, Results, TaskResult, record_results
 from triptych.evaluate.run import evaluate
-from triptych.grounding.build import build_grounder, fingerprint_of, settings_of
-from triptych.grounding.finder import Finder, load_finder
-from triptych.grounding.grounding import Grounder
-from triptych.model.config import Blip2Config, DetectorModelConfig, DualConfig
 from triptych.progress import spinner
-from triptych.recipe import load_recipe
 from triptych.recipe.messages import unknown_name
 from triptych.report import write_report
 from triptych.report.leaderboard import headline
@@ -54,7 +45,7 @@ def evaluate_run(
     output = output or run
     console = make_console(stderr=True)
     with spinner(f"loading {run}", console):
-        model = load_any(run)
+        model = load(run)
     recipe = model.recipe
     names = list(recipe.evaluation) if tasks is None else list(tasks)
     if not names:
@@ -75,99 +66,40 @@ def evaluate_run(
     return results
 
 
-def load_any(run: Path) -> Model | Dual | Matcher | Finder:
-    """The trained model of a run, of whatever kind."""
-    if not (run / "recipe.yaml").exists():
-        return load(run)  # which says what is missing
-    model = load_recipe(run / "recipe.yaml").model
-    if isinstance(model, Blip2Config):
-        return load_matcher(run)
-    if isinstance(model, DetectorModelConfig):
-        return load_finder(run)
-    return load_dual(run) if isinstance(model, DualConfig) else load(run)
-
-
-def _evaluated(
-    model: Model | Dual | Matcher | Finder, task: TaskConfig, output: Path, name: str, restart: bool
-) -> TaskResult:
+def _evaluated(model: Model, task: TaskConfig, output: Path, name: str, restart: bool) -> TaskResult:
     recipe = model.recipe
     base = Path(recipe.base)
+    able = model.require(task.needs, f"evaluation.{name}")
     source = build_source(recipe.data[task.data], base)
     train_data = getattr(task, "train_data", None)
     train_source = build_source(recipe.data[train_data], base) if train_data is not None else None
-    if isinstance(model, Finder) and not isinstance(task, GroundingTaskConfig):
-        raise RecipeError(f"evaluation.{name}: a detector answers nothing; its task is `grounding`")
     if isinstance(task, EmbeddingTaskConfig):
-        assert not isinstance(model, Finder)
-        embedder = model if isinstance(model, Dual | Matcher) else _FeaturesAlone(model, name)
         return evaluate_embeddings(
-            embedder, source, task, output, name=name, train_source=train_source, fingerprint=model.fingerprint
-        )
-    if isinstance(model, Dual | Matcher):
-        raise RecipeError(
-            f"evaluation.{name}: a model of `kind: {recipe.model.kind}` answers nothing; its tasks are `retrieval`, `zero_shot` and `linear_probe`"
+            able, source, task, output, name=name, train_source=train_source, fingerprint=model.fingerprint
         )
     if isinstance(task, GroundingTaskConfig):
-        grounder: Grounder
-        if isinstance(model, Finder):
-            grounder, fingerprint = model.grounder, model.fingerprint
-        else:
-            task = task.model_copy(update={"generation": task.generation or settings_of(model)})
-            grounder, fingerprint = build_grounder(model, task.generation), fingerprint_of(model)
+        task = task.model_copy(update={"generation": task.generation or able.pointing_settings()})
         return evaluate_grounding(
-            grounder,
+            able.grounder(task.generation),
             source,
             task,
             output,
             name=name,
             train_source=train_source,
-            fingerprint=fingerprint,
+            fingerprint=able.pointing_fingerprint(),
             fresh=restart,
         )
-    assert isinstance(model, Model)
     return evaluate(
-        model,
+        able,
         source,
         task,
         output,
         name=name,
         train_source=train_source,
-        features=lambda pictures: pooled_features(model, pictures),
+        features=able.features,
         fingerprint=model.fingerprint,
         fresh=restart,
     )
-
-
-@dataclass(frozen=True)
-class _FeaturesAlone:
-    """A composed model in a task that compares: its encoder gives features, and nothing gives directions of texts."""
-
-    model: Model
-    task: str
-
-    def images(self, pictures: Sequence[Image]) -> np.ndarray[Any, np.dtype[np.float32]]:  # noqa: ARG002 - nothing is looked at
-        raise RecipeError(f"evaluation.{self.task}: only a model of `kind: dual` puts pictures and texts in one space")
-
-    def texts(self, texts: Sequence[str]) -> np.ndarray[Any, np.dtype[np.float32]]:  # noqa: ARG002 - nothing is looked at
-        raise RecipeError(f"evaluation.{self.task}: only a model of `kind: dual` puts pictures and texts in one space")
-
-    text_features = texts
-
-    def features(self, pictures: Sequence[Image]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        return pooled_features(self.model, pictures)
-
-
-def pooled_features(model: Model, pictures: Sequence[Image]) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """Mean features of the image encoder, `[N, D_enc]`."""
-    import torch
-
-    encoder = model.model.encoder()
-    rows = []
-    with torch.inference_mode():
-        for start in range(0, len(pictures), 32):
-            pixels = [encoder.prepare(picture) for picture in pictures[start : start + 32]]
-            rows += [feature.float().mean(dim=0).cpu().numpy() for feature in encoder.encode(pixels)]
-    return np.stack(rows)
 
 
 def score_table(name: str, result: TaskResult) -> Table:

@@ -13,15 +13,11 @@ from triptych.api import load
 from triptych.console import make_console
 from triptych.conversation import Image, Region
 from triptych.errors import DataError, RecipeError
-from triptych.grounding.build import build_grounder
 from triptych.grounding.draw import draw_regions
-from triptych.grounding.finder import load_finder
 from triptych.grounding.grounding import Describer, Grounder, Grounding, encodable
 from triptych.grounding.serial import grounding_values
-from triptych.model.config import DetectorModelConfig
+from triptych.preview.picture import as_blocks
 from triptych.progress import spinner
-from triptych.recipe import load_recipe
-from triptych.terminal.picture import as_blocks
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 """What a drawing can be saved as."""
@@ -79,10 +75,8 @@ def load_grounder(run: Path) -> Grounder:
         WeightsError: The folder is no finished run, or its weights cannot be found.
         RecipeError: The model does not point.
     """
-    recipe = run / "recipe.yaml"
-    if recipe.exists() and isinstance(load_recipe(recipe).model, DetectorModelConfig):
-        return load_finder(run).grounder
-    return build_grounder(load(run))
+    grounder: Grounder = load(run).require("grounds", str(run)).grounder()
+    return grounder
 
 
 def point(

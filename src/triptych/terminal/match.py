@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.text import Text
 
-from triptych.api import Dual, load_dual
+from triptych.api import load
+from triptych.capabilities import Matches
 from triptych.console import make_console
 from triptych.conversation import Image
 from triptych.errors import DataError
@@ -38,9 +39,9 @@ def match(run: Path, images: Sequence[Path], texts: Sequence[str], file: Path | 
         raise DataError("there is no picture: give one or several by --image")
     if not texts:
         raise DataError("there is no text: give some behind the run's folder, or a file of them by --texts")
-    dual = load_dual(run)
-    cosines = dual.similarity([Image(path) for path in images], texts)
-    make_console().print(table(images, texts, cosines, shares(dual, cosines), top, column(dual)))
+    matcher: Matches = load(run).require("matches", str(run))
+    cosines = matcher.similarity([Image(path) for path in images], texts)
+    make_console().print(table(images, texts, cosines, matcher.shares(cosines), top, matcher.shares_are))
 
 
 def table(images: Sequence[Path], texts: Sequence[str], cosines: Floats, share: Floats, top: int, title: str) -> Table:
@@ -60,26 +61,6 @@ def table(images: Sequence[Path], texts: Sequence[str], cosines: Floats, share: 
             )
         found.section()
     return found
-
-
-def shares(dual: Dual, cosines: Floats) -> Floats:
-    """What the model makes of cosines `[N, M]` by its learned scale.
-
-    With a bias (the sigmoid loss) how probable each match is; without one (the contrastive loss) how probable each text is,
-    were the picture's text among these.
-    """
-    logits = float(dual.model.logit_scale.detach().exp()) * cosines.astype(np.float64)
-    if dual.model.logit_bias is not None:
-        found: Floats = 1 / (1 + np.exp(-(logits + float(dual.model.logit_bias.detach()))))
-        return found
-    weights = np.exp(logits - logits.max(axis=1, keepdims=True))
-    share: Floats = weights / weights.sum(axis=1, keepdims=True)
-    return share
-
-
-def column(dual: Dual) -> str:
-    """What `shares` are called."""
-    return "of these texts" if dual.model.logit_bias is None else "is a match"
 
 
 def _lines(file: Path) -> list[str]:

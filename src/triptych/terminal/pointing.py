@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from triptych.api import Model
 from triptych.conversation import Conversation, Message, Region, assistant
 from triptych.generate.config import GenerationSettings
-from triptych.grounding.build import build_grounder
 from triptych.grounding.call_grounder import CallGrounder
 from triptych.grounding.embedding_grounder import EmbeddingGrounder
 from triptych.grounding.text_grounder import TextGrounder
@@ -42,7 +41,7 @@ def speak(model: Model, settings: GenerationSettings, write: Callable[[str], Non
         RecipeError: The model does not point.
         WeightsError: The detector that it calls cannot be had.
     """
-    grounder = build_grounder(model, settings)
+    grounder = model.require("grounds", model.recipe.name).grounder(settings)
 
     def answer(conversation: Conversation) -> Said:
         if not any(True for _ in conversation.media):

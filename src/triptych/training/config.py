@@ -2,124 +2,82 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from triptych.config import Config
-from triptych.encoders.config import EncoderConfig
+from triptych.family import AnyObjectiveConfig
+from triptych.registry import CustomConfig, Slot, kind_alone
 
 
-class NextToken(Config):
-    """Cross-entropy of the next token where the assistant speaks, per supervised token."""
+class AdamWConfig(Config):
+    """AdamW (Loshchilov and Hutter, 2019) with the stage's `betas` and `epsilon`."""
 
-    kind: Literal["next_token"] = "next_token"
+    implementation: ClassVar[str] = "triptych.training.optimisers:adamw"
 
-
-class PhraseAlignment(Config):
-    """Late-interaction contrast between adapted features and the token embeddings of phrases: no language model runs.
-
-    The adapter learns to speak the language model's own input embeddings: each phrase of a picture (a name, a word
-    of its caption; the mean of its tokens' embeddings) must be found at some position of that picture, against the
-    other phrases of the batch, and each phrase in its own pictures against the other pictures.
-    """
-
-    kind: Literal["phrase_alignment"] = "phrase_alignment"
-    temperature: float = Field(
-        0.1, gt=0, description="of cosines, in the soft maximum over positions and in the contrast"
-    )
-    pull: float = Field(1.0, ge=0, description="weight of the cosine itself between a position and what it shows")
-    nothing: str | None = Field(
-        "nothing", description="what positions say that show no phrase of their picture; null lets them say anything"
-    )
+    kind: Literal["adamw"] = "adamw"
 
 
-class Contrastive(Config):
-    """Symmetric InfoNCE (van den Oord et al., 2018; CLIP): each picture against all texts of the step, and back.
+class LambConfig(Config):
+    """LAMB (You et al., 2020) with the stage's `betas` and `epsilon`."""
 
-    Negatives come from all processes. Loss per pair; ln(batch_size) where nothing is known.
-    """
+    implementation: ClassVar[str] = "triptych.training.optimisers:lamb"
 
-    kind: Literal["contrastive"] = "contrastive"
-    chunk: int | None = Field(
-        None,
-        ge=1,
-        description="pairs whose activations are held at one time; the gradient is that of the whole batch, for a second "
-        "forward pass. null holds all",
-    )
+    kind: Literal["lamb"] = "lamb"
 
 
-class Sigmoid(Config):
-    """SigLIP's loss (Zhai et al., 2023): every picture with every text is a match or none. Loss per pair."""
-
-    kind: Literal["sigmoid"] = "sigmoid"
-    chunk: int | None = Field(None, ge=1, description="as that of `contrastive`")
-
-
-class MaskedImage(Config):
-    """EVA's masked image modelling: where patches are masked, the tower predicts a teacher's features of them.
-
-    One minus the cosine between `masked_head` of the tower's state and the teacher's feature, mean over masked patches.
-    """
-
-    kind: Literal["masked_image"] = "masked_image"
-    teacher: EncoderConfig = Field(
-        description="an encoder with as many features per side as the tower has patches; `weights: run:…` for one "
-        "trained here, `layer: output` for its last layer"
-    )
-    share: float = Field(0.4, gt=0, le=1, description="of the patches that are masked")
-
-
-class Blip2Losses(Config):
-    """The sum of BLIP-2's three (Li et al., 2023): contrast (ITC), matching with hard negatives (ITM), captions (ITG).
-
-    Negatives come from all processes. ITC per pair, ITM per pair of three that are judged, ITG per token.
-    """
-
-    kind: Literal["blip2"] = "blip2"
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="in the contrast and in the captions")
-    weights: dict[Literal["itc", "itm", "itg"], float] = Field(
-        {}, description="of the losses where they are not 1; 0 leaves one out, and it is not computed"
-    )
-
-
-class DetectionLoss(Config):
-    """What a detector learns by: focal losses of phrases and of objectness over all cells, L1 and GIoU of boxes. Per box."""
-
-    kind: Literal["detection"] = "detection"
-    generic: str | None = Field(
-        "thing", description="a word that every box answers to as well, for whatever has no name; null has none"
-    )
-    alpha: float = Field(0.25, gt=0, lt=1, description="focal loss: share of what is there against what is not")
-    gamma: float = Field(2.0, ge=0, description="focal loss: how little the easy cells count")
-    phrases: float = Field(2.0, ge=0, description="weight of the phrases")
-    objectness: float = Field(1.0, ge=0, description="weight of being an object of whatever kind")
-    l1: float = Field(5.0, ge=0, description="weight of the distance of boxes, as shares of the picture")
-    giou: float = Field(2.0, ge=0, description="weight of one minus their generalised IoU")
-
-
-class Regions(Config):
-    """Pointing by embedding: cross-entropy of the next token, and losses of the boxes and masks of answered regions.
-
-    Every weight is of a mean: over the step's supervised tokens, over its regions, over those of them with masks. LISA's are
-    1, 2 and 0.5 without boxes; DETR's are 5 and 2 for boxes.
-    """
-
-    kind: Literal["regions"] = "regions"
-    tokens: float = Field(1.0, ge=0, description="weight of the cross-entropy of tokens")
-    mask_cross_entropy: float = Field(2.0, ge=0, description="weight of the binary cross-entropy of masks")
-    mask_dice: float = Field(0.5, ge=0, description="weight of their Dice loss")
-    mask_quality: float = Field(
-        0.0, ge=0, description="weight of the squared error of the expected IoU (SAM): what scores are told from"
-    )
-    box_l1: float = Field(5.0, ge=0, description="weight of the L1 loss of centre, width and height")
-    box_giou: float = Field(2.0, ge=0, description="weight of one minus the generalised IoU of boxes")
-
-
-ObjectiveConfig = Annotated[
-    NextToken | Regions | PhraseAlignment | Contrastive | Sigmoid | MaskedImage | Blip2Losses | DetectionLoss,
-    Field(discriminator="kind"),
+OptimiserConfig: TypeAlias = Annotated[
+    AdamWConfig | LambConfig | CustomConfig, Slot("optimiser"), BeforeValidator(kind_alone)
 ]
+"""One of the optimisers, told apart by `kind`."""
+
+
+class TrackerOptions(Config):
+    """Options of every tracker."""
+
+    package: ClassVar[str]
+    """What to install for it."""
+
+    optional: bool = Field(False, description="go on without it where its package is not installed")
+
+
+class TensorBoardConfig(TrackerOptions):
+    """TensorBoard's event files in the run's folder."""
+
+    implementation: ClassVar[str] = "triptych.training.trackers:TensorBoard"
+    package: ClassVar[str] = "tensorboard"
+
+    kind: Literal["tensorboard"] = "tensorboard"
+
+
+class WandbConfig(TrackerOptions):
+    """Weights & Biases."""
+
+    implementation: ClassVar[str] = "triptych.training.trackers:Wandb"
+    package: ClassVar[str] = "wandb"
+
+    kind: Literal["wandb"] = "wandb"
+    project: str = Field("triptych", min_length=1)
+    entity: str | None = Field(None, description="user or team; null takes the one who is logged in")
+    mode: Literal["online", "offline"] = "online"
+
+
+class MLflowConfig(TrackerOptions):
+    """MLflow."""
+
+    implementation: ClassVar[str] = "triptych.training.trackers:MLflow"
+    package: ClassVar[str] = "mlflow"
+
+    kind: Literal["mlflow"] = "mlflow"
+    uri: str | None = Field(None, description="of the tracking server or store; null keeps it in the run's folder")
+    experiment: str = Field("triptych", min_length=1)
+
+
+TrackerConfig: TypeAlias = Annotated[
+    TensorBoardConfig | WandbConfig | MLflowConfig | CustomConfig, Slot("tracker"), BeforeValidator(kind_alone)
+]
+"""One of the trackers, told apart by `kind`."""
 
 
 class StageConfig(Config):
@@ -131,7 +89,7 @@ class StageConfig(Config):
     groups: dict[str, list[str]] = Field(
         {}, description="dataset → the parts that its conversations teach, of those in `train`; all of them by default"
     )
-    objective: ObjectiveConfig = NextToken()
+    objective: AnyObjectiveConfig = Field({}, description="what is minimised; the next token where nothing is said")  # type: ignore[assignment]
     chat_template: str | None = Field(
         None, description="how this stage writes conversations, where not as `model.language.chat_template` says"
     )
@@ -149,8 +107,10 @@ class StageConfig(Config):
         {},
         description="part → factor ≤ 1 of the rate from one layer to the one below it; the last layer has the whole rate",
     )
-    optimiser: Literal["adamw", "lamb"] = Field(
-        "adamw", description="`lamb`: AdamW's update scaled to each matrix's own norm, for very large batches"
+    optimiser: OptimiserConfig = Field(
+        AdamWConfig(),
+        description="`adamw`; `lamb`: AdamW's update scaled to each matrix's own norm, for very large batches; or one's own "
+        "`torch.optim.Optimizer` with its options. A kind alone will do",
     )
     betas: tuple[float, float] = (0.9, 0.999)
     epsilon: float = Field(1e-8, gt=0)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import save_file
 from torch import Tensor
 
 from triptych.model.trainable import Trainable
-from triptych.training.batch import AnyBatch
+from triptych.sequence.batch import StepBatch
 
 
-def write_batch(folder: Path, batch: AnyBatch, model: Trainable) -> Path:
+def write_batch(folder: Path, batch: StepBatch, model: Trainable) -> Path:
     """Write a batch's tensors (`batch.safetensors`) and its records as text (`records.json`)."""
     folder.mkdir(exist_ok=True)
     save_file(_tensors(batch), folder / "batch.safetensors")
@@ -22,7 +23,7 @@ def write_batch(folder: Path, batch: AnyBatch, model: Trainable) -> Path:
     return folder
 
 
-def _tensors(batch: AnyBatch) -> dict[str, Tensor]:
+def _tensors(batch: Any) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     for field in fields(batch):
         value = getattr(batch, field.name)

@@ -30,8 +30,8 @@ from triptych.errors import DataError, FolderError, TrainingError, TriptychError
 from triptych.model.saved import kept_weights, load_weights, names_of, save_weights
 from triptych.model.trainable import Trainable
 from triptych.recipe import Recipe
+from triptych.sequence.batch import StepBatch
 from triptych.training import checkpoint
-from triptych.training.batch import AnyBatch
 from triptych.training.checkpoint import Checkpoint, Progress
 from triptych.training.config import StageConfig
 from triptych.training.data import StageData, stage_data
@@ -43,6 +43,7 @@ from triptych.training.optimiser import Optimiser
 from triptych.training.parts import Trained, by_group, describe_parts, freeze, set_mode, teaching
 from triptych.training.progress import Console
 from triptych.training.run import MetricsLog, RunFolder, stage_facts
+from triptych.training.trackers import build as build_trackers
 
 
 class Interrupted(TrainingError):
@@ -83,7 +84,7 @@ class Trainer:
             begun = self.recipe.stages[: progress.stage + (progress.step > 0)]
             load_weights(self.model, names_of(self.model, begun), start.weights, str(start.path))
             self.console.say(f"continuing after step {progress.total_steps}")
-        self.metrics = MetricsLog(self.run.path, progress.total_steps) if distributed.rank() == 0 else None
+        self.metrics = self._log(progress.total_steps) if distributed.rank() == 0 else None
         try:
             with self._stoppable():
                 for i in range(progress.stage, len(self.recipe.stages)):
@@ -95,6 +96,10 @@ class Trainer:
         if distributed.rank() == 0:
             save_weights(self.model, self.trained_names, self.run.path / "weights" / "model.safetensors")
             self.run.finish()
+
+    def _log(self, done: int) -> MetricsLog:
+        trackers = build_trackers(self.recipe.trackers, self.run.path, self.recipe.name, done)
+        return MetricsLog(self.run.path, done, trackers)
 
     def _require_stage(self, start: Checkpoint | None) -> None:
         """A checkpoint stands within the recipe's stages."""
@@ -174,7 +179,7 @@ class Trainer:
         return progress
 
     def _accumulate(
-        self, batch: AnyBatch, objective: Objective, stage: StageConfig, optimiser: Optimiser, trained: Trained
+        self, batch: StepBatch, objective: Objective, stage: StageConfig, optimiser: Optimiser, trained: Trained
     ) -> tuple[float, dict[str, float]]:
         """Gradients of one step, divided by the count over all micro-batches and ranks; the loss, and its parts."""
         micro = [
@@ -202,7 +207,7 @@ class Trainer:
         return float(total) / count, {f"loss_{name}": float(value) / count for name, value in parts.items()}
 
     @staticmethod
-    def _own(batch: AnyBatch) -> AnyBatch:
+    def _own(batch: StepBatch) -> StepBatch:
         """The rows that this process computes where every process takes a part of each batch."""
         world, rows = distributed.world_size(), len(batch.ids)
         if world == 1:
@@ -212,7 +217,7 @@ class Trainer:
         return batch.rows(range(distributed.rank(), rows, world))
 
     def _stop_not_finite(
-        self, stage: StageConfig, batch: AnyBatch, progress: Progress, loss: float, norm: float
+        self, stage: StageConfig, batch: StepBatch, progress: Progress, loss: float, norm: float
     ) -> NoReturn:
         """Write the batch out for a person to look at, and stop before anything is updated."""
         path = self.run.path / f"not-finite-{progress.total_steps:06d}"
@@ -358,7 +363,7 @@ def train(
     Raises:
         TriptychError: See `Trainer.train`, and whatever building the model and the data raises.
     """
-    from triptych.model.build import build_any
+    from triptych.model.build import build
 
     if not recipe.stages:
         raise TrainingError("the recipe has no stages, so there is nothing to train")
@@ -371,7 +376,7 @@ def train(
             console.say(f"{run.path}: this run is already complete")
             return run.path
         with console.status("loading the model"):
-            model = build_any(recipe)
+            model = build(recipe)
             if torch.cuda.is_available():
                 model.to("cuda")
         try:

@@ -1,16 +1,17 @@
-"""AdamW (Loshchilov and Hutter, 2019) or LAMB on float32 master copies of whatever is trained in a lower precision."""
+"""An optimiser on float32 master copies of whatever is trained in a lower precision."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from triptych.registry import CustomConfig
 from triptych.training.config import StageConfig
-from triptych.training.lamb import Lamb
 from triptych.training.layer_decay import layer_factors
+from triptych.training.optimisers import build
 from triptych.training.schedule import rate_factor
 from triptych.weights.accounting import difference
 
@@ -38,12 +39,8 @@ class Optimiser:
             for name, p in self.parameters.items()
         }
         groups = [group for part, members in trained.items() for group in self._groups(part, members)]
-        self.updates: torch.optim.Optimizer
-        if stage.optimiser == "lamb":
-            self.updates = Lamb(groups, betas=stage.betas, eps=stage.epsilon)
-        else:
-            groups = [{key: value for key, value in group.items() if key != "adapts"} for group in groups]
-            self.updates = torch.optim.AdamW(groups, betas=stage.betas, eps=stage.epsilon, fused=True)
+        self.updates = build(stage, groups)
+        self.moments = None if isinstance(stage.optimiser, CustomConfig) else MOMENTS
 
     def _groups(self, part: str, members: Mapping[str, nn.Parameter]) -> list[dict[str, Any]]:
         """Parameters of a part with one rate and one decay each; decayed ones first."""
@@ -132,25 +129,33 @@ class Optimiser:
         Raises:
             WeightsError: It belongs to other parameters, or some of it is missing.
         """
-        self._require_whole(tensors, where)
+        kept = self.moments or _kinds(tensors)
+        self._require_whole(tensors, where, kept)
         with torch.no_grad():
             for name, master in self.masters.items():
                 master.copy_(tensors[f"master/{name}"])
                 if (parameter := self.parameters[name]) is not master:
                     parameter.copy_(master)
-                saved = {key: tensors.get(f"{key}/{name}") for key in MOMENTS}
+                saved = {key: tensors.get(f"{key}/{name}") for key in kept}
                 moments = {key: value.to(master.device, copy=True) for key, value in saved.items() if value is not None}
                 if moments:
                     self.updates.state[master] = moments
 
-    def _require_whole(self, tensors: Mapping[str, Tensor], where: str) -> None:
+    def _require_whole(self, tensors: Mapping[str, Tensor], where: str, kept: Sequence[str]) -> None:
         """All masters, and all moments where there are any: before the first update there are none."""
         places = {f"master/{name}": master.detach() for name, master in self.masters.items()}
         if tensors.keys() - places.keys():
             for name, master in self.masters.items():
-                places[f"step/{name}"] = torch.zeros(())
-                places |= {f"{key}/{name}": torch.empty_like(master, device="meta") for key in MOMENTS if key != "step"}
+                own = {f"{key}/{name}": tensors.get(f"{key}/{name}", master) for key in kept}
+                if self.moments is not None:
+                    own = {key: torch.zeros(()) if key.startswith("step/") else master for key in own}
+                places |= {key: torch.empty_like(tensor, device="meta") for key, tensor in own.items()}
         difference(places, tensors).require_none(where)
+
+
+def _kinds(tensors: Mapping[str, Tensor]) -> list[str]:
+    """What one's own optimiser keeps of each parameter, by the names in a checkpoint."""
+    return [kind for kind in dict.fromkeys(name.partition("/")[0] for name in tensors) if kind != "master"]
 
 
 def _is_matrix(name: str, parameter: Tensor) -> bool:

@@ -11,7 +11,7 @@ from torch import nn
 
 from triptych.errors import TrainingError
 from triptych.model.trainable import Trainable
-from triptych.training.batch import AnyBatch
+from triptych.sequence.batch import StepBatch
 from triptych.training.config import StageConfig
 
 Trained: TypeAlias = dict[str, dict[str, nn.Parameter]]
@@ -75,7 +75,7 @@ def teaching(model: Trainable, trained: Trained, parts: Sequence[str] | None) ->
             parameter.requires_grad_(True)
 
 
-def by_group(batch: AnyBatch, groups: Mapping[str, Sequence[str]]) -> list[tuple[Sequence[str] | None, AnyBatch]]:
+def by_group(batch: StepBatch, groups: Mapping[str, Sequence[str]]) -> list[tuple[Sequence[str] | None, StepBatch]]:
     """A batch cut by what its rows teach: the parts, or None for all. A row holds conversations of one dataset."""
     if not groups:
         return [(None, batch)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +16,9 @@ from triptych.environment import describe
 from triptych.errors import TrainingError, one_line
 from triptych.files import cannot_write, read_object, write_atomically, writing
 from triptych.recipe import Recipe, dump_recipe, load_recipe
+from triptych.registry import code_names
+from triptych.training.trackers import Tracker
+from triptych.trusted import trust
 
 
 @dataclass
@@ -36,6 +39,7 @@ class RunFolder:
             FolderError: The folder cannot be written.
         """
         saved = path / "recipe.yaml"
+        trust(code_names(recipe.model_dump(mode="json")))
         if saved.exists() and not resume and not overwrite:
             raise TrainingError(
                 f"{path}: there is a run already; continue it with --resume, start again with --overwrite, "
@@ -79,19 +83,14 @@ class RunFolder:
 
 
 class MetricsLog:
-    """`metrics.jsonl` and TensorBoard, one line and one point per logged step."""
+    """`metrics.jsonl` and the trackers, one line and one point per logged step."""
 
-    def __init__(self, folder: Path, total_steps: int) -> None:
+    def __init__(self, folder: Path, total_steps: int, trackers: Sequence[Tracker] = ()) -> None:
+        self._trackers = trackers
         self.path = folder / "metrics.jsonl"
         self._forget_after(total_steps)
         with writing(self.path):
             self._file = self.path.open("a", encoding="utf-8")
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._board: Any = SummaryWriter(str(folder / "tensorboard"), purge_step=total_steps)  # type: ignore[no-untyped-call]
-        except ImportError:  # an extra; the JSONL file holds the same figures
-            self._board = None
 
     def write(self, total_step: int, values: Mapping[str, Any]) -> None:
         """Log the figures of a step.
@@ -103,18 +102,18 @@ class MetricsLog:
         with writing(self.path):
             self._file.write(json.dumps({"total_step": total_step, **values}) + "\n")
             self._file.flush()
-            if self._board is not None:
-                for name, value in values.items():
-                    if isinstance(value, int | float):
-                        self._board.add_scalar(f"{values['stage']}/{name}", value, total_step)
+            plain = {
+                f"{values['stage']}/{key}": value for key, value in values.items() if isinstance(value, int | float)
+            }
+            for tracker in self._trackers:
+                tracker.write(total_step, plain)
 
     def close(self) -> None:
         """Close. Every line was flushed when it was written; what could not be was said then."""
         with suppress(OSError):
             self._file.close()
-        if self._board is not None:
-            with suppress(OSError):
-                self._board.close()
+        for tracker in self._trackers:
+            tracker.close()
 
     def _forget_after(self, total_steps: int) -> None:
         """Drop what was logged beyond the checkpoint that training resumes from: it will be logged again."""
@@ -188,7 +187,7 @@ def _clear(path: Path) -> None:
 
 def _same_recipe(saved: Recipe, now: Recipe, path: Path) -> None:
     """What trains must be the same; how data is read and how often things are written may differ."""
-    free = {"loading", "evaluation", "name", "base"}
+    free = {"loading", "trackers", "evaluation", "name", "base"}
     old, new = _flat(saved.model_dump(mode="json", exclude=free)), _flat(now.model_dump(mode="json", exclude=free))
     differing = [
         f"  {key}: {old.get(key)!r} in the run, {new.get(key)!r} now"

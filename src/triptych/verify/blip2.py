@@ -19,7 +19,7 @@ from triptych.conversation import Image
 from triptych.encoders.build import build as build_encoder
 from triptych.encoders.config import HuggingFaceConfig
 from triptych.encoders.encoder import Encoder
-from triptych.model.blip2 import Blip2
+from triptych.families.qformer.model import Blip2
 from triptych.model.composed import MultimodalModel
 from triptych.sequence.config import SequenceConfig
 from triptych.sequence.pack import pack

@@ -14,7 +14,7 @@ from triptych.conversation import Conversation, Frame, Region
 from triptych.conversation.expression import Expression
 from triptych.data.boxes.config import CocoInstancesConfig
 from triptych.data.boxes.conversations import box_of, entries, found, frame_of, in_turns, picture, spread, with_mask
-from triptych.data.files import parse_json, read_text
+from triptych.data.files import data_path, parse_json, read_text
 from triptych.errors import DataError
 
 
@@ -59,6 +59,11 @@ class CocoInstancesSource:
         self._records = self._records[: config.limit]
         if not self._records:
             raise DataError(f"{annotations}: none of its {len(pictures)} pictures has an instance to ask for")
+
+    @classmethod
+    def from_config(cls, config: CocoInstancesConfig, base: Path) -> CocoInstancesSource:
+        """Open it; relative paths start from `base`. Raises DataError where the dataset as a whole is unusable."""
+        return cls(data_path(config.annotations, base), data_path(config.images, base), config)
 
     def __len__(self) -> int:
         return len(self._records)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -37,6 +37,8 @@ class CocoInstancesConfig(BoxesConfig):
     Relative paths start at the recipe's folder; `~` is the user's home.
     """
 
+    implementation: ClassVar[str] = "triptych.data.boxes.coco:CocoInstancesSource"
+
     kind: Literal["coco_instances"] = "coco_instances"
     annotations: Path = Field(description="the JSON file: `instances_*.json`")
     several: bool = Field(True, description="whether categories with several instances are asked for, too")
@@ -56,6 +58,8 @@ class RefcocoConfig(BoxesConfig):
     Relative paths start at the recipe's folder; `~` is the user's home.
     """
 
+    implementation: ClassVar[str] = "triptych.data.boxes.refcoco:RefcocoSource"
+
     kind: Literal["refcoco"] = "refcoco"
     path: Path = Field(description="the expressions: a JSON list, JSON lines or a parquet file")
     instances: Path | None = Field(
@@ -71,6 +75,8 @@ class VisualGenomeConfig(BoxesConfig):
     Relative paths start at the recipe's folder; `~` is the user's home.
     """
 
+    implementation: ClassVar[str] = "triptych.data.boxes.visual_genome:VisualGenomeSource"
+
     kind: Literal["visual_genome"] = "visual_genome"
     path: Path = Field(description="`region_descriptions.json`")
 
@@ -80,6 +86,8 @@ class Flickr30kConfig(BoxesConfig):
 
     Relative paths start at the recipe's folder; `~` is the user's home.
     """
+
+    implementation: ClassVar[str] = "triptych.data.boxes.flickr30k:Flickr30kSource"
 
     kind: Literal["flickr30k_entities"] = "flickr30k_entities"
     path: Path = Field(description="the folder that holds `Annotations` (XML) and `Sentences` (text)")

@@ -17,7 +17,7 @@ from triptych.conversation import Conversation, Frame, Image, Region
 from triptych.conversation.expression import Expression
 from triptych.data.boxes.config import Flickr30kConfig
 from triptych.data.boxes.conversations import box_of, described, found, frame_of, in_turns
-from triptych.data.files import inside, read_text
+from triptych.data.files import data_path, inside, read_text
 from triptych.errors import DataError
 
 _PHRASE = re.compile(r"\[/EN#(\d+)((?:/[^\s/\]]+)+)\s+([^\]]*)\]")
@@ -59,6 +59,12 @@ class Flickr30kSource:
                 break
         if not self._places:
             raise DataError(f"{self.sentences}: holds no captions")
+
+    @classmethod
+    def from_config(cls, config: Flickr30kConfig, base: Path) -> Flickr30kSource:
+        """Open it; relative paths start from `base`. Raises DataError where the dataset as a whole is unusable."""
+        split = data_path(config.split, base) if config.split else None
+        return cls(data_path(config.path, base), data_path(config.images, base), config, split)
 
     def __len__(self) -> int:
         return len(self._places)

@@ -15,7 +15,7 @@ from triptych.conversation import Conversation, Image, Region
 from triptych.conversation.expression import Expression
 from triptych.data.boxes.config import RefcocoConfig
 from triptych.data.boxes.conversations import box_of, entries, found, frame_of, in_turns, picture, with_mask
-from triptych.data.files import parse_json, read_text
+from triptych.data.files import data_path, parse_json, read_text
 from triptych.data.records import RecordFile, open_records
 from triptych.errors import DataError
 
@@ -51,6 +51,12 @@ class RefcocoSource:
                 break
         if not self._places:
             raise DataError(f"{path}: has no records of the split {config.split!r}")
+
+    @classmethod
+    def from_config(cls, config: RefcocoConfig, base: Path) -> RefcocoSource:
+        """Open it; relative paths start from `base`. Raises DataError where the dataset as a whole is unusable."""
+        instances = data_path(config.instances, base) if config.instances else None
+        return cls(data_path(config.path, base), data_path(config.images, base), config, instances)
 
     def __len__(self) -> int:
         return len(self._places)

@@ -13,7 +13,7 @@ from triptych.conversation import Conversation, Frame, Image
 from triptych.conversation.expression import Expression
 from triptych.data.boxes.config import VisualGenomeConfig
 from triptych.data.boxes.conversations import box_of, found, frame_of, in_turns
-from triptych.data.files import inside
+from triptych.data.files import data_path, inside
 from triptych.data.records import open_records
 from triptych.errors import DataError, quoted
 
@@ -52,6 +52,11 @@ class VisualGenomeSource:
                 break
         if not self._places:
             raise DataError(f"{path}: describes no regions")
+
+    @classmethod
+    def from_config(cls, config: VisualGenomeConfig, base: Path) -> VisualGenomeSource:
+        """Open it; relative paths start from `base`. Raises DataError where the dataset as a whole is unusable."""
+        return cls(data_path(config.path, base), data_path(config.images, base), config)
 
     def __len__(self) -> int:
         return len(self._places)

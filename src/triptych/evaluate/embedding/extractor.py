@@ -50,17 +50,17 @@ class Extractor:
 
 
 def extractor_of(run: Path | None) -> Extractor:
-    """The dual encoder of a run; without one EfficientNet-Lite2, which is at hand everywhere.
+    """The model of a run that embeds pictures; without one EfficientNet-Lite2, which is at hand everywhere.
 
     Raises:
         WeightsError: The folder is no finished run, or weights cannot be found.
-        RecipeError: The run's model is no dual encoder.
+        RecipeError: The run's model embeds nothing.
     """
     if run is not None:
-        from triptych.api import load_dual
+        from triptych.api import load
 
-        dual = load_dual(run)
-        return Extractor(run.resolve().name, dual.fingerprint, both=dual)
+        model = load(run)
+        return Extractor(run.resolve().name, model.fingerprint, both=model.require("embeds", str(run)))
     from triptych.encoders.build import build
     from triptych.encoders.config import EfficientNetConfig
 

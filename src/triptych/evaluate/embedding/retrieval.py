@@ -60,7 +60,7 @@ def search(samples: Sequence[Sample], model: Embedder, pool: int, name: str, rer
         EvaluationError: There are fewer samples than a pool has, or the model cannot judge pairs.
     """
     if rerank is not None and not isinstance(model, PairJudge):
-        raise EvaluationError(f"{name}: `rerank` needs a model that reads picture and text together (`kind: blip2`)")
+        raise EvaluationError(f"{name}: `rerank` needs a model that reads picture and text together")
     if len(samples) < pool:
         raise EvaluationError(f"{name}: {len(samples)} pictures are fewer than a pool of {pool}; lower `pool`")
     with counted(f"{name}, pictures", [sample.picture for sample in samples], "pictures") as pictures:

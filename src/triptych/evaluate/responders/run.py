@@ -21,18 +21,20 @@ class RunResponder:
 
     Raises:
         WeightsError: The folder is no finished run.
-        RecipeError: It holds a dual encoder, which answers nothing.
+        RecipeError: Its model answers nothing.
     """
 
     def __init__(self, run: Path) -> None:
         from triptych.api import load
 
-        self._model = load(run)
-        self.fingerprint = self._model.fingerprint
+        model = load(run)
+        self.fingerprint = model.fingerprint
+        self._model = model.require("answers", str(run))
 
     def respond(self, conversations: Sequence[Conversation], settings: GenerationSettings) -> list[Reply]:
         """See `Responder`."""
-        return self._model.respond(conversations, settings)
+        replies: list[Reply] = self._model.respond(conversations, settings)
+        return replies
 
     def by_likelihood(self, by: str) -> Responder:
         """The same model, taking the likeliest of each question's options."""

@@ -1,11 +1,12 @@
-"""From a config to its detector: the one place that pairs them. Modules are imported only when asked for."""
+"""From a config to its detector."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
-from triptych.grounding.detectors.config import DetectorConfig, GroundingDinoConfig, OwlConfig, TrainedConfig
+from triptych.grounding.detectors.config import DetectorConfig
+from triptych.registry import implementation
 
 if TYPE_CHECKING:
     from triptych.grounding.detectors.detector import Detector
@@ -21,18 +22,5 @@ def build_detector(config: DetectorConfig, base: Path | None = None) -> Detector
     Raises:
         WeightsError: The weights cannot be had or do not fit.
     """
-    match config:
-        case GroundingDinoConfig():
-            from triptych.grounding.detectors.grounding_dino import GroundingDinoDetector
-
-            return GroundingDinoDetector.from_config(config, base)
-        case OwlConfig():
-            from triptych.grounding.detectors.owl import OwlDetector
-
-            return OwlDetector.from_config(config, base)
-        case TrainedConfig():
-            from triptych.grounding.detectors.trained import TrainedDetector
-
-            return TrainedDetector.from_config(config, base)
-        case _:
-            assert_never(config)
+    detector: Detector = implementation(config).from_config(config, base)
+    return detector

@@ -1,16 +1,19 @@
-"""What a recipe says about a detector. Importable without torch; `build.py` pairs each with its class."""
+"""What a recipe says about a detector. Importable without torch; each names its implementation."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, field_validator
 
 from triptych.config import Config
+from triptych.registry import Slot
 
 
 class GroundingDinoConfig(Config):
     """GroundingDINO (Liu et al., 2023, https://arxiv.org/abs/2303.05499), as in transformers."""
+
+    implementation: ClassVar[str] = "triptych.grounding.detectors.grounding_dino:GroundingDinoDetector"
 
     kind: Literal["grounding_dino"] = "grounding_dino"
     weights: str = Field("hf:IDEA-Research/grounding-dino-tiny", description="hf:ORG/NAME or file:FOLDER")
@@ -26,6 +29,8 @@ class GroundingDinoConfig(Config):
 
 class OwlConfig(Config):
     """OWL-ViT (Minderer et al., 2022, https://arxiv.org/abs/2205.06230) and OWLv2 (2023), as in transformers."""
+
+    implementation: ClassVar[str] = "triptych.grounding.detectors.owl:OwlDetector"
 
     kind: Literal["owlvit", "owlv2"]
     weights: str = Field(description="hf:ORG/NAME (google/owlvit-base-patch32, …) or file:FOLDER")
@@ -49,6 +54,8 @@ class OwlConfig(Config):
 class TrainedConfig(Config):
     """A detector that a recipe with `model.kind: detector` trained here."""
 
+    implementation: ClassVar[str] = "triptych.grounding.detectors.trained:TrainedDetector"
+
     kind: Literal["trained"] = "trained"
     weights: str = Field("run:runs/detector", description="run:FOLDER, the output of `triptych train`")
     threshold: float = Field(0.3, ge=0, lt=1, description="boxes of a lower score are left out")
@@ -64,5 +71,5 @@ class SamMasksConfig(Config):
     weights: str = Field("hf:facebook/sam-vit-base", description="hf:ORG/NAME or file:FOLDER of a SamModel")
 
 
-DetectorConfig: TypeAlias = Annotated[GroundingDinoConfig | OwlConfig | TrainedConfig, Field(discriminator="kind")]
+DetectorConfig: TypeAlias = Annotated[GroundingDinoConfig | OwlConfig | TrainedConfig, Slot("detector")]
 """Any detector, told apart by `kind`."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from triptych.data.detection import regions_of
+from triptych.data.regions import regions_of
 from triptych.grounding.metrics import THRESHOLDS, average_precision, box_ious, match
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, TypeAlias, get_args
+from typing import ClassVar, Literal, TypeAlias, get_args
 
 from pydantic import Field, field_validator, model_validator
 
@@ -31,6 +31,8 @@ class ReferringConfig(Config):
     nothing: the answer is "none"), `caption` (the whole picture in words, each phrase with its regions), `what` (a region in
     the question, its name in the answer).
     """
+
+    implementation: ClassVar[str] = "triptych.scenes.referring.dataset:Referring"
 
     kind: Literal["referring"] = "referring"
     count: int = Field(ge=1, description="how many pictures; the first ones are the same whatever the count")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from triptych.conversation import Conversation, Image, Message, Region, assistant, user
 from triptych.conversation.conversation import Part
@@ -59,6 +60,11 @@ class Referring:
         # As in `Scenes`: the same settings and index are the same pixels there and here, and share cached features.
         self._pixels = self.settings.key(font)
         self._shares = {kind: share for kind, share in config.kinds.items() if share > 0}
+
+    @classmethod
+    def from_config(cls, config: ReferringConfig, base: Path) -> Referring:  # noqa: ARG003 - it has no paths
+        """The dataset, drawn on demand."""
+        return cls(config)
 
     def __len__(self) -> int:
         return self.config.count

@@ -13,7 +13,7 @@ from PIL import Image as Pillow
 from torch import Tensor
 
 from triptych.conversation import Conversation, Image, user
-from triptych.model.build import build_any
+from triptych.model.build import build
 from triptych.model.composed import MultimodalModel
 from triptych.model.saved import save_weights
 from triptych.recipe import load_recipe
@@ -98,7 +98,7 @@ def write_run(values: Mapping[str, Any], folder: Path, seed: int = 0) -> Path:
     """
     folder.mkdir(parents=True)
     (folder / "recipe.yaml").write_text(yaml.safe_dump(dict(values), sort_keys=False), encoding="utf-8")
-    model = build_any(load_recipe(folder / "recipe.yaml"))
+    model = build(load_recipe(folder / "recipe.yaml"))
     generator = torch.Generator().manual_seed(seed)
     drawn = {}
     for name, parameter in model.named_parameters():

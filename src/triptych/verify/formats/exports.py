@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from triptych.api import load
 from triptych.conversation import Image
 from triptych.export import export
+from triptych.families.dual.model import DualEncoder
 from triptych.importing import import_model
 from triptych.language.build import build as build_language
 from triptych.language.config import LanguageConfig
-from triptych.model.build import load_dual_run, load_run
-from triptych.model.dual import DualEncoder
 from triptych.verify.check import Check, largest_difference
 from triptych.verify.clip import randomise
 from triptych.verify.formats.asked import asked, picture, their_logits, write_run
@@ -125,7 +125,7 @@ def _composed(name: str, folder: Path) -> Iterator[Check]:
     format, adapter, tower = COMPOSED[name]
     write_tower(tower, folder / f"{name} tower")
     run = write_run(recipe(adapter, adapter["kind"] == "qformer", f"{name} tower", folder), folder / name)
-    question = asked(load_run(run)[0])
+    question = asked(load(run).model)
     theirs = _exported(run, format, folder / f"{name} out", LOADED[format])
     expected = their_logits(theirs, question, theirs.config.image_token_index)[:, : question.logits.shape[1]]
     yield Check(
@@ -148,7 +148,7 @@ def _dual(name: str, folder: Path) -> Iterator[Check]:
         **({"bias": -10.0, "scale": 10.0} if siglip else {}),
     }
     run = write_run({"name": "tiny", "base": str(folder), "model": model}, folder / name)
-    ours = load_dual_run(run)[0]
+    ours = load(run).model
     theirs = _exported(run, format, folder / f"{name} out", LOADED[format])
     from transformers import AutoProcessor
 
@@ -166,7 +166,7 @@ def _dual(name: str, folder: Path) -> Iterator[Check]:
     reference = f"transformers.{LOADED[format]}"
     yield Check(f"out: {name}, by its own processor: features and logits", reference, _apart(ours, shown, found))
     import_model(str(folder / f"{name} out"), folder / f"{name} back")
-    back = load_dual_run(folder / f"{name} back")[0]
+    back = load(folder / f"{name} back").model
     yield Check(f"in: {name}, by `triptych import`: features and logits", reference, _apart(back, shown, found))
 
 
@@ -238,7 +238,7 @@ def _gguf_adapter(run: Path, folder: Path) -> Check:
 
 def _words(run: Path) -> tuple[Tensor, Tensor]:
     """Ids of a text, and our logits of them."""
-    language = load_run(run)[0].language
+    language = load(run).model.language
     ids = torch.tensor(language.tokenizer("It is red. It is blue.")["input_ids"])
     return ids, logits(language, ids[None])[0]
 

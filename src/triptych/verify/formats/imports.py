@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from triptych.api import load
 from triptych.importing import import_model
-from triptych.model.build import load_run
 from triptych.verify.check import Check, largest_difference
 from triptych.verify.formats.asked import asked, their_logits
 from triptych.verify.formats.systems import IMAGE, SYSTEMS, saved
@@ -22,7 +22,7 @@ def imported() -> Iterator[Check]:
             folder = Path(place)
             theirs = saved(name, folder / "theirs")
             import_model(str(folder / "theirs"), folder / "run")
-            question = asked(load_run(folder / "run")[0])
+            question = asked(load(folder / "run").model)
             expected = their_logits(theirs, question, IMAGE)
         yield Check(
             f"in: {name}, folder of the hub: logits",

@@ -1,0 +1,1 @@
+"""Composed models: encoders, adapters, a fusion and a language model."""

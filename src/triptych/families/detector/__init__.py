@@ -1,0 +1,1 @@
+"""Open-vocabulary detectors in the manner of OWL-ViT."""

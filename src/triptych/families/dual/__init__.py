@@ -1,0 +1,1 @@
+"""Dual encoders: CLIP, EVA-CLIP and SigLIP."""

@@ -1,0 +1,1 @@
+"""What the terminal shows of records: pictures as blocks, texts as tokens."""
