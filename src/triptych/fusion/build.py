@@ -1,10 +1,11 @@
-"""From a config to its fusion: the one place that pairs them. Modules are imported only when asked for."""
+"""From a config to its fusion."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
-from triptych.fusion.config import CrossAttendConfig, FusionConfig, PromptConfig, SpliceConfig
+from triptych.fusion.config import FusionConfig
+from triptych.registry import implementation
 
 if TYPE_CHECKING:
     from triptych.fusion.fusion import Fusion
@@ -22,18 +23,5 @@ def build(config: FusionConfig, language: LanguageModel, embedding_std: float) -
     Raises:
         RecipeError: The language model does not have what the fusion needs.
     """
-    match config:
-        case SpliceConfig():
-            from triptych.fusion.fusion import Splice
-
-            return Splice()
-        case CrossAttendConfig():
-            from triptych.fusion.cross_attend import CrossAttend
-
-            return CrossAttend(config, language, embedding_std)
-        case PromptConfig():
-            from triptych.fusion.prompt import Prompt
-
-            return Prompt(config, language, embedding_std)
-        case _:
-            assert_never(config)
+    fusion: Fusion = implementation(config)(config, language, embedding_std)
+    return fusion

@@ -1,18 +1,20 @@
-"""What a recipe says about fusion. Importable without torch; `build.py` pairs each kind with its module."""
+"""What a recipe says about fusion. Importable without torch; each kind names its implementation."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from triptych.config import Config
+from triptych.registry import Slot, kind_alone
 
 
-class SpliceConfig(Config):
-    """Adapted features take the place of tokens (LLaVA, MiniGPT-4, BLIP-2, Kosmos-1)."""
+class FusionOptions(Config):
+    """What every fusion says. `implementation` names a class that takes the configuration, the language model and the
+    standard deviation of its token embeddings."""
 
-    kind: Literal["splice"] = "splice"
+    kind: str
 
     @property
     def parts(self) -> list[str]:
@@ -20,15 +22,34 @@ class SpliceConfig(Config):
         return []
 
     def positions(self, adapted: int) -> int:
-        """How many positions of the sequence a medium of `adapted` adapted positions takes: all of them."""
+        """How many positions of the sequence a medium of `adapted` adapted positions takes: all of them, unless it says other."""
         return adapted
 
+    def mistake(self, layers: int, name: str = "the language model") -> str | None:  # noqa: ARG002 - for subclasses
+        """Why the fusion does not go with so many layers, with what would: `field: reason`; None where it does.
 
-class CrossAttendConfig(Config):
+        Args:
+            layers: Of the language model.
+            name: Of the language model.
+        """
+        return None
+
+
+class SpliceConfig(FusionOptions):
+    """Adapted features take the place of tokens (LLaVA, MiniGPT-4, BLIP-2, Kosmos-1)."""
+
+    implementation: ClassVar[str] = "triptych.fusion.fusion:Splice"
+
+    kind: Literal["splice"] = "splice"
+
+
+class CrossAttendConfig(FusionOptions):
     """Gated cross-attention blocks in front of every k-th layer (Flamingo; Alayrac et al., 2022); silent at the start.
 
     A medium takes one position of the sequence, a learned marker; its features are read by the blocks.
     """
+
+    implementation: ClassVar[str] = "triptych.fusion.cross_attend:CrossAttend"
 
     kind: Literal["cross_attend"] = "cross_attend"
     every: int = Field(4, ge=1, description="a block stands in front of every so-many-th layer")
@@ -54,6 +75,12 @@ class CrossAttendConfig(Config):
         """How many positions of the sequence a medium takes: one, the marker."""
         return 1
 
+    def mistake(self, layers: int, name: str = "the language model") -> str | None:
+        """See `FusionOptions.mistake`."""
+        if self.first >= layers:
+            return f"model.fusion.first: {self.first}, but the layers of {name} go from 0 to {layers - 1}"
+        return None
+
 
 class TuningConfig(Config):
     """y = s · (W x + b) for every linear layer of the decoder, s = 1 and b = 0 at the start (LLaMA-Adapter V2)."""
@@ -74,12 +101,14 @@ class EarlyConfig(Config):
     layers: int = Field(1, ge=1, description="how many layers, from the first, see the media")
 
 
-class PromptConfig(Config):
+class PromptConfig(FusionOptions):
     """Learned prompts in the top layers' attention, gated from zero (LLaMA-Adapter; Zhang et al., 2023).
 
     A medium takes no position of the sequence: the mean of its adapted features is added to all prompts of its
     document (equations 9 and 10 of the paper), or, with `early`, the first layers attend to its features.
     """
+
+    implementation: ClassVar[str] = "triptych.fusion.prompt:Prompt"
 
     kind: Literal["prompt"] = "prompt"
     length: int = Field(10, ge=1, description="prompts per layer")
@@ -113,6 +142,21 @@ class PromptConfig(Config):
         """How many positions of the sequence a medium takes: none."""
         return 0
 
+    def mistake(self, layers: int, name: str = "the language model") -> str | None:
+        """See `FusionOptions.mistake`."""
+        if self.layers > layers:
+            return f"model.fusion.layers: prompts in {self.layers} layers, but {name} has {layers}; set it to {layers} or less"
+        if self.early is not None and self.early.layers + self.layers > layers:
+            return (
+                f"model.fusion.early.layers: media in the first {self.early.layers} and prompts in the last {self.layers} "
+                f"layers overlap, for {name} has {layers}; lower one of them"
+            )
+        return None
 
-FusionConfig: TypeAlias = Annotated[SpliceConfig | CrossAttendConfig | PromptConfig, Field(discriminator="kind")]
-"""One of the kinds of fusion, told apart by `kind`."""
+
+FusionConfig: TypeAlias = Annotated[
+    FusionOptions,
+    Slot("fusion", configs=lambda: [SpliceConfig, CrossAttendConfig, PromptConfig]),
+    BeforeValidator(kind_alone),
+]
+"""One of the kinds of fusion, told apart by `kind`; a kind alone will do."""

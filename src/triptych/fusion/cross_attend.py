@@ -18,7 +18,6 @@ from torch.nn import functional
 from triptych.errors import RecipeError
 from triptych.fusion.config import CrossAttendConfig
 from triptych.fusion.fusion import Fusion, Reading
-from triptych.fusion.limits import mistake
 from triptych.fusion.memory import Memory, Spot, remember
 from triptych.language.backbone import LanguageModel
 from triptych.language.layers import decoder_layers, hidden_size
@@ -96,7 +95,7 @@ class CrossAttend(Fusion):
         if refused := language.capabilities.layers_refused:
             raise RecipeError(f"model.fusion: `cross_attend` stands in front of layers, but {refused}; use `splice`")
         layers = decoder_layers(language.model)
-        if (reason := mistake(config, len(layers))) is not None:
+        if (reason := config.mistake(len(layers))) is not None:
             raise RecipeError(reason)
         self.config: CrossAttendConfig = config
         dtype = language.embedding.weight.dtype

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from triptych.fusion.config import FusionConfig, SpliceConfig
 from triptych.fusion.memory import Memory, Spot
+
+if TYPE_CHECKING:
+    from triptych.language.backbone import LanguageModel
 
 
 @dataclass
@@ -86,8 +90,13 @@ class Fusion(nn.Module):
 class Splice(Fusion):
     """Adapted features take the place of tokens."""
 
-    def __init__(self) -> None:
-        super().__init__(SpliceConfig())
+    def __init__(
+        self,
+        config: FusionConfig | None = None,
+        language: LanguageModel | None = None,  # noqa: ARG002 - nothing is put into it
+        embedding_std: float = 1.0,  # noqa: ARG002
+    ) -> None:
+        super().__init__(config or SpliceConfig())
 
     def places(self, features: Sequence[Tensor]) -> list[Tensor]:
         """The features themselves."""

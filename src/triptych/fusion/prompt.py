@@ -20,7 +20,6 @@ from torch import Tensor, nn
 from triptych.errors import RecipeError
 from triptych.fusion.config import PromptConfig, TuningConfig
 from triptych.fusion.fusion import Fusion, Reading
-from triptych.fusion.limits import mistake
 from triptych.fusion.memory import Memory, Spot, remember
 from triptych.kernels import fast
 from triptych.language.attention import KeysAndValues, attentions
@@ -253,6 +252,6 @@ def _layers(config: PromptConfig, language: LanguageModel) -> list[Any]:
     modules = attentions(language.model, language.capabilities.attention)
     layers = [module for module in modules if module is not None]
     among = "" if len(layers) == len(modules) else f" (of {len(modules)} layers, those with attention)"
-    if (wrong := mistake(config, len(layers), name + among)) is not None:
+    if (wrong := config.mistake(len(layers), name + among)) is not None:
         raise RecipeError(wrong)
     return layers

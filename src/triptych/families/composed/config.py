@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from triptych.adapters.config import AdapterConfig, ConnectorConfig, MLPConfig, QFormerConfig
 from triptych.config import Config
@@ -51,11 +51,6 @@ class ModelConfig(FamilyConfig):
         exclude_if=lambda value: value is None,  # runs from before there was such a choice keep their fingerprints
         description="run:FOLDER of the same model, trained or imported, whose weights training starts from",
     )
-
-    @field_validator("fusion", mode="before")
-    @classmethod
-    def _kind_alone(cls, value: Any) -> Any:
-        return {"kind": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _panels_meet(self) -> ModelConfig:

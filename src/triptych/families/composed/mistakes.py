@@ -14,7 +14,6 @@ from triptych.encoders.known import LAYERS, WIDTH, Values, known_features, numbe
 from triptych.families.composed.objectives import PhraseAlignment, Regions
 from triptych.family import family_that_learns_by
 from triptych.fusion.config import PromptConfig
-from triptych.fusion.limits import mistake as fusion_mistake
 from triptych.language.config import LanguageConfig
 from triptych.weights.architectures import peek
 
@@ -40,7 +39,7 @@ def language_values(config: LanguageConfig, base: Path | None = None) -> Values:
 
 def _fusion(model: ModelConfig, language: Values) -> Iterator[str]:
     layers = number(language, LAYERS)
-    if layers is not None and (reason := fusion_mistake(model.fusion, layers)) is not None:
+    if layers is not None and (reason := model.fusion.mistake(layers)) is not None:
         yield reason
     if isinstance(model.fusion, PromptConfig) and model.fusion.early is None:
         for modality in model.modalities:
