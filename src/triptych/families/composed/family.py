@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
-from typing import Any
 
-from triptych.conversation import Conversation
 from triptych.data.features import cache_of
 from triptych.data.loader import Inputs, Reader
 from triptych.data.mixture import Mixture
 from triptych.data.sources import Source
 from triptych.families.composed.build import build
+from triptych.families.composed.inspect import inspect_composed
 from triptych.families.composed.loaded import Assistant
+from triptych.families.composed.plan import plan_composed
+from triptych.families.composed.shape import build_composed_shape
 from triptych.families.family import Family
 from triptych.language.template import ChatTemplate
 from triptych.model.composed import MultimodalModel
-from triptych.planner.cost import CostPlan
-from triptych.planner.devices import DeviceSpec
 from triptych.recipe import Recipe
 from triptych.training.config import StageConfig
 
@@ -27,16 +25,10 @@ class ComposedFamily(Family[MultimodalModel]):
     """See `Family`."""
 
     loaded = Assistant
-
-    def build(self, recipe: Recipe) -> MultimodalModel:
-        """See `Family.build`."""
-        return build(recipe)
-
-    def shape(self, recipe: Recipe, bfloat16_encoder: bool = False, tokenizer: Any | None = None) -> MultimodalModel:
-        """See `Family.shape`."""
-        from triptych.families.composed.shape import build_composed_shape
-
-        return build_composed_shape(recipe, bfloat16_encoder, tokenizer)
+    build = staticmethod(build)
+    shape = staticmethod(build_composed_shape)
+    plan = staticmethod(plan_composed)
+    inspect = staticmethod(inspect_composed)
 
     def reader(
         self,
@@ -71,15 +63,3 @@ class ComposedFamily(Family[MultimodalModel]):
             details=Inputs(regions.prepare, cache_of(regions, caching)) if regions is not None else None,
             unroll=model.unroll if template is None else partial(model.unroll, template=template),
         )
-
-    def plan(self, recipe: Recipe, device: DeviceSpec, count: int) -> CostPlan:
-        """See `Family.plan`."""
-        from triptych.families.composed.plan import plan_composed
-
-        return plan_composed(recipe, device, count)
-
-    def inspect(self, recipe: Recipe, conversation: Conversation, name: str, save: Path | None) -> None:
-        """See `Family.inspect`."""
-        from triptych.families.composed.inspect import inspect_composed
-
-        inspect_composed(recipe, conversation, name, save)

@@ -32,7 +32,7 @@ from triptych.training.config import StageConfig
 from triptych.training.parts import freeze
 
 
-def plan_composed(recipe: Recipe, spec: DeviceSpec, count: int = 1) -> CostPlan:
+def plan_composed(recipe: Recipe, device: DeviceSpec, count: int = 1) -> CostPlan:
     """What a recipe of a composed model costs on `count` devices. No weights are read; datasets are read only where they
     are at hand.
 
@@ -40,17 +40,17 @@ def plan_composed(recipe: Recipe, spec: DeviceSpec, count: int = 1) -> CostPlan:
         RecipeError: An architecture is not known, or the size of a dataset.
     """
     tokenizer = tokenizer_at_hand(recipe)
-    model = build_composed_shape(recipe, in_bfloat16(spec), tokenizer)
+    model = build_composed_shape(recipe, in_bfloat16(device), tokenizer)
     shape = language_shape(model.language)
     sizes = dataset_sizes(recipe, tokenizer)
     described = parts.parts_of(model, recipe)
     known: set[str] = set()
-    stages = [_stage(recipe, stage, model, shape, sizes, spec, count, known) for stage in recipe.stages]
+    stages = [_stage(recipe, stage, model, shape, sizes, device, count, known) for stage in recipe.stages]
     weights = sum(part.bytes for part in described)
     requests = 16
     found = CostPlan(
         name=recipe.name,
-        device=spec,
+        device=device,
         count=count,
         parts=described,
         media_tokens={modality: media_tokens(model, modality) for modality in composed(recipe).modalities},
