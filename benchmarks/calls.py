@@ -16,6 +16,7 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 import triptych
+from benchmarks.detection_scores import score_detector
 from benchmarks.minis import triptych as run_triptych
 from benchmarks.results import Settings, table, write
 from triptych.conversation import Image
@@ -27,7 +28,6 @@ from triptych.grounding.config import CallRegionsConfig
 from triptych.grounding.detector_grounder import DetectorGrounder
 from triptych.grounding.detectors.build import build_detector
 from triptych.grounding.detectors.config import TrainedConfig
-from triptych.grounding.detectors.score import score_detector
 from triptych.grounding.draw import draw_regions
 from triptych.grounding.grounding import Grounder, Grounding
 from triptych.scenes.config import ScenesConfig

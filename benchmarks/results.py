@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from parity.pages import RESULTS, origin
+from parity.pages import table as table
 from triptych.environment import describe
 
-FOLDER = Path(__file__).parent / "results"
+FOLDER = RESULTS
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,6 @@ def write(name: str, values: dict[str, Any], page: Callable[[dict[str, Any]], st
     settings.say(text)
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; figures to the right."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def short(figure: dict[str, Any], digits: int = 2) -> str:
     """Median and, in brackets, the extremes."""
     return f"{figure['median']:.{digits}f} ({figure['low']:.{digits}f}–{figure['high']:.{digits}f})"
@@ -68,13 +64,3 @@ def short(figure: dict[str, Any], digits: int = 2) -> str:
 def gibibytes(figure: dict[str, Any]) -> str:
     """Bytes as GiB: median and extremes."""
     return short({key: figure[key] / 2**30 for key in ("median", "low", "high")})
-
-
-def origin(values: dict[str, Any]) -> str:
-    hardware, versions = values["hardware"], values["versions"]
-    packages = ", ".join(f"{name} {version}" for name, version in versions.items())
-    return (
-        f"`{values['command']}` · {hardware['cpu']}, {hardware['cores']} cores, {hardware['memory_gib']} GiB, "
-        f"{hardware['device']} · Triptych {values['triptych']}, commit {(values['commit'] or 'unknown')[:12]}"
-        f"{'+changes' if (values['commit'] or '').endswith('+changes') else ''} · {packages} · {values['date']}"
-    )

@@ -45,7 +45,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("families",),
     ("export",),
     ("importing",),
-    ("doctor", "verify", "study"),
+    ("doctor", "study"),
     ("zoo",),
     ("terminal",),
     ("cli",),

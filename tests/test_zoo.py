@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from parity.systems import COMPONENTS
+from parity.systems import SYSTEMS as VERIFIED
 from triptych import cli
 from triptych.errors import RecipeError
 from triptych.recipe import preset_names
 from triptych.terminal.zoo import short
-from triptych.verify.systems import COMPONENTS
-from triptych.verify.systems import SYSTEMS as VERIFIED
 from triptych.zoo import SYSTEMS
 
 

@@ -14,6 +14,7 @@ import transformers as t
 from tokenizers.processors import TemplateProcessing
 
 import tiny_world
+from parity.tiny.systems import LLAMA, TOWER
 
 SIDE, PATCH = 32, 8
 Pair = tuple[Any, Any]
@@ -64,37 +65,18 @@ TEXT_ONLY = (
 
 def text(kind: str, tokenizer: Any, **changes: Any) -> dict[str, Any]:
     """A tiny language model's configuration."""
-    values: dict[str, Any] = {
-        "model_type": kind,
-        "vocab_size": len(tokenizer) + 8,
-        "hidden_size": 32,
-        "intermediate_size": 48,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "head_dim": 8,
-        "max_position_embeddings": 2048,
-        "initializer_range": 0.1,
-        "bos_token_id": None,
-        "eos_token_id": None,
-        "pad_token_id": None,
-    }
-    return values | changes
+    values = {key: value for key, value in LLAMA.items() if key != "tie_word_embeddings"}
+    own = {"model_type": kind, "vocab_size": len(tokenizer) + 8, "max_position_embeddings": 2048}
+    return values | own | {"head_dim": 8, "initializer_range": 0.1} | changes
 
 
 def tower(kind: str = "clip_vision_model", **changes: Any) -> dict[str, Any]:
     """A tiny vision model's configuration."""
-    values: dict[str, Any] = {
-        "model_type": kind,
-        "hidden_size": 16,
-        "intermediate_size": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "image_size": SIDE,
-        "patch_size": PATCH,
-    }
-    return values | changes
+    return TOWER | {"model_type": kind, "intermediate_size": 32, "num_hidden_layers": 2} | changes
 
+
+VISION = {key: value for key, value in tower().items() if key != "model_type"}
+"""Of classes that bring a vision model of their own."""
 
 SQUARE = {"height": SIDE, "width": SIDE}
 CELLS = (SIDE // PATCH) ** 2
@@ -448,9 +430,7 @@ def kosmos2() -> Pair:
         "vocab_size": len(tokenizer) + 8, "embed_dim": 32, "layers": 2, "ffn_dim": 48, "attention_heads": 4,
         "max_position_embeddings": 512, "pad_token_id": 0, "bos_token_id": 7, "eos_token_id": 2, "init_std": 0.2,
     }  # fmt: skip
-    config = t.Kosmos2Config(
-        vision_config={k: v for k, v in tower().items() if k != "model_type"}, text_config=language, latent_query_num=64
-    )
+    config = t.Kosmos2Config(vision_config=VISION, text_config=language, latent_query_num=64)
     processor = t.Kosmos2Processor(clip_images(), tokenizer, num_patch_index_tokens=16)
     return t.Kosmos2ForConditionalGeneration(config), processor
 
@@ -458,7 +438,7 @@ def kosmos2() -> Pair:
 def git() -> Pair:
     tokenizer = words(bos="<s>")
     config = t.GitConfig(
-        vision_config={k: v for k, v in tower().items() if k != "model_type"}, vocab_size=len(tokenizer),
+        vision_config=VISION, vocab_size=len(tokenizer),
         hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=48, max_position_embeddings=512,
         initializer_range=0.2, pad_token_id=0, bos_token_id=7, eos_token_id=2,
     )  # fmt: skip
@@ -473,8 +453,7 @@ def blip() -> Pair:
         "bos_token_id": 7, "pad_token_id": 0, "eos_token_id": 2, "sep_token_id": 2, "projection_dim": 16,
         "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0,
     }  # fmt: skip
-    vision = {k: v for k, v in tower().items() if k != "model_type"}
-    config = t.BlipConfig(vision_config=vision, text_config=language, projection_dim=16)
+    config = t.BlipConfig(vision_config=VISION, text_config=language, projection_dim=16)
     return t.BlipForConditionalGeneration(config), t.BlipProcessor(
         image_processor("BlipImageProcessor", size=SQUARE), tokenizer
     )

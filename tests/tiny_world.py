@@ -16,32 +16,20 @@ import torch
 from PIL import Image as Pillow
 from transformers import CLIPVisionConfig, CLIPVisionModel, LlamaConfig, LlamaForCausalLM
 
+from parity.tiny.systems import LLAMA, TOWER
+from parity.tiny.words import CHATML as CHATML
+from parity.tiny.words import SPECIAL as SPECIAL
+from parity.tiny.words import tokenizer as tokenizer
 from triptych.conversation import Conversation, Image, assistant, user
 from triptych.recipe import Recipe, parse_recipe
-from triptych.verify.formats.words import CHATML as CHATML
-from triptych.verify.formats.words import SPECIAL as SPECIAL
-from triptych.verify.formats.words import tokenizer as tokenizer
 
 COLOURS = {"red": (220, 30, 30), "green": (20, 160, 60), "blue": (30, 60, 220), "yellow": (240, 220, 40)}
 
 
 def llama(**changes: Any) -> LlamaConfig:
     """Two layers, two query heads for each key head."""
-    values: dict[str, Any] = {
-        "vocab_size": len(tokenizer()),
-        "hidden_size": 32,
-        "intermediate_size": 48,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "max_position_embeddings": 512,
-        "tie_word_embeddings": True,
-        "initializer_range": 0.1,
-        "bos_token_id": None,
-        "eos_token_id": None,
-        "pad_token_id": None,
-    }
-    return LlamaConfig(**(values | changes))
+    own = {"vocab_size": len(tokenizer()), "tie_word_embeddings": True, "initializer_range": 0.1}
+    return LlamaConfig(**(LLAMA | own | changes))
 
 
 @dataclass(frozen=True)
@@ -95,9 +83,7 @@ def make(folder: Path) -> World:
     torch.manual_seed(0)
     LlamaForCausalLM(llama()).save_pretrained(folder / "language")
     tokenizer().save_pretrained(folder / "language")
-    vision = CLIPVisionConfig(
-        hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=32, patch_size=8
-    )
+    vision = CLIPVisionConfig(**(TOWER | {"intermediate_size": 32, "num_hidden_layers": 2}))
     CLIPVisionModel(vision).save_pretrained(folder / "vision")
     (folder / "pictures").mkdir()
     names = list(COLOURS)

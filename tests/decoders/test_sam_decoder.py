@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from parity.sam import WIDTH, tiny_sam
 from triptych.decoders import sam
 from triptych.decoders.config import MaskDecoderConfig
 from triptych.decoders.masks import MaskDecoder
 from triptych.errors import WeightsError
-from triptych.verify.sam import WIDTH, tiny_sam
 
 SHAPE = MaskDecoderConfig(layers=2, heads=4, feed_forward=48, reduction=2, more_masks=3)
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from PIL import Image as Pillow
 
+from parity.sam import sam_pictures, tiny_sam
 from triptych.conversation import Frame, Image, Region
 from triptych.encoders.build import build
 from triptych.encoders.config import SamConfig
 from triptych.encoders.sam import SamEncoder
 from triptych.errors import RecipeError, WeightsError
-from triptych.verify.sam import sam_pictures, tiny_sam
 
 TINY = {
     "hidden_size": 16, "output_channels": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 32,

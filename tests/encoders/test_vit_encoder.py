@@ -17,6 +17,7 @@ from transformers import Blip2VisionConfig, CLIPConfig, CLIPModel, CLIPVisionMod
 from transformers.models.blip_2.modeling_blip_2 import Blip2VisionModel
 
 from encoders.tiny_towers import pictures, text_shape, vision_shape, vision_tower
+from parity.tiny.weights import randomise
 from triptych.conversation import Image
 from triptych.encoders import HuggingFaceConfig, VisionTransformerConfig, build
 from triptych.encoders.checkpoints import load, read, shapes
@@ -26,7 +27,6 @@ from triptych.encoders.transformers_shapes import config_of, dual_of, text_of, v
 from triptych.encoders.vit import VisionTower
 from triptych.encoders.vit_encoder import VisionTransformerEncoder
 from triptych.errors import RecipeError, WeightsError
-from triptych.verify.clip import randomise
 from triptych.weights.formats import format_called
 
 Picture = Callable[[int, int], Image]

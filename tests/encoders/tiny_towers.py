@@ -7,23 +7,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from parity.tiny import towers
+from parity.tiny.weights import randomise
 from triptych.encoders.architecture import TextArchitecture, VisionArchitecture
-from triptych.encoders.published import PUBLISHED
 from triptych.encoders.text_transformer import TextTower
 from triptych.encoders.vit import VisionTower
-from triptych.verify.clip import randomise
 
 KINDS = ("clip-b32", "eva01-clip-g14", "eva02-clip-b16", "siglip-b16")
 
 
 def vision_shape(name: str, **options: Any) -> VisionArchitecture:
-    tiny = {"image_size": 24, "patch_size": 8, "width": 16, "layers": 3, "heads": 2}
-    return VisionArchitecture(**{**PUBLISHED[name].vision.model_dump(), **tiny, **options})
+    return towers.vision_shape(name, **{"width": 16, "heads": 2, **options})
 
 
 def text_shape(name: str, **options: Any) -> TextArchitecture:
-    tiny = {"vocabulary": 30, "max_tokens": 8, "width": 16, "layers": 2, "heads": 2}
-    return TextArchitecture(**{**PUBLISHED[name].text.model_dump(), **tiny, **options})
+    return towers.text_shape(name, **{"width": 16, "heads": 2, **options})
 
 
 def vision_tower(name: str, seed: int = 0, **options: Any) -> VisionTower:

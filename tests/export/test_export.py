@@ -13,6 +13,7 @@ import transformers
 from PIL import Image as Pillow
 from typer.testing import CliRunner
 
+from parity.formats.asked import QUESTION, asked
 from tiny_world import World
 from triptych import cli, load
 from triptych.export import FORMATS, ExportError, UnknownFormat, export
@@ -21,7 +22,6 @@ from triptych.export.language import lora_layers, merged_state
 from triptych.language.build import build
 from triptych.language.config import LanguageConfig, LoRAConfig
 from triptych.model.build import build as build_model
-from triptych.verify.formats.asked import QUESTION, asked
 
 Runs = Callable[[str], Path]
 

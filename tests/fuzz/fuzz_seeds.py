@@ -338,14 +338,15 @@ def weights(folder: Path, world: tiny_world.World) -> Iterator[Seed]:
     import torch
     from transformers import AutoModelForCausalLM
 
+    from parity.formats import towers
+    from parity.formats.languages import write_gguf
+    from parity.tiny import systems
     from triptych.encoders.checkpoints import read as read_towers
     from triptych.importing.run import import_model
     from triptych.language.build import build as build_language
     from triptych.language.config import LanguageConfig
     from triptych.model.build import build
     from triptych.recipe import parse_recipe
-    from triptych.verify.formats import systems, towers
-    from triptych.verify.formats.languages import write_gguf
     from triptych.weights.tensor_files import read_tensors
 
     folder.mkdir()

@@ -11,6 +11,10 @@ import transformers
 import yaml
 from PIL import Image as Pillow
 
+from parity.formats.asked import QUESTION, asked, their_logits
+from parity.kosmos import tiny_kosmos2
+from parity.kosmos_grounding import reference_answer, tiny_processor
+from parity.tiny.systems import IMAGE, SIZES, SYSTEMS, TOWER, llava, saved
 from tiny_world import World, llama, tokenizer
 from triptych import Image, load
 from triptych.errors import RecipeError
@@ -20,10 +24,6 @@ from triptych.grounding.text_grounder import TextGrounder
 from triptych.importing import ImportFailed, import_model
 from triptych.recipe import load_recipe
 from triptych.training.loop import train
-from triptych.verify.formats.asked import QUESTION, asked, their_logits
-from triptych.verify.formats.systems import IMAGE, SIZES, SYSTEMS, TOWER, llava, saved
-from triptych.verify.kosmos import tiny_kosmos2
-from triptych.verify.kosmos_grounding import reference_answer, tiny_processor
 
 WORDS = {**SIZES, "vocab_size": IMAGE, "max_position_embeddings": 16, "eos_token_id": 8, "bos_token_id": None}
 

@@ -9,6 +9,7 @@ import pytest
 import transformers
 from PIL import Image as Pillow
 
+from parity.tiny.systems import saved
 from tiny_world import World
 from triptych import Image, load
 from triptych.conversation import Conversation, Message, assistant, system, user
@@ -16,7 +17,6 @@ from triptych.export import export
 from triptych.export.conversations import processor_reads
 from triptych.importing import ImportFailed, import_model
 from triptych.language.template_check import as_transformers_has_it
-from triptych.verify.formats.systems import saved
 
 pytestmark = pytest.mark.usefixtures("tiny_cache")
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from parity.formats.languages import INNER, PARAMS, write_shards
+from parity.plain_llama import PlainLlama
 from tiny_world import tokenizer
 from triptych.errors import WeightsError
 from triptych.language.config import LanguageConfig
 from triptych.language.consolidated import configuration, convert, is_there
 from triptych.planner.architectures import language_architecture
-from triptych.verify.formats.languages import INNER, PARAMS, write_shards
-from triptych.verify.plain_llama import PlainLlama
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from benchmarks.detection_scores import score_detector
 from PIL import Image as Pillow
 from typer.testing import CliRunner
 
@@ -29,7 +30,6 @@ from triptych.families.detector.objective import assign, focal
 from triptych.families.detector.phrases import bare
 from triptych.grounding.detectors.build import build_detector
 from triptych.grounding.detectors.config import TrainedConfig
-from triptych.grounding.detectors.score import score_detector
 from triptych.model.build import build
 from triptych.recipe import parse_recipe
 from triptych.sequence.plan import Refusal

@@ -16,7 +16,7 @@ def test_scores_and_answers_equal_those_of_triptych_evaluate(tmp_path: Path) -> 
     command = [
         sys.executable,
         "-m",
-        "benchmarks.lmms_eval",
+        "parity.official.lmms_eval",
         "--python",
         LMMS.python(),
         "--output",

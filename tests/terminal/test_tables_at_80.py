@@ -15,6 +15,8 @@ from tests.report import fake_run
 import tiny_blip2
 import tiny_boxes
 import tiny_dual
+from parity.check import Check
+from parity.run import Verdict
 from rendered import check_readable, columns_of, rendered
 from tiny_world import World
 from triptych import terminal
@@ -30,8 +32,6 @@ from triptych.terminal.evaluate import score_table
 from triptych.training.config import StageConfig
 from triptych.training.parts import PartState
 from triptych.training.progress import Console as TrainingConsole
-from triptych.verify.check import Check
-from triptych.verify.run import Verdict
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ def test_this_machine() -> None:
 
 
 def test_comparisons_with_references(printed: Callable[..., str]) -> None:
-    from triptych.terminal.verify import table
+    from parity.command import table
 
     whats = [f"CLIP, exact GELU, their weights: {what}" for what in ("states of patches", "logits", "gradients")]
     verdicts = [

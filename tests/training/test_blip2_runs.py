@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import tiny_blip2
+from parity import blip2 as checks
 from tiny_world import World
 from triptych.adapters.config import QFormerConfig
 from triptych.adapters.pretrained import HUB, load_qformer
@@ -27,7 +28,6 @@ from triptych.recipe.included import preset_path
 from triptych.recipe.load import load_recipe
 from triptych.terminal.evaluate import evaluate_run
 from triptych.training.parts import describe_parts
-from triptych.verify import blip2 as checks
 
 RERANK = {"evaluation.retrieval.rerank": 3, "validation": "colours", "stages.0.validate_every": 2}
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import triptych.adapters.attention
-from triptych.verify import Check, adapters
+from parity import Check, adapters
 
 FUNCTIONS: list[tuple[Callable[[], Iterator[Check]], str, int]] = [
     (adapters.qformer, "qformer", 10),

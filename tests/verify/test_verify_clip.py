@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import triptych.encoders.blocks
-from triptych.verify import Check, clip, eva
+from parity import Check, clip, eva
 
 FUNCTIONS: list[tuple[Callable[[], Iterator[Check]], int]] = [
     (clip.clip, 42),

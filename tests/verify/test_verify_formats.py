@@ -9,10 +9,10 @@ import torch
 
 import triptych.export.language
 import triptych.language.consolidated
+from parity import Check
+from parity.formats import exports, imports, languages, towers
 from triptych.export import FORMATS
 from triptych.importing.run import SYSTEMS
-from triptych.verify import Check
-from triptych.verify.formats import exports, imports, languages, towers
 
 FUNCTIONS: list[tuple[Callable[[], Iterator[Check]], tuple[str, ...]]] = [
     (

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from parity import Check, fusions
 from triptych.fusion import cross_attend, prompt
 from triptych.fusion.memory import Memory
-from triptych.verify import Check, fusions
 
 FUNCTIONS = [(fusions.gated_cross_attention, 4), (fusions.adaption_prompt, 6)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from triptych.verify import kosmos
+from parity import kosmos
 
 
 def test_logits_agree_in_both_directions_and_packed() -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from parity import kosmos_grounding, shikra
 from triptych.conversation.region import Box
 from triptych.grounding.formats import kosmos2
 from triptych.grounding.formats.shikra import Shikra
-from triptych.verify import kosmos_grounding, shikra
 
 
 def test_grounded_answers_have_the_tokens_and_regions_of_the_reference() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from triptych.verify import llama, llava
+from parity import llama, llava
+from parity.compare import largest_difference
 
 
 def test_llama_equals_its_reference() -> None:
@@ -28,7 +29,7 @@ def test_a_changed_weight_is_noticed() -> None:
     with torch.inference_mode():
         expected = theirs(ids).logits
         ours.model.model.layers[1].mlp.up_proj.weight[0, 0] += 0.1
-        assert llama.largest([llama.logits(ours, ids)], [expected]) > 1e-4
+        assert largest_difference([llama.logits(ours, ids)], [expected]) > 1e-4
 
 
 def test_documents_that_saw_each_other_would_be_noticed() -> None:
@@ -38,7 +39,7 @@ def test_documents_that_saw_each_other_would_be_noticed() -> None:
     with torch.inference_mode():
         packed = llama.logits(ours, ids, positions, numbers)
         merged = llama.logits(ours, ids, positions, torch.zeros_like(numbers))
-    assert llama.largest([packed], [merged]) > 1e-2
+    assert largest_difference([packed], [merged]) > 1e-2
 
 
 def test_a_parameter_without_a_counterpart_is_an_error() -> None:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+import triptych
+from parity import systems
+from parity.check import Check
+from parity.run import verify
+from parity.systems import COMPONENTS, SYSTEMS, UnknownSystem, checks, system_of
 from triptych import cli
 from triptych.recipe import preset_names
-from triptych.verify import systems
-from triptych.verify.check import Check
-from triptych.verify.run import verify
-from triptych.verify.systems import COMPONENTS, SYSTEMS, UnknownSystem, checks, system_of
+from triptych.terminal import verify as locate
 
 ran: list[str] = []
 
@@ -40,8 +45,8 @@ def nothing() -> Iterator[Check]:
 def toys(monkeypatch: pytest.MonkeyPatch) -> None:
     here = f"{__name__}:"
     toys = {"one": (here + "good",), "two": (here + "good", here + "bad"), "three": (here + "unknown",)}
-    for module in ("triptych.verify.systems.SYSTEMS", "triptych.verify.run.SYSTEMS"):
-        monkeypatch.setattr(module, {**toys, "empty": (here + "nothing",), "gone": ("triptych.verify.nowhere:x",)})
+    for module in ("parity.systems.SYSTEMS", "parity.run.SYSTEMS"):
+        monkeypatch.setattr(module, {**toys, "empty": (here + "nothing",), "gone": ("parity.nowhere:x",)})
     ran.clear()
 
 
@@ -90,3 +95,31 @@ def test_an_output_of_another_kind_is_refused_before_anything_runs(toys: None, t
 
 def test_systems_are_imported_only_when_they_are_asked_for() -> None:
     assert all(isinstance(path, str) for paths in systems.SYSTEMS.values() for path in paths)
+
+
+def test_the_comparisons_are_found_beside_the_sources_and_otherwise_where_python_finds_them(tmp_path: Path) -> None:
+    assert locate.parity().PROJECT == "triptych"
+    assert locate.parity(tmp_path).PROJECT == "triptych"  # nothing there: that of PYTHONPATH
+
+
+@pytest.mark.parametrize("other", [None, "PROJECT = 'another'"])
+def test_without_a_clone_the_command_says_where_the_comparisons_are(other: str | None, tmp_path: Path) -> None:
+    """As installed: nothing beside the package, and at most another project's `parity` on the path."""
+    if other is not None:
+        (tmp_path / "parity.py").write_text(other)
+    code = (
+        "import sys; from pathlib import Path; from triptych.terminal import verify; from triptych.errors import TriptychError\n"
+        f"verify.parity.__defaults__ = (Path({str(tmp_path / 'nowhere')!r}),)\n"
+        "try: verify.verify(['llava'], None)\n"
+        "except TriptychError as error: print(error)"
+    )
+    paths = [str(tmp_path), str(Path(triptych.__file__).parents[1])]
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+        cwd=tmp_path,
+    )
+    assert "clone the repository" in done.stdout, done.stderr
+    assert len(done.stdout.splitlines()) == 1

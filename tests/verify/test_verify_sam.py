@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from parity import sam
+from parity.check import BOUND
 from triptych.decoders.masks import MaskDecoder
-from triptych.verify import sam
-from triptych.verify.check import BOUND
 
 
 def test_the_mask_decoder_equals_that_of_transformers() -> None:

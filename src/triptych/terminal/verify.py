@@ -1,79 +1,55 @@
-"""The table of `triptych verify`."""
+"""`triptych verify` runs the folder `parity/` of a clone, which is no part of the installed package."""
 
 from __future__ import annotations
 
-import shlex
+import importlib
+import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
-from rich.text import Text
-
-from triptych.console import make_console
 from triptych.errors import TriptychError
-from triptych.progress import spinner
-from triptych.tables import Column, Table
-from triptych.verify.run import Verdict, write
-from triptych.verify.run import verify as run_checks
+
+CLONE = Path(__file__).resolve().parents[3]
+"""The clone that this package runs from, where it runs from one."""
 
 
-class OutputError(TriptychError):
-    """The result cannot be written as asked."""
+class ParityMissing(TriptychError):
+    """The comparisons are not here."""
 
 
 def verify(names: Sequence[str], output: Path | None) -> bool:
-    """Run the checks of systems and print what they find.
+    """Compare systems with their reference implementations and print the differences.
+
+    Args:
+        names: Of systems or presets; `all` is all of them.
+        output: A result file, `.md` or `.json`; None for none.
 
     Returns:
         Whether everything is equal within its bound.
 
     Raises:
-        OutputError: `output` is neither .json nor .md.
-        UnknownSystem: One of the systems is not known.
+        ParityMissing: There is no clone of Triptych to run the comparisons from.
+        TriptychError: A system is not known, or the output is of another kind.
     """
-    if output is not None and output.suffix not in {".json", ".md"}:
-        raise OutputError(f"--output {output}: expected a name that ends in .json or .md")
-    console = make_console()
-    verdicts: list[Verdict] = []
-    with spinner("comparing …", console) as say:
-        for verdict in run_checks(names):
-            verdicts.append(verdict)
-            say(f"{verdict.system}: {verdict.check.what}")
-    console.print(table(verdicts))
-    wrong = [verdict for verdict in verdicts if not verdict.check.equal]
-    console.print(
-        f"[red]{len(wrong)} of {len(verdicts)} comparisons are beyond their bound[/]"
-        if wrong
-        else f"all {len(verdicts)} comparisons are within their bounds"
-    )
-    if output is not None:
-        write(verdicts, output, shlex.join(["triptych", *sys.argv[1:]]))
-        console.print(f"written: {output}", markup=False)
-    return not wrong
+    parity()
+    return bool(importlib.import_module("parity.command").run(names, output))
 
 
-def table(verdicts: Sequence[Verdict]) -> Table:
-    """A line a comparison."""
-    shown = Table(
-        [
-            Column("system", key=True, grouped=True),
-            Column("what", key=True),
-            Column("largest difference", number=True),
-            Column("", number=True),
-            Column("reference", style="dim"),
-        ]
+def parity(clone: Path = CLONE) -> ModuleType:
+    """The package `parity`: beside the sources of this one, otherwise where Python finds it.
+
+    Raises:
+        ParityMissing: It is in neither place, or it is another project's.
+    """
+    if (clone / "parity" / "command.py").is_file() and str(clone) not in sys.path:
+        sys.path.insert(0, str(clone))
+    if importlib.util.find_spec("parity") is not None:
+        package = importlib.import_module("parity")
+        if getattr(package, "PROJECT", None) == "triptych":
+            return package
+    raise ParityMissing(
+        "`triptych verify` runs the folder parity/ of Triptych's repository, which the installed package does not have: "
+        "clone the repository, and put the clone's folder into PYTHONPATH or install from it (`pip install -e .`)"
     )
-    before = ""
-    for verdict in verdicts:
-        check = verdict.check
-        if verdict.system != before and before:
-            shown.section()
-        shown.row(
-            verdict.system,
-            check.what,
-            f"{check.difference:.1e}" if check.difference else "0",
-            Text("✓", style="green") if check.equal else Text(f"✗ > {check.bound:.0e}", style="red"),
-            check.reference,
-        )
-        before = verdict.system
-    return shown

@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image as Pillow
 
+import tiny_vlms
 import tiny_world
 from tiny_world import tokenizer
 from triptych.conversation import Conversation, Image, assistant, user
@@ -91,49 +92,10 @@ class TestLikelihood:
             LikelihoodResponder(generator).respond([Conversation((user("?"),))], GenerationSettings())
 
 
-def checkpoint(folder: Path) -> Path:
-    """A LLaVA of transformers in miniature, saved as any checkpoint is."""
-    from transformers import (
-        CLIPImageProcessorPil,
-        CLIPVisionConfig,
-        LlavaConfig,
-        LlavaForConditionalGeneration,
-        LlavaProcessor,
-    )
-
-    words = tokenizer().__class__(
-        tokenizer_object=tokenizer().backend_tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>"
-    )
-    words.add_special_tokens({"additional_special_tokens": ["<image>"]})
-    template = (
-        "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% for part in m['content'] %}{% if part['type'] == 'image' %}<image>"
-        "{% else %}{{ part['text'] }}{% endif %}{% endfor %}<|im_end|>\n{% endfor %}"
-        "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-    )
-    vision = CLIPVisionConfig(
-        hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=16, patch_size=8
-    )
-    config = LlavaConfig(
-        vision_config=vision,
-        text_config=tiny_world.llama(vocab_size=len(words)),
-        image_token_index=words.convert_tokens_to_ids("<image>"),
-        vision_feature_layer=-1,
-        image_seq_length=4,
-    )
-    torch.manual_seed(0)
-    LlavaForConditionalGeneration(config).save_pretrained(folder)
-    pictures = CLIPImageProcessorPil(size={"shortest_edge": 16}, crop_size={"height": 16, "width": 16})
-    LlavaProcessor(
-        pictures, words, patch_size=8, vision_feature_select_strategy="default", chat_template=template, image_token="<image>",
-        num_additional_image_tokens=1,
-    ).save_pretrained(folder)  # fmt: skip
-    return folder
-
-
 class TestHuggingFace:
     @pytest.fixture(scope="class")
     def folder(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
-        return checkpoint(tmp_path_factory.mktemp("checkpoint"))
+        return tiny_vlms.write("llava", tmp_path_factory.mktemp("checkpoint"))
 
     def test_batches_answer_as_one_by_one(self, folder: Path) -> None:
         from triptych.evaluate.responders import responder_of

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from parity import detectors as verified
+from parity.check import Check
 from triptych.conversation import Image
 from triptych.errors import WeightsError
 from triptych.grounding.detectors.build import build_detector
 from triptych.grounding.detectors.config import DetectorConfig, GroundingDinoConfig, OwlConfig
 from triptych.grounding.detectors.detector import Detector, suppress
 from triptych.grounding.detectors.grounding_dino import caption
-from triptych.verify import detectors as verified
-from triptych.verify.check import Check
 
 KINDS = ("owlvit", "owlv2", "grounding_dino")
 
@@ -129,10 +129,10 @@ def test_a_folder_of_another_model_is_answered_with_a_name(folders: dict[str, Pa
 def test_sam_cuts_the_masks_out_that_transformers_cuts_out(tmp_path: Path) -> None:
     from transformers.models.sam.image_processing_pil_sam import SamImageProcessorPil
 
+    from parity.sam import tiny_sam
     from triptych.conversation import NORMALISED, Frame, Region
     from triptych.grounding.detectors.config import SamMasksConfig
     from triptych.grounding.detectors.sam_masks import SamMasks
-    from triptych.verify.sam import tiny_sam
 
     tiny_sam().save_pretrained(tmp_path)
     SamImageProcessorPil(size={"longest_edge": 24}, pad_size={"height": 24, "width": 24}).save_pretrained(tmp_path)

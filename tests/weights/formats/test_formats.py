@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from encoders.tiny_towers import text_shape, vision_shape
+from parity.plain_clip import CustomTextClip, OpenAIClip
+from parity.tiny.towers import Towers
+from parity.tiny.weights import randomise
 from triptych.encoders.published import Published
 from triptych.errors import WeightsError
-from triptych.verify.clip import Towers, randomise
-from triptych.verify.plain_clip import CustomTextClip, OpenAIClip
 from triptych.weights.formats import FORMATS, Format, Parts, format_called, recognise
 from triptych.weights.names import NameMap
 

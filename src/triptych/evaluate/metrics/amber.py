@@ -6,7 +6,7 @@ are alike (> 0.8); here only the benchmark's own association lists do that, so w
 
 The questions' precision, recall and F1 are of "no": the claim that something is *not* there. The script compares with
 "Yes" and "No" as exact strings, so "No." is wrong and is no "no"; it rounds precision and recall to a tenth of a
-percent and adds 0.0001 to the denominator of F1. `script_discriminative` does the same.
+percent and adds 0.0001 to the denominator of F1 (`parity/official/ours.py` does the same).
 """
 
 from __future__ import annotations
@@ -74,19 +74,3 @@ def amber_scores(sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         "cog": ratio(guessed, likely),
         "object_f1": ratio(2 * covered, covered + made_up + there, empty=0.0),
     }
-
-
-def script_discriminative(answers: Sequence[str], truths: Sequence[str]) -> dict[str, float]:
-    """Accuracy, precision, recall, F1 (0 to 1) as the script prints them; 0 where it would divide by zero."""
-    pairs = list(zip(answers, truths, strict=True))
-    right = sum(answer == {"yes": "Yes", "no": "No"}[truth] for answer, truth in pairs)
-    said, no = sum(answer == "No" for answer, _ in pairs), sum(truth == "no" for _, truth in pairs)
-    both = sum(answer == "No" and truth == "no" for answer, truth in pairs)
-    accuracy = _percent(right, len(pairs))
-    precision, recall = _percent(both, said) / 100, _percent(both, no) / 100
-    f1 = round(2 * precision * recall / (precision + recall + 0.0001) * 100, 1)
-    return {"accuracy": accuracy / 100, "precision": precision, "recall": recall, "f1": f1 / 100}
-
-
-def _percent(part: int, whole: int) -> float:
-    return round(part / whole * 100, 1) if whole else 0.0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from triptych.weights.formats.format import Parts
 
 
-def prefixed(table: dict[str, str], theirs: str, ours: str) -> dict[str, str]:
+def prefixed(table: Mapping[str, str], theirs: str, ours: str) -> dict[str, str]:
     """A table of names with something in front of each."""
     return {f"{theirs}{their}": f"{ours}{our}" for their, our in table.items()}
 
