@@ -16,7 +16,7 @@ setup: .venv/.installed
 demo: setup  ## train, evaluate and report on the embedded default
 	$(BIN)/triptych train recipes/quickstart.yaml --output $(RUN) --resume
 	$(BIN)/triptych evaluate $(RUN)
-	@$(BIN)/python -m triptych.terminal.next_steps $(RUN)
+	@$(BIN)/python -m triptych.cli.next_steps $(RUN)
 
 test: setup  ## the fast tests, a process per core
 	$(BIN)/python -m pytest -n auto --maxprocesses 4

@@ -26,11 +26,11 @@ import transformers
 from PIL import Image as Pillow
 
 from benchmarks.results import FOLDER, origin, table
+from triptych.cli.commands.evaluate.benchmarks import EvaluateOptions, evaluate_any
 from triptych.environment import describe, torchvision_problem
 from triptych.errors import TriptychError
 from triptych.evaluate.responders.hf_prompts import one_line
 from triptych.files import write_atomically
-from triptych.terminal.benchmarks import EvaluateOptions, evaluate_any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 

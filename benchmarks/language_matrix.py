@@ -31,6 +31,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from tiny_world import World, make, talk  # noqa: E402
 from triptych.api import load  # noqa: E402
+from triptych.cli.commands.inspect import show  # noqa: E402
 from triptych.conversation import Conversation, user  # noqa: E402
 from triptych.errors import TriptychError  # noqa: E402
 from triptych.generate.config import GenerationSettings  # noqa: E402
@@ -41,7 +42,6 @@ from triptych.planner.plan import plan  # noqa: E402
 from triptych.recipe import Recipe, parse_recipe  # noqa: E402
 from triptych.sequence.pack import Batch, pack  # noqa: E402
 from triptych.sequence.plan import Layout  # noqa: E402
-from triptych.terminal.inspect import inspect  # noqa: E402
 from triptych.training.loop import train  # noqa: E402
 from triptych.weights.quiet import silent  # noqa: E402
 
@@ -113,7 +113,7 @@ def row(world: World, kind: str, values: dict[str, Any], fusion: str, precision:
 
     checks: dict[str, Callable[[], None]] = {
         "plan": lambda: plan(recipe) and None,
-        "inspect": lambda: inspect(recipe, 0, None, None),
+        "inspect": lambda: show(recipe, 0, None, None),
         "train": lambda: train(recipe, output, quiet=True) and None,
         "ask": lambda: asked(world, redrawn(), output, fusion),
         "packed": lambda: packed(world, redrawn()),

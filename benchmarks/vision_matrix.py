@@ -30,6 +30,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from tiny_world import World, make  # noqa: E402
 from triptych.api import load  # noqa: E402
+from triptych.cli.commands.inspect import show  # noqa: E402
 from triptych.conversation import Conversation, user  # noqa: E402
 from triptych.data.features import FeatureCache  # noqa: E402
 from triptych.encoders import HuggingFaceConfig  # noqa: E402
@@ -41,7 +42,6 @@ from triptych.generate.generator import Generator  # noqa: E402
 from triptych.planner.parts import meta_encoder  # noqa: E402
 from triptych.planner.plan import plan  # noqa: E402
 from triptych.recipe import Recipe, parse_recipe  # noqa: E402
-from triptych.terminal.inspect import inspect  # noqa: E402
 from triptych.training.loop import train  # noqa: E402
 from triptych.weights.quiet import silent  # noqa: E402
 
@@ -96,7 +96,7 @@ def row(world: World, kind: str, values: dict[str, Any], layer: int | str, folde
     config = HuggingFaceConfig(**encoder)
     checks: dict[str, Callable[[], None]] = {
         "plan": lambda: plan(recipe) and None,
-        "inspect": lambda: inspect(recipe, 0, None, None),
+        "inspect": lambda: show(recipe, 0, None, None),
         "train": lambda: train(recipe, output / "run", quiet=True) and None,
         "ask": lambda: asked(world, output / "run"),
         "cached": lambda: cached(world, config, output),

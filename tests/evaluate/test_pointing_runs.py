@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from triptych.cli.commands.evaluate import recipe_tasks as command
 from triptych.evaluate.config import GroundingTaskConfig
 from triptych.families.composed.grounding import fingerprint_of
 from triptych.generate.config import GenerationSettings
 from triptych.recipe import dump_recipe
-from triptych.terminal import evaluate as command
 
 
 def calling(world: Any, **regions: Any) -> Any:

@@ -68,9 +68,9 @@ def recipes(folder: Path, world: tiny_world.World) -> Iterator[Seed]:
         load_recipe(again)
 
     def cost(folder: Path, file: Path, output: Path) -> None:
-        from triptych.terminal import console
+        from triptych.console import make_console
 
-        console().print(render(plan(load_recipe(file), "h100")))
+        make_console().print(render(plan(load_recipe(file), "h100")))
 
     def changed(folder: Path, file: Path, output: Path) -> None:
         lines = file.read_bytes().decode("utf-8", "surrogateescape").split("\n")

@@ -15,6 +15,7 @@ from tiny_boxes import HEIGHT, WIDTH, Squares, recipe
 from tiny_world import World
 from triptych.api import load
 from triptych.cli import app
+from triptych.cli.commands.evaluate.recipe_tasks import evaluate_run
 from triptych.conversation import NORMALISED, THOUSANDTHS, Conversation, Frame, Image, Region, assistant, user
 from triptych.data.mixture import Mixture
 from triptych.data.regions import regions_of
@@ -33,7 +34,6 @@ from triptych.grounding.detectors.config import TrainedConfig
 from triptych.model.build import build
 from triptych.recipe import parse_recipe
 from triptych.sequence.plan import Refusal
-from triptych.terminal.evaluate import evaluate_run
 from triptych.training.loop import train
 
 

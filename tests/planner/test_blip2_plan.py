@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import tiny_blip2
 from tiny_world import World
+from triptych.console import make_console
 from triptych.families.qformer import objective as objectives
 from triptych.families.qformer.config import Blip2Losses
 from triptych.families.qformer.model import Blip2
@@ -23,7 +24,6 @@ from triptych.planner.activations import kept_bytes
 from triptych.planner.datasets import DatasetSize
 from triptych.planner.draws import Draws
 from triptych.sequence.pairs import PairBatch
-from triptych.terminal import console
 from triptych.training.parts import freeze, set_mode
 
 CPU = DeviceSpec("cpu", "a CPU", 1e12, 1e11, 2**34, 0.4, 0.0, "made up")
@@ -130,6 +130,6 @@ def test_the_published_scale_is_planned_without_weights_or_tokenizer() -> None:
     # EVA's g/14 at 224 pixels: 2 FLOPs per parameter and token, and attention over 257 of them in 39 layers.
     by_hand = 2 * 257 * 986e6 + 39 * 4 * 257**2 * 1408
     assert stage.flops["frozen encoder"] / stage.samples == pytest.approx(by_hand, rel=0.02)
-    with (shown := console()).capture() as text:
+    with (shown := make_console()).capture() as text:
         shown.print(render(found))
     assert "matching (ITM)" in text.get() and "tokens in a text, padded" in text.get() and "rank" in text.get()

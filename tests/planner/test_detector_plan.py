@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from tiny_boxes import recipe
 from tiny_world import World
+from triptych.console import make_console
 from triptych.families.detector.batch import DetectionBatch
 from triptych.families.detector.config import DetectionLoss
 from triptych.families.detector.model import OpenVocabularyDetector
@@ -21,7 +22,6 @@ from triptych.planner import DeviceSpec, plan, render
 from triptych.planner.activations import kept_bytes
 from triptych.recipe import Recipe
 from triptych.sequence.pack import Document
-from triptych.terminal import console
 from triptych.training.parts import freeze, set_mode
 
 CPU = DeviceSpec("cpu", "a CPU", 1e12, 1e11, 2**34, 0.4, 0.0, "made up")
@@ -106,6 +106,6 @@ def test_features_are_made_once_and_further_devices_stand_idle(world: World) -> 
     assert two.stages[0].seconds["heads"] == stage.seconds["heads"]
     assert two.stages[0].seconds["frozen encoder"] == stage.seconds["frozen encoder"] / 2
     assert any("stand idle" in line for line in two.suggestions) and not one.suggestions
-    with (shown := console()).capture() as text:
+    with (shown := make_console()).capture() as text:
         shown.print(render(one))
     assert "phrases in a batch" in text.get() and "boxes in it" in text.get() and "16 cells" in text.get()

@@ -9,6 +9,7 @@ import torch
 
 import tiny_dual
 from tiny_world import World
+from triptych.console import make_console
 from triptych.families.dual.build import build_dual
 from triptych.families.dual.plan import _learned_images
 from triptych.families.dual.shape import build_dual_shape
@@ -16,7 +17,6 @@ from triptych.planner import plan, render
 from triptych.planner.activations import kept_bytes
 from triptych.planner.measure import learned_flops
 from triptych.recipe import parse_recipe
-from triptych.terminal import console
 
 
 def planned(world: World, **changes: Any) -> Any:
@@ -87,6 +87,6 @@ def test_what_is_frozen_is_computed_once(world: World) -> None:
 
 
 def test_a_plan_can_be_read(world: World) -> None:
-    with (shown := console()).capture() as text:
+    with (shown := make_console()).capture() as text:
         shown.print(render(planned(world)))
     assert "tokens in a text" in text.get() and "a picture each" in text.get() and "a picture takes" in text.get()

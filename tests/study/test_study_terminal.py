@@ -9,10 +9,10 @@ from pathlib import Path
 from rich.console import Console
 
 from rendered import check_readable, columns_of, rendered
+from triptych.cli.commands.study import Progress, findings_table, show_plan
 from triptych.study.findings import load_findings
 from triptych.study.plan import StudyPlan
 from triptych.study.table import header
-from triptych.terminal.study import Progress, findings_table, show_plan
 
 MakeStudy = Callable[..., StudyPlan]
 

@@ -19,6 +19,7 @@ from triptych.adapters.config import QFormerConfig
 from triptych.adapters.pretrained import HUB, load_qformer
 from triptych.adapters.qformer_adapter import QFormerAdapter
 from triptych.api import load
+from triptych.cli.commands.evaluate.recipe_tasks import evaluate_run
 from triptych.data.features import FeatureCache
 from triptych.errors import RecipeError, WeightsError
 from triptych.evaluate.embedding.retrieval import reranked
@@ -26,7 +27,6 @@ from triptych.model.build import build
 from triptych.recipe import parse_recipe
 from triptych.recipe.included import preset_path
 from triptych.recipe.load import load_recipe
-from triptych.terminal.evaluate import evaluate_run
 from triptych.training.parts import describe_parts
 
 RERANK = {"evaluation.retrieval.rerank": 3, "validation": "colours", "stages.0.validate_every": 2}

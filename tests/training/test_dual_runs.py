@@ -15,13 +15,13 @@ from safetensors.torch import load_file
 import tiny_dual
 from tiny_world import World
 from triptych.api import load
+from triptych.cli.commands.evaluate.recipe_tasks import evaluate_run
 from triptych.data.pairs import PairReader, drawn
 from triptych.encoders.build import build as build_encoder
 from triptych.encoders.config import VisionTransformerConfig
 from triptych.errors import RecipeError
 from triptych.model.build import build
 from triptych.recipe import dump_recipe, load_recipe, parse_recipe
-from triptych.terminal.evaluate import evaluate_run
 from triptych.training.data import make_reader
 from triptych.training.parts import describe_parts, freeze
 

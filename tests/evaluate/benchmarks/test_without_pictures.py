@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from triptych.cli.commands.evaluate.benchmarks import EvaluateOptions, evaluate_any, show_benchmarks
 from triptych.conversation import Conversation, Image
 from triptych.data.files import inside
 from triptych.errors import DataError, EvaluationError
@@ -26,7 +27,6 @@ from triptych.evaluate.results import load_results
 from triptych.generate.config import GenerationSettings, Reply, needs_media
 from triptych.recipe import dump_recipe
 from triptych.recipe.load import load_recipe
-from triptych.terminal.benchmarks import EvaluateOptions, evaluate_any, show_benchmarks
 
 ANSWERED = [task.name for task in catalogue.everything() if task.metric not in ("retrieval", "images")]
 IN_CELLS = ("mmbench", "mmstar", "realworldqa")
