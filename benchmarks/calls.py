@@ -21,8 +21,8 @@ from benchmarks.minis import triptych as run_triptych
 from benchmarks.results import Settings, table, write
 from triptych.conversation import Image
 from triptych.evaluate.config import GroundingTaskConfig
-from triptych.evaluate.grounding.run import evaluate_grounding
 from triptych.evaluate.results import Interval, TaskResult
+from triptych.evaluate.run import evaluate
 from triptych.grounding.call_grounder import CallGrounder
 from triptych.grounding.config import CallRegionsConfig
 from triptych.grounding.detector_grounder import DetectorGrounder
@@ -70,7 +70,7 @@ def measure(detector_run: Path, model_run: Path, work: Path, pictures: int, sett
     grounders: dict[str, Grounder] = {"detector by rule": DetectorGrounder(detector), "model that calls": caller}
     task = GroundingTaskConfig(data="test", captions=False)
     found = {
-        name: evaluate_grounding(grounder, data, task, work / name.replace(" ", "-"), name="calls", progress=False)
+        name: evaluate(grounder, data, task, work / name.replace(" ", "-"), name="calls", progress=False)
         for name, grounder in grounders.items()
     }
     draw(data, caller, settings.folder / "calls.png")

@@ -23,7 +23,6 @@ from tiny_data import write_everything  # noqa: E402
 from triptych.evaluate.benchmarks import catalogue  # noqa: E402
 from triptych.evaluate.benchmarks.config import TaskFile  # noqa: E402
 from triptych.evaluate.benchmarks.readers import read  # noqa: E402
-from triptych.evaluate.benchmarks.retrieval import run_retrieval  # noqa: E402
 from triptych.evaluate.benchmarks.run import Options, run_benchmark  # noqa: E402
 from triptych.evaluate.benchmarks.task import BenchmarkTask  # noqa: E402
 from triptych.evaluate.responders.degenerate import KINDS, Degenerate  # noqa: E402
@@ -82,7 +81,7 @@ def _retrieval(task: TaskFile, data: Path, folder: Path) -> dict[str, TaskResult
     items = read(task, data)
     options = Options(data=data, progress=False)
     return {
-        kind: run_retrieval(task, Directions(kind, items), folder / kind, kind, options) for kind in (*BLIND, "truth")
+        kind: run_benchmark(task, Directions(kind, items), folder / kind, kind, options) for kind in (*BLIND, "truth")
     }
 
 

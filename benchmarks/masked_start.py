@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks.results import Settings, table, write
 from triptych.data.sources import build as build_source
-from triptych.evaluate.embedding.retrieval import WAYS, search, tally
+from triptych.evaluate.embedding.retrieval import WAYS, search
 from triptych.evaluate.embedding.samples import read, texts_of
 from triptych.families.dual.loaded import Dual
 from triptych.model.build import build
@@ -60,11 +60,12 @@ class Watch(Console):
         model: Any = self.trainer.model
         training = [module for module in model.modules() if module.training]
         model.eval()
-        found = tally(search(self.samples, Dual(model, self.recipe, ""), len(self.samples), "pairs"), (1,))
-        scores = found.score(found.sums.sum(0))
+        queries = search(self.samples, Dual(model, self.recipe, ""), len(self.samples), "pairs")
         for module in training:
             module.training = True
-        self.curve[int(values["step"])] = float(np.mean([scores[f"{way}_r1"] for way in WAYS]))
+        self.curve[int(values["step"])] = float(
+            np.mean([np.mean([query.rank == 1 for query in queries if query.way == way]) for way in WAYS])
+        )
         if self.curve[int(values["step"])] >= self.target:
             raise Reached
 

@@ -9,22 +9,22 @@ import numpy as np
 
 from parity.official import predictions
 from parity.official.scoring import BLOCK, Case, Score, each, per_block
-from triptych.evaluate.benchmarks.verdicts import llava_script, mmhal_script, mmvet_script
 from triptych.evaluate.metrics import amber, hallusion, mme
 from triptych.evaluate.metrics.anls import anls_script
-from triptych.evaluate.metrics.bleu import bleu, bleu_sums
 from triptych.evaluate.metrics.boxes import iou, script_box
 from triptych.evaluate.metrics.chair import chair_row, chair_scores
-from triptych.evaluate.metrics.chair_script import script_words
-from triptych.evaluate.metrics.cider import Cider
 from triptych.evaluate.metrics.contains import contains_script
 from triptych.evaluate.metrics.exact import exact_script
-from triptych.evaluate.metrics.fid import frechet_distance
-from triptych.evaluate.metrics.mathvista import mathvista_script
+from triptych.evaluate.metrics.images import frechet_distance
+from triptych.evaluate.metrics.math import mathvista_script
 from triptych.evaluate.metrics.relaxed import relaxed_script
-from triptych.evaluate.metrics.rouge import rouge_l
 from triptych.evaluate.metrics.vqa import evalai, vqa_script
 from triptych.evaluate.parsers import official, parse_yes_no
+from triptych.evaluate.scoring.bleu import bleu, bleu_sums
+from triptych.evaluate.scoring.chair_script import script_words
+from triptych.evaluate.scoring.cider import Cider
+from triptych.evaluate.scoring.rouge import rouge_l
+from triptych.evaluate.scoring.verdicts import llava_script, mmhal_script, mmvet_script
 
 LARGE = 4 * BLOCK
 """The size of blocks for scores that need more questions."""
@@ -50,9 +50,9 @@ def reads(answer: str) -> str | None:
 
 def _pope(rule: str) -> Score:
     from triptych.evaluate.benchmarks import catalogue
-    from triptych.evaluate.benchmarks.rules import rules_of
+    from triptych.evaluate.benchmarks.task import answer_metric
 
-    made = rules_of(catalogue.load("pope"))[rule]
+    made = answer_metric(catalogue.load("pope")).rules[rule]
     return per_block(lambda cases: pope_scores(made, cases))
 
 

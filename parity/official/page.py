@@ -9,17 +9,17 @@ from parity.official.ours import OURS, YES_NO, pope_scores
 from parity.official.scoring import Case
 from parity.pages import RESULTS
 from triptych.evaluate.benchmarks import catalogue
-from triptych.evaluate.benchmarks.rules import rules_of
-from triptych.evaluate.benchmarks.verdicts import mmhal_script, mmvet_script, read_verdict
+from triptych.evaluate.benchmarks.task import answer_metric
 from triptych.evaluate.metrics.anls import anls, anls_script
-from triptych.evaluate.metrics.chair import chair_words
-from triptych.evaluate.metrics.chair_script import script_words
 from triptych.evaluate.metrics.contains import contains, contains_script
 from triptych.evaluate.metrics.exact import exact_match, exact_script
 from triptych.evaluate.metrics.relaxed import relaxed_accuracy, relaxed_script
 from triptych.evaluate.metrics.vqa import evalai, vqa_accuracy, vqa_script
 from triptych.evaluate.parsers import official, parse_count, parse_yes_no
 from triptych.evaluate.parsers.options import parse_option
+from triptych.evaluate.scoring.chair_script import script_words
+from triptych.evaluate.scoring.chair_words import chair_words
+from triptych.evaluate.scoring.verdicts import mmhal_script, mmvet_script, read_verdict
 
 PAGE = RESULTS / "metric_parity.md"
 
@@ -151,5 +151,5 @@ def _value(value: Any) -> str:
 
 
 def _pope() -> list[str]:
-    rules = rules_of(catalogue.load("pope"))
+    rules = answer_metric(catalogue.load("pope")).rules
     return [f"| {name} | {' | '.join(f'{x:.3f}' for x in pope_scores(rules[name], YES_NO()))} |" for name in rules]

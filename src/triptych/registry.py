@@ -228,11 +228,12 @@ def implementation(config: Config) -> Any:
 
 
 def code_names(values: Any) -> Iterator[str]:
-    """Every `kind: package.module:Class` within the plain values of a recipe: the code that building it runs."""
+    """Every `kind: package.module:Class` within the plain values of a recipe, and every such metric: the code that it runs."""
     if isinstance(values, dict):
         kind = values.get("kind")
         if isinstance(kind, str) and ":" in kind:
             yield kind
+        yield from (word for word in values.get("metrics") or () if isinstance(word, str) and ":" in word)
         for value in values.values():
             yield from code_names(value)
     elif isinstance(values, list | tuple):

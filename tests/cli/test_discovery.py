@@ -73,9 +73,7 @@ def block(language: str, number: int = 0) -> str:
 
 def test_the_example_of_the_documentation(tmp_path: Path) -> None:
     project = tomllib.loads(block("toml"))["project"]
-    install(
-        tmp_path, project["name"], "triptych_sizes", block("python"), **project["entry-points"]["triptych.command"]
-    )
+    install(tmp_path, project["name"], "triptych_sizes", block("python"), **project["entry-points"]["triptych.command"])
     folder = tmp_path / "runs" / "quickstart"
     folder.mkdir(parents=True)
     (folder / "recipe.yaml").write_text("extends: quickstart\nname: quickstart\n")

@@ -13,9 +13,9 @@ from tests.evaluate.fakes import Fake, FakeCaptions, FakeScenes
 from triptych.conversation import Image
 from triptych.errors import DataError, EvaluationError
 from triptych.evaluate.config import CaptionsTaskConfig
-from triptych.evaluate.metrics.cider import Cider
-from triptych.evaluate.metrics.tokenizer import tokenize
 from triptych.evaluate.run import evaluate
+from triptych.evaluate.scoring.cider import Cider
+from triptych.evaluate.scoring.tokenizer import tokenize
 from triptych.evaluate.tasks.baselines import central_caption, nearest_captions
 from triptych.evaluate.tasks.captions import Captioned, read_captions
 

@@ -13,7 +13,7 @@ from triptych.conversation import Conversation, Image, assistant, user
 from triptych.errors import EvaluationError
 from triptych.evaluate.config import LinearProbeTaskConfig, RetrievalTaskConfig, ZeroShotTaskConfig
 from triptych.evaluate.embedding.ranks import chance_at, ranks
-from triptych.evaluate.embedding.run import evaluate_embeddings
+from triptych.evaluate.run import evaluate
 from triptych.recipe.messages import explain
 
 NAMES = ["apple", "dog", "cup", "tree"]
@@ -64,7 +64,7 @@ def test_retrieval_counts_both_ways_and_forgives_equal_texts(tmp_path: Path) -> 
     model = Known({"0": eye[0], "1": eye[2], "2": eye[1], "3": eye[0]}, {"a": eye[0], "b": eye[1], "c": eye[2]})
     source = [told(0, "a"), told(1, "b"), told(2, "c"), told(3, "a")]
     task = RetrievalTaskConfig(data="d", pool=4, at=(1, 2))
-    result = evaluate_embeddings(model, source, task, tmp_path, name="r")  # type: ignore[arg-type]
+    result = evaluate(model, source, task, tmp_path, name="r")  # type: ignore[arg-type]
     scores = {name: interval.value for name, interval in result.metrics.items()}
     assert scores["image_to_text_r1"] == 0.5
     assert scores["text_to_image_r1"] == pytest.approx(1 / 3)
@@ -79,12 +79,12 @@ def test_pools_do_not_see_each_other(tmp_path: Path) -> None:
     model = Known(directions, {f"t{i}": np.eye(2)[i % 2] for i in range(7)})
     source = [told(i, f"t{i}") for i in range(7)]
     task = RetrievalTaskConfig(data="d", pool=2, at=(1,))
-    result = evaluate_embeddings(model, source, task, tmp_path)  # type: ignore[arg-type]
+    result = evaluate(model, source, task, tmp_path)  # type: ignore[arg-type]
     assert result.metrics["image_to_text_r1"].value == 1.0  # among all seven there would be ties
     assert result.samples == 6  # the last pool is not full
     assert result.control["image_to_text_r1"].value == 0.0
     with pytest.raises(EvaluationError, match="fewer than a pool of 9"):
-        evaluate_embeddings(model, source, task.model_copy(update={"pool": 9}), tmp_path)  # type: ignore[arg-type]
+        evaluate(model, source, task.model_copy(update={"pool": 9}), tmp_path)  # type: ignore[arg-type]
 
 
 def test_zero_shot_averages_its_templates(tmp_path: Path) -> None:
@@ -94,11 +94,11 @@ def test_zero_shot_averages_its_templates(tmp_path: Path) -> None:
     model = Known({str(i): eye[i] for i in range(4)}, said)
     source = [told(i, label=name) for i, name in enumerate(NAMES)]
     one = ZeroShotTaskConfig(data="d", templates=("{a}",))
-    assert evaluate_embeddings(model, source, one, tmp_path).metrics["top1_accuracy"].value == 1.0  # type: ignore[arg-type]
+    assert evaluate(model, source, one, tmp_path).metrics["top1_accuracy"].value == 1.0  # type: ignore[arg-type]
     both = ZeroShotTaskConfig(data="d", templates=("{a}", "photo of {name}"))
-    assert evaluate_embeddings(model, source, both, tmp_path).metrics["top1_accuracy"].value == 1.0  # type: ignore[arg-type]
+    assert evaluate(model, source, both, tmp_path).metrics["top1_accuracy"].value == 1.0  # type: ignore[arg-type]
     wrong = ZeroShotTaskConfig(data="d", templates=("photo of {name}",))
-    result = evaluate_embeddings(model, source, wrong, tmp_path)  # type: ignore[arg-type]
+    result = evaluate(model, source, wrong, tmp_path)  # type: ignore[arg-type]
     assert result.metrics["top1_accuracy"].value == 0.0
     assert result.chance["top1_accuracy"] == 0.25
 
@@ -117,7 +117,7 @@ def test_a_linear_probe_finds_what_is_linearly_there(tmp_path: Path) -> None:
     rows = {str(i): generator.normal(size=6) + 3 * np.eye(6)[i % 3] for i in range(60)}
     source = [told(i, label=NAMES[i % 3]) for i in range(60)]
     task = LinearProbeTaskConfig(data="d", train_data="t")
-    result = evaluate_embeddings(
+    result = evaluate(
         Known(rows, {}),
         source[40:],
         task,

@@ -15,10 +15,11 @@ from triptych.conversation import NORMALISED, Region
 from triptych.errors import EvaluationError, GenerationError
 from triptych.evaluate.compare import tally_of
 from triptych.evaluate.config import GroundingTaskConfig
-from triptych.evaluate.grounding.run import evaluate_grounding
-from triptych.evaluate.grounding.scores import alike
-from triptych.evaluate.metrics.bootstrap import intervals
+from triptych.evaluate.metrics.grounded_captions import GroundedCaptions
 from triptych.evaluate.records import read_records
+from triptych.evaluate.run import evaluate
+from triptych.evaluate.scoring.bootstrap import intervals
+from triptych.evaluate.scoring.regions import alike
 from triptych.evaluate.tasks.question import readable
 from triptych.generate.config import GenerationSettings
 from triptych.grounding.grounding import Grounding
@@ -28,7 +29,7 @@ NOTHING = Grounding((), verdict="none")
 
 
 def run(grounder: FakeGrounder, source: FakeBoxes, path: Path, task: GroundingTaskConfig = TASK, **options: Any) -> Any:
-    return evaluate_grounding(grounder, source, task, path, progress=False, **options)
+    return evaluate(grounder, source, task, path, progress=False, **options)
 
 
 def test_who_knows_where_everything_is_has_every_point(tmp_path: Path) -> None:
@@ -227,7 +228,6 @@ def test_captions_are_asked_of_who_can_describe_and_scored_by_phrase_and_place(t
 
 def test_average_precision_of_captions_is_that_of_cocoeval(tmp_path: Path) -> None:
     pytest.importorskip("pycocotools")
-    from triptych.evaluate.grounding.scores import caption_tally
     from triptych.evaluate.tasks.question import Record
     from triptych.grounding.serial import region_values
 
@@ -264,7 +264,7 @@ def test_average_precision_of_captions_is_that_of_cocoeval(tmp_path: Path) -> No
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
-    ours = intervals(caption_tally(records), resamples=50)
+    ours = intervals(GroundedCaptions().tally(records), resamples=50)
     assert ours["caption_ap_50"].value == pytest.approx(evaluation.stats[1], abs=1e-12)
 
 

@@ -12,11 +12,11 @@ from parity.official.ours import OURS
 from parity.official.predictions import digest
 from triptych.evaluate.metrics.anls import anls, anls_script
 from triptych.evaluate.metrics.chair import chair_words
-from triptych.evaluate.metrics.chair_script import script_words
 from triptych.evaluate.metrics.relaxed import relaxed_accuracy, relaxed_script
 from triptych.evaluate.metrics.vqa import evalai, vqa_accuracy, vqa_script
 from triptych.evaluate.parsers import official, parse_yes_no
 from triptych.evaluate.parsers.options import parse_option
+from triptych.evaluate.scoring.chair_script import script_words
 
 KEPT: dict[str, Any] = json.loads(FILE.read_text())
 

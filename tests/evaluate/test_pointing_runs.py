@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from triptych.cli.commands.evaluate import recipe_tasks as command
+from triptych.api import Model
 from triptych.evaluate.config import GroundingTaskConfig
+from triptych.families.composed import loaded
 from triptych.families.composed.grounding import fingerprint_of
+from triptych.families.composed.loaded import Assistant
 from triptych.generate.config import GenerationSettings
 from triptych.recipe import dump_recipe
 
@@ -49,16 +51,14 @@ def test_answers_are_decoded_as_the_recipe_says_where_the_task_says_nothing(
     """Calls that may take 512 tokens are not cut after the 64 of another default."""
     asked: list[Any] = []
     monkeypatch.setattr(command, "build_source", lambda *_: [])
-    monkeypatch.setattr(command, "fingerprint_of", lambda _: "")
-    monkeypatch.setattr(command, "build_grounder", lambda _, settings: settings)
-    monkeypatch.setattr(
-        command, "evaluate_grounding", lambda *given, **_: asked.append((given[0], given[2].generation))
-    )
+    monkeypatch.setattr(loaded, "fingerprint_of", lambda _: "")
+    monkeypatch.setattr(loaded, "build_grounder", lambda _, settings: settings)
+    monkeypatch.setattr(command, "evaluate", lambda *given, **_: asked.append((given[0], given[2].generation)))
     own, given = GenerationSettings(max_new_tokens=512), GenerationSettings(max_new_tokens=9)
-    model = calling(world, generation=own.model_dump())
-    (data,) = list(model.recipe.data)[:1]
-    for generation in (None, given):
-        command._evaluated(model, GroundingTaskConfig(data=data, generation=generation), tmp_path, "ground", False)
-    plain = SimpleNamespace(recipe=world.recipe({"model.regions": {"kind": "text"}}), fingerprint="")
-    command._evaluated(plain, GroundingTaskConfig(data=data), tmp_path, "ground", False)  # type: ignore[arg-type]
+    calls = {"kind": "call", "generation": own.model_dump()}
+    for regions, generation in ((calls, None), (calls, given), ({"kind": "text"}, None)):
+        model = Assistant.__new__(Assistant)
+        Model.__init__(model, None, world.recipe({"model.regions": regions}), "own")
+        task = GroundingTaskConfig(data=next(iter(model.recipe.data)), generation=generation)
+        command._evaluated(model, task, tmp_path, "ground", False)
     assert asked == [(own, own), (given, given), (GenerationSettings(), GenerationSettings())]

@@ -14,8 +14,8 @@ from triptych.conversation import Conversation, Image, assistant, user
 from triptych.errors import EvaluationError
 from triptych.evaluate.config import RetrievalTaskConfig
 from triptych.evaluate.embedding import ridge
-from triptych.evaluate.embedding.run import evaluate_embeddings
 from triptych.evaluate.embedding.samples import read, texts_of
+from triptych.evaluate.run import evaluate
 
 PICTURES, TEXTS = 16, 8
 GENERATOR = np.random.default_rng(0)
@@ -54,7 +54,7 @@ def test_the_weights_are_the_minimum_of_the_penalised_squares() -> None:
 def test_a_linear_map_is_found_and_the_baseline_is_recorded(tmp_path: Path) -> None:
     source = [told(i) for i in range(120)]
     task = RetrievalTaskConfig(data="d", train_data="t", pool=30, at=(1,), baselines=("ridge",))
-    result = evaluate_embeddings(Known(), source[90:], task, tmp_path, train_source=source[:90])  # type: ignore[arg-type]
+    result = evaluate(Known(), source[90:], task, tmp_path, train_source=source[:90])  # type: ignore[arg-type]
     scored = result.baselines["ridge"]
     assert scored.metrics["image_to_text_r1"].value > 0.8 and scored.metrics["text_to_image_r1"].value > 0.8
     assert result.metrics["image_to_text_r1"].value == 0  # ties are no hits
@@ -89,6 +89,6 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     source = [told(i) for i in range(12)]
     task = RetrievalTaskConfig(data="d", train_data="t", pool=4, at=(1,), baselines=("ridge",))
     with pytest.raises(EvaluationError, match="pass it as `train_source`"):
-        evaluate_embeddings(Known(), source, task, tmp_path)  # type: ignore[arg-type]
+        evaluate(Known(), source, task, tmp_path)  # type: ignore[arg-type]
     with pytest.raises(EvaluationError, match="training pictures at least, found 3"):
-        evaluate_embeddings(Known(), source, task, tmp_path, train_source=source[:3])  # type: ignore[arg-type]
+        evaluate(Known(), source, task, tmp_path, train_source=source[:3])  # type: ignore[arg-type]

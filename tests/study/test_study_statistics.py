@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from triptych.errors import EvaluationError
-from triptych.evaluate.metrics.bootstrap import Tally, intervals
+from triptych.evaluate.scoring.bootstrap import Tally, intervals
 from triptych.study.statistics import difference_over_seeds, interval_over_seeds, per_seed
 
 

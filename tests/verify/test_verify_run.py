@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from triptych.terminal import verify as locate
 from typer.testing import CliRunner
 
 import triptych
@@ -19,7 +20,6 @@ from parity.run import verify
 from parity.systems import COMPONENTS, SYSTEMS, UnknownSystem, checks, system_of
 from triptych import cli
 from triptych.recipe import preset_names
-from triptych.terminal import verify as locate
 
 ran: list[str] = []
 

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from triptych.errors import EvaluationError, one_line
-from triptych.evaluate.grounding import scores as grounding
-from triptych.evaluate.metrics.bootstrap import Tally, differences
 from triptych.evaluate.records import read_records
 from triptych.evaluate.results import Interval, Results, TaskResult, load_results
-from triptych.evaluate.tasks import captions, episodes, scenes
+from triptych.evaluate.scoring.bootstrap import Tally, differences
+from triptych.evaluate.tasks import metric_of
 from triptych.evaluate.tasks.question import Record
 from triptych.files import read_object
 
@@ -139,25 +138,13 @@ def _aligned(a: dict[str, Record], b: dict[str, Record], shared: Sequence[str]) 
 
 
 def tally_of(result: TaskResult, records: Sequence[Record]) -> Tally:
-    """What the scores of a task's judged records are made of, by the task's kind."""
-    match result.kind:
-        case "scenes":
-            return scenes.tally(records)
-        case "captions":
-            return captions.tally(records)
-        case "episodes":
-            return episodes.tally(records)
-        case "grounding":
-            return grounding.tally(records, "ciou" in result.metrics)
-        case "benchmark":
-            from triptych.evaluate.benchmarks.run import tally_again
+    """What the scores of a task's judged records are made of, by the task's kind.
 
-            return tally_again(result, records)
-        case kind:
-            raise EvaluationError(
-                f"results of a task of kind {kind!r} cannot be compared; this version knows scenes, captions, episodes, "
-                "grounding, benchmark"
-            )
+    Raises:
+        EvaluationError: Results of this kind cannot be compared.
+    """
+    metric = metric_of(result)
+    return metric.tally([record for record in records if metric.takes(record)])
 
 
 def _read(path: Path, notes: list[str]) -> tuple[Cost, Results]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
 
 from triptych.config import Config
 from triptych.generate.config import GenerationSettings
+from triptych.registry import Slot
 
 Baseline = Literal["central", "nearest"]
 
 
-class _Task(Config):
+class BaseTaskConfig(Config):
+    """What every task says. One of your own is named by its place, `kind: package.module:MyTaskConfig`, and names what it is a
+    configuration of as its `implementation`, a subclass of `triptych.evaluate.task.Task`.
+    """
+
     needs: ClassVar[str] = "answers"
     """The capability that a model needs for it (`triptych.capabilities`)."""
 
@@ -21,17 +26,35 @@ class _Task(Config):
     control: bool = Field(True, description="score the same questions with another sample's picture, too")
     seed: int = Field(0, ge=0, lt=2**31, description="of the control's pairing and of the bootstrap")
     failed_share: float = Field(0.05, ge=0, le=1, description="more questions that cannot be asked stop the evaluation")
+    metrics: tuple[str, ...] = Field(
+        (), description="further metrics of the same answers: words such as `exact`, or `package.module:Class`"
+    )
+
+    kind: str
+
+    @field_validator("metrics")
+    @classmethod
+    def _metrics_are_known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        from triptych.evaluate.metrics import check_name
+
+        for word in value:
+            check_name(word)
+        return value
 
 
-class ScenesTaskConfig(_Task):
+class ScenesTaskConfig(BaseTaskConfig):
     """Questions about scenes, each asked on its own; scores per kind of question."""
+
+    implementation: ClassVar[str] = "triptych.evaluate.tasks.scenes:ScenesTask"
 
     kind: Literal["scenes"] = "scenes"
     generation: GenerationSettings = GenerationSettings(max_new_tokens=16)
 
 
-class CaptionsTaskConfig(_Task):
+class CaptionsTaskConfig(BaseTaskConfig):
     """One caption per picture, against its reference captions: CIDEr-D, BLEU-4, ROUGE-L."""
+
+    implementation: ClassVar[str] = "triptych.evaluate.tasks.captions:CaptionsTask"
 
     kind: Literal["captions"] = "captions"
     prompt: str = Field("Describe this picture in one sentence.", min_length=1, description="asked of every picture")
@@ -48,8 +71,10 @@ class CaptionsTaskConfig(_Task):
         return self
 
 
-class EpisodesTaskConfig(_Task):
+class EpisodesTaskConfig(BaseTaskConfig):
     """Few-shot episodes, each asked after growing numbers of named pictures; accuracy for each number."""
+
+    implementation: ClassVar[str] = "triptych.evaluate.tasks.episodes:EpisodesTask"
 
     kind: Literal["episodes"] = "episodes"
     shots: tuple[int, ...] | None = Field(
@@ -71,10 +96,11 @@ class EpisodesTaskConfig(_Task):
         return (value,) if isinstance(value, int) else value
 
 
-class GroundingTaskConfig(_Task):
+class GroundingTaskConfig(BaseTaskConfig):
     """Expressions, each asked on its own; scores of the regions that come back, in all and per kind of expression."""
 
     needs: ClassVar[str] = "grounds"
+    implementation: ClassVar[str] = "triptych.evaluate.tasks.grounding:GroundingTask"
 
     kind: Literal["grounding"] = "grounding"
     masks: bool = Field(
@@ -91,10 +117,11 @@ class GroundingTaskConfig(_Task):
     )
 
 
-class RetrievalTaskConfig(_Task):
+class RetrievalTaskConfig(BaseTaskConfig):
     """Pictures find their texts and texts their pictures, in pools: R@1, R@5, R@10 both ways. For dual encoders."""
 
     needs: ClassVar[str] = "embeds"
+    implementation: ClassVar[str] = "triptych.evaluate.tasks.retrieval:RetrievalTask"
 
     kind: Literal["retrieval"] = "retrieval"
     pool: int = Field(
@@ -119,13 +146,14 @@ class RetrievalTaskConfig(_Task):
         return self
 
 
-class ZeroShotTaskConfig(_Task):
+class ZeroShotTaskConfig(BaseTaskConfig):
     """Each picture is named by the class whose prompts are nearest: top-1 and top-5. For dual encoders.
 
     The class of a sample is `annotations["label"]`, or the one entry of `annotations["phrases"]`.
     """
 
     needs: ClassVar[str] = "embeds"
+    implementation: ClassVar[str] = "triptych.evaluate.tasks.naming:ZeroShotTask"
 
     kind: Literal["zero_shot"] = "zero_shot"
     templates: tuple[str, ...] = Field(
@@ -150,10 +178,11 @@ class ZeroShotTaskConfig(_Task):
         return value
 
 
-class LinearProbeTaskConfig(_Task):
+class LinearProbeTaskConfig(BaseTaskConfig):
     """Logistic regression on the image side's frozen, pooled features: top-1. For dual encoders and composed models."""
 
     needs: ClassVar[str] = "pools"
+    implementation: ClassVar[str] = "triptych.evaluate.tasks.naming:LinearProbeTask"
 
     kind: Literal["linear_probe"] = "linear_probe"
     train_data: str = Field(description="the dataset that the regression is fitted on")
@@ -163,13 +192,19 @@ class LinearProbeTaskConfig(_Task):
 EmbeddingTaskConfig = RetrievalTaskConfig | ZeroShotTaskConfig | LinearProbeTaskConfig
 """Tasks in which nobody answers: directions are compared."""
 
-TaskConfig = Annotated[
-    ScenesTaskConfig
-    | CaptionsTaskConfig
-    | EpisodesTaskConfig
-    | GroundingTaskConfig
-    | RetrievalTaskConfig
-    | ZeroShotTaskConfig
-    | LinearProbeTaskConfig,
-    Field(discriminator="kind"),
-]
+
+def task_configs() -> tuple[type[BaseTaskConfig], ...]:
+    """The kinds of tasks that come with the package."""
+    return (
+        ScenesTaskConfig,
+        CaptionsTaskConfig,
+        EpisodesTaskConfig,
+        GroundingTaskConfig,
+        RetrievalTaskConfig,
+        ZeroShotTaskConfig,
+        LinearProbeTaskConfig,
+    )
+
+
+TaskConfig: TypeAlias = Annotated[BaseTaskConfig, Slot("task", configs=task_configs)]
+"""Any task that a recipe can name, told apart by `kind`."""

@@ -6,13 +6,7 @@ from pydantic import Field, model_validator
 
 from triptych.config import Config, FileStem
 from triptych.data.config import DataConfig
-from triptych.evaluate.config import (
-    CaptionsTaskConfig,
-    GroundingTaskConfig,
-    LinearProbeTaskConfig,
-    RetrievalTaskConfig,
-    TaskConfig,
-)
+from triptych.evaluate.config import TaskConfig
 from triptych.family import AnyModelConfig
 from triptych.language.templates import resolve
 from triptych.sequence.config import SequenceConfig
@@ -76,9 +70,8 @@ class Recipe(Config):
             problems.append(("validation", self.validation, list(self.data)))
         for name, task in self.evaluation.items():
             problems.append((f"evaluation.{name}.data", task.data, list(self.data)))
-            trained = CaptionsTaskConfig | GroundingTaskConfig | LinearProbeTaskConfig | RetrievalTaskConfig
-            if isinstance(task, trained) and task.train_data is not None:
-                problems.append((f"evaluation.{name}.train_data", task.train_data, list(self.data)))
+            if (train_data := getattr(task, "train_data", None)) is not None:
+                problems.append((f"evaluation.{name}.train_data", train_data, list(self.data)))
         for path, name, allowed in problems:
             if allowed is None:
                 raise ValueError(f"`{path}`: there are two stages named {name!r}")

@@ -9,9 +9,9 @@ from typing import Any
 
 from triptych.errors import DataError, EvaluationError
 from triptych.evaluate.compare import ComparedRun, tally_of
-from triptych.evaluate.metrics.bootstrap import differences
 from triptych.evaluate.records import read_records
 from triptych.evaluate.results import Interval, TaskResult
+from triptych.evaluate.scoring.bootstrap import differences
 from triptych.evaluate.tasks.question import Record
 from triptych.files import write_atomically
 from triptych.report.folder import RunRecord, read_run

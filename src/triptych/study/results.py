@@ -11,9 +11,9 @@ from typing import Any
 from triptych.environment import describe
 from triptych.errors import EvaluationError
 from triptych.evaluate.compare import compare, tally_of
-from triptych.evaluate.metrics.bootstrap import Tally
 from triptych.evaluate.records import read_records
 from triptych.evaluate.results import Interval, load_results
+from triptych.evaluate.scoring.bootstrap import Tally
 from triptych.recipe.messages import unknown_name
 from triptych.study import measure
 from triptych.study.findings import Findings, Score, Variant

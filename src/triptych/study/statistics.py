@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triptych.errors import EvaluationError
-from triptych.evaluate.metrics.bootstrap import CONFIDENCE, Tally
 from triptych.evaluate.results import Interval
+from triptych.evaluate.scoring.bootstrap import CONFIDENCE, Tally
 
 RESAMPLES = 4000
 _BLOCK = 4_000_000

@@ -9,7 +9,6 @@ import pytest
 
 from triptych.evaluate.benchmarks import catalogue
 from triptych.evaluate.benchmarks.readers import read
-from triptych.evaluate.benchmarks.retrieval import run_retrieval
 from triptych.evaluate.benchmarks.run import Options, run_benchmark
 from triptych.evaluate.benchmarks.task import BenchmarkTask
 from triptych.evaluate.responders.degenerate import KINDS, Degenerate
@@ -25,9 +24,9 @@ def test_directions_that_look_at_nothing_find_what_chance_finds(
     file = catalogue.load(name)
     items = read(file, data)
     for kind in ("same", "random", "hub"):
-        done = run_retrieval(file, people.Directions(kind, items), tmp_path / kind, kind, Options(data=data))
+        done = run_benchmark(file, people.Directions(kind, items), tmp_path / kind, kind, Options(data=data))
         assert done.metrics[file.headline].low <= done.chance[file.headline] + 1e-9, kind
-    knows = run_retrieval(file, people.Directions("truth", items), tmp_path / "truth", "truth", Options(data=data))
+    knows = run_benchmark(file, people.Directions("truth", items), tmp_path / "truth", "truth", Options(data=data))
     assert knows.metrics[file.headline].value > 0.8  # captions that two pictures share are right for both
 
 

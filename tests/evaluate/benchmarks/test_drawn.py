@@ -14,10 +14,10 @@ from PIL import Image as Pillow
 from triptych.conversation import Image
 from triptych.errors import DataError, EvaluationError
 from triptych.evaluate.benchmarks import catalogue
-from triptych.evaluate.benchmarks.drawn import distance, halves, run_drawn
+from triptych.evaluate.benchmarks.drawn import Drawn
 from triptych.evaluate.benchmarks.run import Options, run_benchmark
 from triptych.evaluate.embedding.extractor import Extractor
-from triptych.evaluate.metrics.fid import frechet_distance
+from triptych.evaluate.metrics.images import distance, frechet_distance, halves
 from triptych.evaluate.responders.degenerate import Degenerate
 
 Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
@@ -78,14 +78,18 @@ def test_what_is_near_the_real_pictures_is_nearer(coloured: Path, tmp_path: Path
         Extractor("colours", "x", both=Colours()),
         Options(coloured),
     )
-    same = run_drawn(file, drawn(tmp_path / "same", coloured), extractor, "same", options)
+    same = run_benchmark(file, Drawn(drawn(tmp_path / "same", coloured), extractor), tmp_path, "same", options)
     assert same.metrics["fid"].value == pytest.approx(0, abs=1e-6)
     assert same.metrics["clip_score"].value == pytest.approx(2.5)
     assert same.control["clip_score"].high < 2.5
     assert same.facts["extractor"] == "colours" and same.facts["fid_between_real_halves"] > 0
-    shifted = run_drawn(file, drawn(tmp_path / "shifted", coloured, 10), extractor, "shifted", options)
+    shifted = run_benchmark(
+        file, Drawn(drawn(tmp_path / "shifted", coloured, 10), extractor), tmp_path, "shifted", options
+    )
     assert shifted.metrics["fid"].value == pytest.approx(3 * 100, rel=1e-6)
-    some = run_drawn(file, drawn(tmp_path / "some", coloured, count=30), extractor, "some", options)
+    some = run_benchmark(
+        file, Drawn(drawn(tmp_path / "some", coloured, count=30), extractor), tmp_path, "some", options
+    )
     assert some.failed == {"no picture was made": 10} and some.samples == 30
 
 
@@ -102,8 +106,10 @@ def test_the_jackknife_covers_the_spread_of_samples() -> None:
 def test_what_cannot_be_scored_is_said(coloured: Path, data: Path, tmp_path: Path) -> None:
     file, extractor = catalogue.load("coco-images"), Extractor("colours", "x", both=Colours())
     with pytest.raises(DataError, match=r"3 of 40 items; 20 are the fewest.*0\.png"):
-        run_drawn(file, drawn(tmp_path / "few", coloured, count=3), extractor, "few", Options(coloured))
+        run_benchmark(
+            file, Drawn(drawn(tmp_path / "few", coloured, count=3), extractor), tmp_path, "few", Options(coloured)
+        )
     with pytest.raises(EvaluationError, match="answered in words"):
-        run_drawn(catalogue.load("gqa"), tmp_path, extractor, "x", Options(data))
+        run_benchmark(catalogue.load("gqa"), Drawn(tmp_path, extractor), tmp_path, "x", Options(data))
     with pytest.raises(EvaluationError, match="pictures:FOLDER"):
         run_benchmark(file, Degenerate("empty"), tmp_path, "x", Options(coloured))

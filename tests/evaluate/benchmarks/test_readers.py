@@ -23,8 +23,7 @@ from triptych.evaluate.benchmarks.readers import read
 from triptych.evaluate.benchmarks.readers.choices import options_in
 from triptych.evaluate.benchmarks.readers.faults import Faults
 from triptych.evaluate.benchmarks.run import Options, run_benchmark
-from triptych.evaluate.benchmarks.task import BenchmarkTask
-from triptych.evaluate.benchmarks.truths import unscorable
+from triptych.evaluate.benchmarks.task import BenchmarkTask, answer_metric
 from triptych.evaluate.responders.degenerate import Degenerate
 from triptych.evaluate.responders.predictions import Predictions
 
@@ -109,8 +108,8 @@ class TestOptions:
         assert len(read(catalogue.load("mmbench"), data, faults)) == 1
         assert faults.count == 1
         without = replace(read(catalogue.load("mmbench"), data)[0], options=())
-        assert "no options" in str(unscorable(catalogue.load("mmbench"), without))
-        assert "no options" in str(unscorable(catalogue.load("scienceqa"), without))
+        assert "no options" in str(answer_metric(catalogue.load("mmbench")).unscorable(without))
+        assert "no options" in str(answer_metric(catalogue.load("scienceqa")).unscorable(without))
 
     @pytest.mark.parametrize(
         ("task", "lacks"),
@@ -120,7 +119,7 @@ class TestOptions:
     def test_a_question_says_of_itself_what_its_metric_needs(self, task: str, lacks: str, tmp_path: Path) -> None:
         data = mmbench(tmp_path, [{"A": "one", "B": "two", "C": "three", "D": "four", "answer": "C"}])
         item = replace(read(catalogue.load("mmbench"), data)[0], facts={})
-        assert f"has no {lacks}" in str(unscorable(catalogue.load(task), item))
+        assert f"has no {lacks}" in str(answer_metric(catalogue.load(task)).unscorable(item))
 
     def test_options_that_stand_in_the_question(self) -> None:
         lines = "Where is the dog?\n\nA. left\nB. right\nPlease answer with the letter."

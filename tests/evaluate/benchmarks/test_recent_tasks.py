@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from triptych.evaluate.benchmarks import catalogue
 from triptych.evaluate.benchmarks.readers import read
-from triptych.evaluate.benchmarks.rules import OURS, rules_of
-from triptych.evaluate.benchmarks.task import BenchmarkTask, filled
+from triptych.evaluate.benchmarks.task import BenchmarkTask, answer_metric, filled
 from triptych.evaluate.metrics.contains import contains, contains_script
-from triptych.evaluate.metrics.mathvista import equal_numbers
+from triptych.evaluate.metrics.math import equal_numbers
 from triptych.evaluate.parsers.quantities import numbers_in, read_numbers
+from triptych.evaluate.scoring.rule import OURS
 from triptych.evaluate.tasks.question import Record
 
 
@@ -25,7 +25,7 @@ def record(said: str, truth: str | list[str], **facts: Any) -> Record:
 
 
 def right(task: str, rule: str, made: Record) -> bool:
-    return bool(rules_of(catalogue.load(task))[rule].judge(made).correct)
+    return bool(answer_metric(catalogue.load(task)).rules[rule].judge(made).correct)
 
 
 class TestPrompts:
@@ -154,7 +154,7 @@ class TestCountBench:
 
 
 def test_the_mean_of_kinds_counts_each_the_same() -> None:
-    rule = rules_of(catalogue.load("blink"))[OURS]
+    rule = answer_metric(catalogue.load("blink")).rules[OURS]
     made = [("a", "A", "A")] * 9 + [("b", "A", "B")]
     records = [
         rule.judge(
@@ -183,7 +183,7 @@ def test_what_is_thought_aloud_counts_for_nothing(name: str, people: ModuleType,
             Record(q.id, q.kind, q.text, q.truth, answer, "stop", 1, 0.0, q.sample, facts=dict(q.facts))
             for q, answer in zip(task.reading.questions, answers, strict=True)
         ]
-        tally = task.tally(task.judge(records))
+        tally = task.metric.tally(task.judge(records))
         return {key: float(value) for key, value in tally.score(tally.sums.sum(axis=0)).items()}
 
     thought = "<think>\nA dog, a cat and a clock? Yes, A. I'm sorry, no: B, 7, [0, 0, 1, 1].\n</think>\n\n"

@@ -13,7 +13,6 @@ from triptych.conversation import Image
 from triptych.errors import EvaluationError
 from triptych.evaluate.benchmarks import catalogue
 from triptych.evaluate.benchmarks.readers import read
-from triptych.evaluate.benchmarks.retrieval import run_retrieval
 from triptych.evaluate.benchmarks.run import Options, run_benchmark
 from triptych.evaluate.responders.degenerate import Degenerate
 
@@ -43,10 +42,10 @@ class Knows:
 
 def test_who_knows_finds_everything(data: Path, tmp_path: Path) -> None:
     file = catalogue.load("flickr30k-retrieval")
-    done = run_retrieval(file, Knows(data), tmp_path, "x", Options(data=data))
+    done = run_benchmark(file, Knows(data), tmp_path, "x", Options(data=data))
     assert done.metrics[file.headline].value > 0.8  # captions that two pictures share are right for both
     assert done.facts["pool"] == done.samples == 8
-    blind = run_retrieval(file, Knows(data, blind=True), tmp_path / "blind", "y", Options(data=data))
+    blind = run_benchmark(file, Knows(data, blind=True), tmp_path / "blind", "y", Options(data=data))
     assert blind.metrics[file.headline].low <= blind.chance[file.headline] + 1e-9
 
 
@@ -54,4 +53,4 @@ def test_who_answers_is_sent_away(data: Path, tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match="only a dual encoder"):
         run_benchmark(catalogue.load("flickr30k-retrieval"), Degenerate("empty"), tmp_path, "x", Options(data=data))
     with pytest.raises(EvaluationError, match="answers nothing"):
-        run_retrieval(catalogue.load("gqa"), Knows(data), tmp_path, "x", Options(data=data))
+        run_benchmark(catalogue.load("gqa"), Knows(data), tmp_path, "x", Options(data=data))

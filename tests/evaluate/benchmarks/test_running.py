@@ -130,7 +130,7 @@ class TestResuming:
 
     def test_circular_questions_stay_whole_within_a_limit(self, data: Path) -> None:
         file = catalogue.load("mmbench")
-        task = BenchmarkTask(file, read(file, data), limit=10)
+        task = BenchmarkTask(file, read(file, data), Options(limit=10))
         groups = Counter(question.facts["group"] for question in task.reading.questions)
         options = {question.facts["group"]: len(question.facts["options"]) for question in task.reading.questions}
         assert groups == options
@@ -154,7 +154,7 @@ class TestMalformed:
     @pytest.mark.parametrize(
         ("old", "new", "line", "told"),
         [
-            ("metric: vqa", "metric: vqua", "metric: vqua", "metric: Input should be"),
+            ("metric: vqa", "metric: vqua", "metric: vqua", "metric: 'vqua' is not known; did you mean 'vqa'?"),
             ("headline: accuracy", "headlin: accuracy", "headlin", "headlin: there is no such setting"),
             ("official: vqa_script", "official: other", None, "`official: other` is none of the rules"),
             ("    list: annotations", "    lst: annotations", None, "lst"),
@@ -388,7 +388,7 @@ class TestJava:
     def test_where_it_is_missing_it_says_so_before_it_asks(
         self, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("triptych.evaluate.metrics.java.available", lambda: False)
+        monkeypatch.setattr("triptych.evaluate.scoring.java.available", lambda: False)
         mortal = Mortal(99)
         with pytest.raises(EvaluationError, match=r"triptych\[captions\]"):
             run_benchmark(
@@ -415,7 +415,7 @@ class TestTrust:
 
     def test_examples_come_first_and_their_pictures_are_not_asked_about(self, data: Path) -> None:
         file = catalogue.load("vqav2")
-        task = BenchmarkTask(file, read(file, data), shots=2)
+        task = BenchmarkTask(file, read(file, data), Options(shots=2))
         shown = {str(m) for q in task.reading.questions for turn in q.before for m in turn.media}
         assert len(shown) == 2 and all(len(q.before) == 4 for q in task.reading.questions)
         assert not shown & {str(m) for q in task.reading.questions for m in q.media}

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from triptych.evaluate.metrics import bootstrap
-from triptych.evaluate.metrics.bootstrap import Tally, differences, intervals
+from triptych.evaluate.scoring import bootstrap
+from triptych.evaluate.scoring.bootstrap import Tally, differences, intervals
 
 
 def mean_score(sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:

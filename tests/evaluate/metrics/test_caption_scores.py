@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from triptych.evaluate.metrics.bleu import bleu, bleu_sums
-from triptych.evaluate.metrics.cider import Cider
-from triptych.evaluate.metrics.rouge import rouge_l
+from triptych.evaluate.scoring.bleu import bleu, bleu_sums
+from triptych.evaluate.scoring.cider import Cider
+from triptych.evaluate.scoring.rouge import rouge_l
 
 Words = list[str]
 VOCABULARY = ("a", "the", "dog", "cat", "man", "red", "blue", "runs", "sits", "on", "in", "grass", "beach", "with")

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triptych.evaluate.metrics.classification import detection_counts, detection_scores
+from triptych.evaluate.scoring.detection import detection_counts, detection_scores
 
 answers = st.lists(st.tuples(st.booleans(), st.sampled_from([True, False, None])), min_size=1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from triptych.evaluate.metrics.fid import clip_score, frechet_distance
+from triptych.evaluate.metrics.images import clip_score, frechet_distance
 
 
 def features(rows: int, width: int, seed: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from triptych.errors import EvaluationError
-from triptych.evaluate.metrics import java
-from triptych.evaluate.metrics.cider import Cider
-from triptych.evaluate.metrics.tokenizer import tokenize
+from triptych.evaluate.scoring import java
+from triptych.evaluate.scoring.cider import Cider
+from triptych.evaluate.scoring.tokenizer import tokenize
 from triptych.evaluate.tasks.question import Record
 
 ANSWERS = ["A dog runs.", "Two men on a bench", "", "a red bus in the street!"]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from triptych.evaluate.metrics.tokenizer import tokenize
+from triptych.evaluate.scoring.tokenizer import tokenize
 
 SHARED = Path(__file__).parents[4] / "shared" / "data"
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from triptych.config import Config, FileStem
+from triptych.evaluate.metrics import build, check_name
 from triptych.generate.config import GenerationSettings
 
-Metric = Literal[
-    "vqa", "yes_no", "mme", "hallusion", "amber", "chair", "choice", "circular", "anls", "relaxed", "exact", "caption",
-    "safety", "judged", "boxes", "retrieval", "images", "contains", "count", "mixed", "math",
-]  # fmt: skip
-"""How answers are scored; see `triptych.evaluate.benchmarks.rules`."""
+if TYPE_CHECKING:
+    from triptych.evaluate.scoring.metric import Metric
 
 
 class Join(Config):
@@ -150,7 +148,9 @@ class TaskFile(Config):
         default_factory=dict,
         description="of kinds of questions that are asked otherwise; `without_options`: of those that have none",
     )
-    metric: Metric
+    metric: str = Field(
+        description="how answers are scored: a file in `triptych.evaluate.metrics`, or `package.module:Class`"
+    )
     rules: tuple[str, ...] = Field(min_length=1, description="how answers are read and scored; the first is ours")
     official: str | None = Field(None, description="which of the rules is the official one")
     mean_of: Literal["questions", "kinds"] = Field(
@@ -162,6 +162,11 @@ class TaskFile(Config):
     judge: Judge | None = None
     generation: GenerationSettings = GenerationSettings(max_new_tokens=16)
 
+    @field_validator("metric")
+    @classmethod
+    def _metric_is_known(cls, value: str) -> str:
+        return check_name(value)
+
     @model_validator(mode="after")
     def _rules_are_there(self) -> TaskFile:
         if self.rules[0] != "triptych":
@@ -172,7 +177,13 @@ class TaskFile(Config):
             raise ValueError("`metric: judged` needs `judge`")
         return self
 
-    @property
-    def parsed(self) -> dict[str, Any]:
-        """The file's content, for the hash of the prompt and settings."""
-        return self.model_dump(mode="json")
+    def build_metric(self) -> Metric:
+        """The metric, as this task uses it.
+
+        Raises:
+            RecipeError: It is one of your own, and there is no such class.
+        """
+        from triptych.evaluate.scoring.metric import Scoring
+
+        descriptive = getattr(self.source, "part", "") != "discriminative"
+        return build(self.metric, Scoring(self.box_unit, self.judge, self.mean_of == "kinds", descriptive))

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from triptych.errors import EvaluationError
 from triptych.evaluate.embedding.encoder import Embedder, Floats, cosines
 from triptych.evaluate.embedding.samples import Sample
-from triptych.evaluate.metrics.bootstrap import Tally
 from triptych.progress import counted
 from triptych.scenes.things import with_article
-
-TOP = (1, 5)
 
 
 def classes_of(samples: Sequence[Sample], given: Sequence[str], name: str) -> list[str]:
@@ -78,20 +73,3 @@ def linear_probe(
         if name in classes:
             scores[:, list(classes).index(name)] = logits[:, column]
     return scores
-
-
-def tally(samples: Sequence[Sample], ranks: NDArray[np.int64], classes: int) -> Tally:
-    """`top1_accuracy` and, of more than five classes, `top5_accuracy`."""
-    at = [k for k in TOP if k < classes]
-    sums = np.stack([np.ones(len(ranks)), *[(ranks <= k).astype(float) for k in at]], axis=1)
-
-    def score(sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        return {f"top{k}_accuracy": sums[..., 1 + i] / sums[..., 0] for i, k in enumerate(at)}
-
-    return Tally([sample.index for sample in samples], sums, score, {f"top{k}_accuracy": len(ranks) for k in at})
-
-
-def chance(samples: Sequence[Sample], classes: int) -> dict[str, float]:
-    """What always naming the commonest classes scores."""
-    counts = [count for _, count in Counter(sample.texts[0] for sample in samples).most_common()]
-    return {f"top{k}_accuracy": sum(counts[:k]) / len(samples) for k in TOP if k < classes}

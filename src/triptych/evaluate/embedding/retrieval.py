@@ -9,18 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from triptych.conversation import Image
 from triptych.errors import EvaluationError
 from triptych.evaluate.embedding.encoder import Embedder, Floats, PairJudge, cosines
-from triptych.evaluate.embedding.ranks import chance_at, ranks
+from triptych.evaluate.embedding.ranks import ranks
 from triptych.evaluate.embedding.samples import Sample
-from triptych.evaluate.metrics.bootstrap import Tally
-from triptych.evaluate.metrics.classification import ratio
+from triptych.evaluate.metrics.retrieval import WAYS
 from triptych.progress import Counted, counted, tracked
-
-WAYS = ("image_to_text", "text_to_image")
 
 
 @dataclass(frozen=True)
@@ -132,36 +128,3 @@ def _pool(members: Sequence[Sample], texts: Sequence[str], both: tuple[Floats, F
             )
         )
     return found
-
-
-def tally(searches: Sequence[Search], at: Sequence[int]) -> Tally:
-    """`image_to_text_r1`, …: the share of queries whose right answer is among the first so many."""
-    pictures = list(dict.fromkeys(found.sample for found in searches))
-    row = {picture: i for i, picture in enumerate(pictures)}
-    columns = 1 + len(at)
-    sums = np.zeros((len(pictures), len(WAYS) * columns))
-    for found in searches:
-        start = WAYS.index(found.way) * columns
-        sums[row[found.sample], start] += 1
-        sums[row[found.sample], start + 1 : start + columns] += [found.rank <= k for k in at]
-
-    def score(sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        return {
-            f"{way}_r{k}": ratio(sums[..., w * columns + 1 + i], sums[..., w * columns])
-            for w, way in enumerate(WAYS)
-            for i, k in enumerate(at)
-        }
-
-    counts = {f"{way}_r{k}": sum(found.way == way for found in searches) for way in WAYS for k in at}
-    return Tally(pictures, sums, score, counts)
-
-
-def chance(searches: Sequence[Search], at: Sequence[int]) -> dict[str, float]:
-    """What shuffled candidates score."""
-    return {
-        f"{way}_r{k}": float(
-            np.mean([chance_at(k, found.candidates, found.right) for found in searches if found.way == way])
-        )
-        for way in WAYS
-        for k in at
-    }

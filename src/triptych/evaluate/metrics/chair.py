@@ -3,110 +3,75 @@
     CHAIRi = mentions of things that are not there / mentions of things
     CHAIRs = captions with at least one such mention / captions
 
-A. Rohrbach et al., "Object hallucination in image captioning", EMNLP 2018. A thing is one of COCO's 80 categories, named
-by its synonyms; it is there if an annotated box *or* a reference caption says so. Saying nothing scores a perfect 0, so
-`recall` (things that are there and are mentioned) and `object_f1` stand beside it: the F1 of
-things, each counted once a caption, since CHAIRi gets better when what is surely there is said over and over.
-
-`chair_words` reads captions; `chair_script.script_words` reads them as the original script does.
+A thing is one of COCO's 80 categories, named by its synonyms; it is there if an annotated box *or* a reference caption
+says so. Saying nothing scores a perfect 0, so `recall` (things that are there and are mentioned) and `object_f1` stand
+beside it: the F1 of things, each counted once a caption, since CHAIRi gets better when what is surely there is said
+over and over.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterator, Sequence
-from functools import cache
-from importlib import resources
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.evaluate.metrics.tallies import ratio
+from triptych.evaluate.parsers.conclusion import final_text
+from triptych.evaluate.scoring.chair_script import script_words
+from triptych.evaluate.scoring.chair_words import categories, chair_words
+from triptych.evaluate.scoring.metric import AnswerMetric
+from triptych.evaluate.scoring.rule import OURS, Rule, rule_of, truths_of
+from triptych.evaluate.scoring.tallies import ratio
+from triptych.evaluate.tasks.question import Record
 
 COLUMNS = 7
 """Mentions, mentions of what is not there, captions, captions with one, things there, things there and
 mentioned, things mentioned that are not there; of the last two each counts once a caption."""
 
-ANIMALS = ("bird", "cat", "dog", "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe", "animal", "cub")
-COMPOUNDS = {
-    **{word: word for word in (
-        "motor bike", "motor cycle", "air plane", "traffic light", "street light", "traffic signal", "stop light",
-        "fire hydrant", "stop sign", "parking meter", "suit case", "sports ball", "baseball bat", "baseball glove",
-        "tennis racket", "wine glass", "hot dog", "cell phone", "mobile phone", "teddy bear", "hair drier",
-        "potted plant", "laptop computer", "stove top oven", "home plate",
-    )},
-    **{f"{age} {animal}": animal for animal in ANIMALS for age in ("baby", "adult")},
-    "passenger jet": "jet", "passenger train": "train", "bow tie": "tie", "toilet seat": "toilet",
-}  # fmt: skip
-"""Words that mean one thing together: a baby elephant is no person, a hot dog no dog."""
 
-_TRACKS = {"train track": "", "train station": "", "bus stop": "", "bus station": ""}
-_IRREGULAR = {
-    "children": "child", "men": "man", "women": "woman", "people": "people", "mice": "mouse", "knives": "knife",
-    "geese": "goose", "oxen": "ox", "calves": "calf", "thieves": "thief", "policemen": "policeman",
-    "gentlemen": "gentleman", "servicemen": "serviceman", "grandchildren": "grandchild", "pocketknives": "pocketknife",
-    "bus": "bus", "skis": "skis", "scissors": "scissors", "tennis": "tennis", "sports": "sports",
-}  # fmt: skip
-_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
+class Chair(AnswerMetric):
+    """Hallucinated things of captions; see the module."""
+
+    name = "chair"
+    source = 'A. Rohrbach et al., "Object hallucination in image captioning", EMNLP 2018'
+    official: ClassVar[Mapping[str, str]] = {"chair_script": "github.com/LisaAnne/Hallucination, utils/chair.py"}
+    lower_is_better = ("chair_i", "chair_s")
+    without_direction = ("mentions",)
+    same_question = True
+
+    def make_rules(self) -> dict[str, Rule]:
+        """Ours, and one that reads captions as the script does."""
+        return {OURS: _rule(lambda text: chair_words(final_text(text))), "chair_script": _rule(script_words)}
+
+    def constants(self, records: Sequence[Record]) -> Iterator[str]:
+        """Lists of what is most often there, and of everything."""
+        yield from lists_of_things(records)
+        yield ", ".join(categories())
 
 
-@cache
-def synonyms() -> dict[str, str]:
-    """Each word for a thing → the name of its category."""
-    text = resources.files("triptych.evaluate.metrics").joinpath("data/coco_synonyms.txt").read_text("utf-8")
-    lines = [line.split(", ") for line in text.splitlines() if not line.startswith("#")]
-    return {word.lower(): words[0] for words in lines for word in words}
+def lists_of_things(records: Sequence[Record]) -> Iterator[str]:
+    """Descriptions that know nothing of a picture: the one, two, three, … things that are most often there."""
+    often = [thing for thing, _ in Counter(thing for record in records for thing in record.truth).most_common(30)]
+    for length in (1, 2, 3, 5, 8, 15, 30):
+        yield ", ".join(often[:length])
 
 
-def categories() -> list[str]:
-    """The 80 categories in COCO's order."""
-    return list(dict.fromkeys(synonyms().values()))
+def _rule(words: Callable[[str], list[tuple[str, str]]]) -> Rule:
+    def row_of(record: Record) -> NDArray[np.float64]:
+        return chair_row([name for _, name in words(record.answer)], set(truths_of(record)))
 
+    def row(records: Sequence[Record]) -> NDArray[np.float64]:
+        return np.asarray(np.sum([row_of(record) for record in records], axis=0))
 
-def chair_words(caption: str) -> list[tuple[str, str]]:
-    """The things a caption mentions, in order: the word and its category.
+    def right(record: Record, _: str | None) -> float:
+        return float(chair_scores(row_of(record))["object_f1"])
 
-    >>> chair_words("Two baby elephants beside a school bus and hot dogs.")
-    [('elephant', 'elephant'), ('bus', 'bus'), ('hot dog', 'hot dog')]
-    """
-    words = [
-        _singular(match.group().removesuffix("'s").removesuffix("’s")) for match in _WORD.finditer(caption.lower())
-    ]
-    found = [word for word in _joined(words) if word]
-    if "toilet" in found:
-        found = [word for word in found if word != "seat"]  # "the seat of the toilet" is no chair
-    return [(word, synonyms()[word]) for word in found if word in synonyms()]
+    def parse(record: Record) -> str | None:
+        return ", ".join(word for word, _ in words(record.answer)) or None
 
-
-def _joined(words: Sequence[str]) -> Iterator[str]:
-    compounds = COMPOUNDS | _TRACKS | {word: word for word in synonyms() if " " in word}
-    i = 0
-    while i < len(words):
-        for length in (3, 2):
-            compound = " ".join(words[i : i + length])
-            if i + length <= len(words) and compound in compounds:
-                yield compounds[compound]
-                i += length
-                break
-        else:
-            yield words[i]
-            i += 1
-
-
-@cache
-def _singular(word: str) -> str:
-    """The word that this is the plural of, where that is a word for a thing; otherwise the word itself."""
-    if word in _IRREGULAR or word in synonyms():
-        return _IRREGULAR.get(word, word)
-    endings = (("ies", "y"), ("ves", "f"), ("ves", "fe"), ("es", ""), ("s", ""))
-    forms = [word.removesuffix(end) + put for end, put in endings if word.endswith(end)]
-    return next((form for form in forms if form in synonyms() or form in _parts()), word)
-
-
-@cache
-def _parts() -> frozenset[str]:
-    """Words that compounds are made of."""
-    return frozenset(part for compound in {**COMPOUNDS, **_TRACKS, **synonyms()} for part in compound.split())
+    return rule_of(parse, right, row, chair_scores)
 
 
 def chair_row(mentioned: Sequence[str], there: Collection[str]) -> NDArray[np.float64]:

@@ -1,11 +1,46 @@
-"""Exact match, for short answers of which one is right (GQA: D. Hudson, C. Manning, CVPR 2019)."""
+"""Exact match, for short answers of which one is right."""
 
 from __future__ import annotations
 
 import string
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
+from triptych.evaluate.parsers.conclusion import final_text
+from triptych.evaluate.scoring.metric import AnswerMetric
+from triptych.evaluate.scoring.rule import OURS, Rule, as_concluded, as_written, share_rule, truths_of
+from triptych.evaluate.scoring.truths import none_given
+from triptych.evaluate.tasks.question import Record
 
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = frozenset({"a", "an", "the"})
+
+
+class Exact(AnswerMetric):
+    """Whether the answer is one of the true answers."""
+
+    name = "exact"
+    source = "D. Hudson, C. Manning, GQA, CVPR 2019"
+    official: ClassVar[Mapping[str, str]] = {
+        "lmms_eval": "lmms-eval's GQA",
+        "original": "cs.stanford.edu/people/dorarad/gqa, eval.py",
+    }
+
+    def make_rules(self) -> dict[str, Rule]:
+        """Ours, lmms-eval's, and the benchmark's own."""
+
+        def best(
+            score: Callable[[str, str], bool], text: Callable[[str], str]
+        ) -> Callable[[Record, str | None], float]:
+            return lambda r, _: max((float(score(text(r.answer), truth)) for truth in truths_of(r)), default=0.0)
+
+        return {
+            OURS: share_rule(as_concluded, best(exact_match, final_text)),
+            "lmms_eval": share_rule(as_written, best(exact_script, str)),
+            "original": share_rule(as_written, best(exact_original, str)),
+        }
+
+    check_truth = staticmethod(none_given)
 
 
 def exact_match(answer: str, truth: str) -> bool:

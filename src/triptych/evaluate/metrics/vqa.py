@@ -2,8 +2,8 @@
 
     accuracy(answer) = mean over the people i of  min(1, #{people j ≠ i who said the answer} / 3)
 
-S. Antol et al., "VQA: visual question answering", ICCV 2015; Y. Goyal et al., CVPR 2017. Answers are compared after
-punctuation, articles, number words and lost apostrophes are normalised. Scripts disagree on *what* is normalised:
+Answers are compared after punctuation, articles, number words and lost apostrophes are normalised. Scripts disagree on
+*what* is normalised:
 
 | rule | the model's answer | people's answers | full stops |
 | --- | --- | --- | --- |
@@ -19,33 +19,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib import resources
+from typing import ClassVar
 
-_PUNCTUATION = (
-    ";",
-    "/",
-    "[",
-    "]",
-    '"',
-    "{",
-    "}",
-    "(",
-    ")",
-    "=",
-    "+",
-    "\\",
-    "_",
-    "-",
-    ">",
-    "<",
-    "@",
-    "`",
-    ",",
-    "?",
-    "!",
-)
+from triptych.evaluate.parsers.conclusion import final_text
+from triptych.evaluate.scoring.metric import AnswerMetric
+from triptych.evaluate.scoring.rule import OURS, Rule, as_written, share_rule, truths_of
+from triptych.evaluate.scoring.truths import none_given
+
+_PUNCTUATION = tuple(';/[]"{}()=+\\_-><@`,?!')
 _PERIOD = re.compile(r"(?!<=\d)(\.)(?!\d)")  # the official pattern: "(?!<=" was to be a look-behind and always holds
 _COMMA_IN_NUMBER = re.compile(r"\d,\d")
 _NUMBERS = {
@@ -54,6 +38,33 @@ _NUMBERS = {
 }  # fmt: skip
 _ARTICLES = frozenset({"a", "an", "the"})
 _OFFICIAL_PERIODS = int(re.UNICODE)
+
+
+class Vqa(AnswerMetric):
+    """VQA accuracy; see the module."""
+
+    name = "vqa"
+    source = 'S. Antol et al., "VQA: visual question answering", ICCV 2015; Y. Goyal et al., CVPR 2017'
+    official: ClassVar[Mapping[str, str]] = {
+        "vqa_script": "github.com/GT-Vision-Lab/VQA, vqaEvaluation/vqaEval.py",
+        "evalai": "github.com/facebookresearch/mmf, m4c_evaluators.py (TextVQA), and VizWiz's evaluation server",
+    }
+
+    def make_rules(self) -> dict[str, Rule]:
+        """Ours reads what is said after thinking and normalises both sides alike; the scripts read the whole answer."""
+
+        def script(score: Callable[[str, Sequence[str]], float]) -> Rule:
+            return share_rule(as_written, lambda record, _: score(record.answer, truths_of(record)))
+
+        ours = share_rule(
+            lambda record: normalise(final_text(record.answer)) or None,
+            lambda record, parsed: (
+                0.0 if parsed is None else vqa_accuracy(final_text(record.answer), truths_of(record))
+            ),
+        )
+        return {OURS: ours, "vqa_script": script(vqa_script), "evalai": script(evalai)}
+
+    check_truth = staticmethod(none_given)
 
 
 @cache
@@ -65,11 +76,11 @@ def contractions() -> dict[str, str]:
 
 def normalise_punctuation(text: str, periods: int = 0) -> str:
     """Punctuation removed, or turned into a space within words; of full stops the first `periods`, 0 is all."""
-    found = text
+    cleaned = text
     number = _COMMA_IN_NUMBER.search(text) is not None
     for mark in _PUNCTUATION:
-        found = found.replace(mark, "" if number or mark + " " in text or " " + mark in text else " ")
-    return _PERIOD.sub("", found, count=periods)
+        cleaned = cleaned.replace(mark, "" if number or mark + " " in text or " " + mark in text else " ")
+    return _PERIOD.sub("", cleaned, count=periods)
 
 
 def normalise_words(text: str) -> str:
@@ -89,8 +100,7 @@ def normalise(text: str) -> str:
 
 def leave_one_out(answer: str, truths: Sequence[str]) -> float:
     """The formula above, of an answer and people's answers in one form; 0 without people."""
-    said = Counter(truths)
-    matches = said[answer]
+    matches = Counter(truths)[answer]
     if not truths:
         return 0.0
     # Those who said the answer see one match fewer than those who did not.
@@ -104,10 +114,10 @@ def vqa_accuracy(answer: str, truths: Sequence[str]) -> float:
 
 def vqa_script(answer: str, truths: Sequence[str]) -> float:
     """VQA accuracy as the official script of VQAv2 and OK-VQA computes it."""
-    said = normalise_words(normalise_punctuation(_tidy(answer), _OFFICIAL_PERIODS))
+    form = normalise_words(normalise_punctuation(_tidy(answer), _OFFICIAL_PERIODS))
     if len(set(truths)) > 1:
         truths = [normalise_punctuation(truth, _OFFICIAL_PERIODS) for truth in truths]
-    return leave_one_out(said, truths)
+    return leave_one_out(form, truths)
 
 
 def evalai(answer: str, truths: Sequence[str]) -> float:

@@ -59,7 +59,7 @@ class Degenerate:
             case "copy-the-question":
                 return question
             case "longest":
-                from triptych.evaluate.metrics.chair import categories
+                from triptych.evaluate.scoring.chair_words import categories
 
                 return " ".join([*_WORDS, *categories(), question] * 8)
             case "random":

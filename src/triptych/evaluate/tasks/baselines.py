@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from triptych.conversation import Image
 from triptych.errors import DataError
-from triptych.evaluate.metrics.cider import SIGMA, Cider, Vector, cider_d
-from triptych.evaluate.metrics.ngrams import ORDER, NGram
-from triptych.evaluate.metrics.tokenizer import tokenize
+from triptych.evaluate.scoring.cider import SIGMA, Cider, Vector, cider_d
+from triptych.evaluate.scoring.ngrams import ORDER, NGram
+from triptych.evaluate.scoring.tokenizer import tokenize
 from triptych.evaluate.tasks.captions import Captioned
 
 Features = Callable[[Sequence[Image]], NDArray[np.floating]]
@@ -73,13 +73,13 @@ def _consensus(vectors: Sequence[Vector]) -> int:
 
 def _described(pictures: Sequence[Captioned], features: Features) -> tuple[list[Captioned], NDArray[np.float64]]:
     """The pictures that can be read, and their features scaled to unit length, `[N, D]`."""
-    found: list[Captioned] = []
+    kept: list[Captioned] = []
     parts: list[NDArray[np.float64]] = []
 
     def describe(some: Sequence[Captioned]) -> None:
         try:
             parts.append(np.asarray(features([picture.media[0] for picture in some]), dtype=np.float64))
-            found.extend(some)
+            kept.extend(some)
         except DataError:
             if len(some) > 1:
                 describe(some[: len(some) // 2])
@@ -88,7 +88,7 @@ def _described(pictures: Sequence[Captioned], features: Features) -> tuple[list[
     for start in range(0, len(pictures), _BATCH):
         describe(pictures[start : start + _BATCH])
     stacked = np.concatenate(parts) if parts else np.zeros((0, 0))
-    return found, stacked / np.maximum(np.linalg.norm(stacked, axis=-1, keepdims=True), 1e-12)
+    return kept, stacked / np.maximum(np.linalg.norm(stacked, axis=-1, keepdims=True), 1e-12)
 
 
 class _Index:

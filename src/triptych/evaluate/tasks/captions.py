@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from triptych.conversation import Image
 from triptych.errors import EvaluationError
-from triptych.evaluate.metrics.bleu import bleu, bleu_sums
-from triptych.evaluate.metrics.bootstrap import Tally
-from triptych.evaluate.metrics.cider import Cider
-from triptych.evaluate.metrics.classification import ratio
-from triptych.evaluate.metrics.rouge import rouge_l
-from triptych.evaluate.metrics.tokenizer import tokenize
+from triptych.evaluate.metrics.caption import CaptionAsWritten
 from triptych.evaluate.parsers import parse_free
+from triptych.evaluate.results import TaskResult
+from triptych.evaluate.scoring.cider import Cider
+from triptych.evaluate.scoring.metric import Metric
+from triptych.evaluate.scoring.tokenizer import tokenize
 from triptych.evaluate.tasks.question import Question, Reading, Record, readable
+from triptych.evaluate.tasks.recipe import RecipeTask
 
 if TYPE_CHECKING:
     from triptych.data.sources import Source
@@ -38,18 +35,31 @@ class Captioned:
     references: tuple[str, ...]
 
 
-class CaptionsTask:
+class CaptionsTask(RecipeTask):
     """One question per picture of a captioned source.
 
     Args:
         config: What the recipe says.
         source: Conversations whose `annotations["references"]` are all captions of their picture.
+        given: See `RecipeTask`; the baselines take their captions from `train_source`, and `nearest` needs `features`.
 
     Raises:
-        EvaluationError: A conversation has no references, or no picture.
+        EvaluationError: A conversation has no references, or no picture; a baseline lacks what it needs.
     """
 
-    def __init__(self, config: CaptionsTaskConfig, source: Source) -> None:
+    kind = "captions"
+    without_effect = (*RecipeTask.without_effect, "baselines", "train_data")
+    same_question = True
+
+    def __init__(self, config: CaptionsTaskConfig, source: Source, **given: Any) -> None:
+        super().__init__(config, source, **given)
+        self._baselines = config.baselines
+        if config.baselines and self.train_source is None:
+            raise EvaluationError(f"the baselines need the dataset {config.train_data!r}: pass it as `train_source`")
+        if "nearest" in config.baselines and self.features is None:
+            raise EvaluationError(
+                "the baseline `nearest` needs an encoder's features: pass `features`, or leave it out"
+            )
         pictures, faults = read_captions(source, config.data)
         self.prompt = config.prompt
         self.parsers = {KIND: "free"}
@@ -58,6 +68,12 @@ class CaptionsTask:
             for p in pictures[: config.limit]
         ]
         self.reading = Reading(questions, {question.sample: question.media for question in questions}, faults)
+        self.metrics = [CaptionAsWritten()]
+        self.check_reading()
+
+    @classmethod
+    def metric_of(cls, result: TaskResult) -> Metric:  # noqa: ARG003 - the same for all
+        return CaptionAsWritten()
 
     def judge(self, records: Sequence[Record]) -> list[Record]:
         """`correct` is the CIDEr-D of the caption (0 to 10) within the corpus of all records."""
@@ -68,41 +84,27 @@ class CaptionsTask:
             for record, score in zip(records, scores, strict=True)
         ]
 
-    def tally(self, records: Sequence[Record]) -> Tally:
-        """See `tally`."""
-        return tally(records)
+    def baselines(self, model: Any, records: Sequence[Record]) -> dict[str, list[Record]]:  # noqa: ARG002
+        """Captions of the training set: the most central one, and that of the nearest picture."""
+        if not self._baselines:
+            return {}
+        from triptych.evaluate.tasks.baselines import central_caption, nearest_captions
 
-    def chance(self, records: Sequence[Record]) -> dict[str, float]:  # noqa: ARG002
-        """None: the baselines and the control say what captions score without looking."""
-        return {}
-
-
-def tally(records: Sequence[Record]) -> Tally:
-    """Captions as sums per picture. Scores: `cider_d` (0 to 10), `bleu_4`, `rouge_l` (0 to 1).
-
-    The idf of CIDEr-D comes from the references of these records, and stays the same for every resample.
-    """
-    truths = [[tokenize(caption) for caption in record.truth] for record in records]
-    answers = [tokenize(record.answer) for record in records]
-    head = np.stack(
-        [
-            np.ones(len(records)),
-            Cider(truths).scores(answers),
-            [rouge_l(a, t) for a, t in zip(answers, truths, strict=True)],
-        ],
-        axis=1,
-    )
-    tail = np.stack([bleu_sums(answer, truth) for answer, truth in zip(answers, truths, strict=True)])
-
-    def score(sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        assert self.train_source is not None
+        train, _ = read_captions(self.train_source, self.train_data)
+        if not train:
+            raise EvaluationError(f"{self.train_data}: has no captions for the baselines")
+        answers: dict[str, list[str]] = {}
+        if "central" in self._baselines:
+            answers["central"] = [central_caption(train, seed=self.seed)] * len(records)
+        if "nearest" in self._baselines:
+            assert self.features is not None
+            pictures = [Captioned(q.id, q.sample, q.media, ()) for q in self.reading.questions]
+            answers["nearest"] = nearest_captions(pictures, train, self.features)
         return {
-            "cider_d": ratio(sums[..., 1], sums[..., 0]),
-            "bleu_4": bleu(sums[..., 3:]),
-            "rouge_l": ratio(sums[..., 2], sums[..., 0]),
+            name: [replace(record, answer=text) for record, text in zip(records, texts, strict=True)]
+            for name, texts in answers.items()
         }
-
-    counts = dict.fromkeys(("cider_d", "bleu_4", "rouge_l"), len(records))
-    return Tally([record.sample for record in records], np.concatenate([head, tail], axis=1), score, counts)
 
 
 def read_captions(source: Source, dataset: str) -> tuple[list[Captioned], Counter[str]]:

@@ -11,19 +11,20 @@ pictures gives the wrong word, and `episodes` takes another episode's, so that n
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from triptych.conversation import Conversation, Image
 from triptych.errors import EvaluationError
-from triptych.evaluate.metrics.bootstrap import Tally
-from triptych.evaluate.metrics.classification import ratio
+from triptych.evaluate.metrics.episodes import Episodes
 from triptych.evaluate.parsers import parser_of
+from triptych.evaluate.results import TaskResult
+from triptych.evaluate.scoring.metric import Metric
 from triptych.evaluate.tasks.question import Question, Reading, Record, readable
+from triptych.evaluate.tasks.recipe import RecipeTask
 from triptych.scenes.episodes import Episode
 
 if TYPE_CHECKING:
@@ -43,19 +44,23 @@ class EpisodeQuestion(Question):
         return Conversation(self.episode.prompt(), id=self.id, whole=True)
 
 
-class EpisodesTask:
+class EpisodesTask(RecipeTask):
     """Every episode of a source, asked after each number of shots.
 
     Args:
         config: What the recipe says.
         source: Conversations whose `annotations["episode"]` is an `Episode`.
+        given: See `RecipeTask`.
 
     Raises:
         EvaluationError: The source has no episodes, or none has as many named pictures as are asked for.
     """
 
-    def __init__(self, config: EpisodesTaskConfig, source: Source) -> None:
-        self.config = config
+    kind = "episodes"
+    config: EpisodesTaskConfig
+
+    def __init__(self, config: EpisodesTaskConfig, source: Source, **given: Any) -> None:
+        super().__init__(config, source, **given)
         self._episodes, faults = _read(source, config.data)
         questions = [question for index in self._episodes for question in self._questions(index)]
         most = max((len(episode.support) for episode, _ in self._episodes.values()), default=0)
@@ -70,14 +75,21 @@ class EpisodesTask:
         )
         media: dict[int, tuple[Image, ...]] = {index: episode.media for index, (episode, _) in self._episodes.items()}
         self.reading = Reading(list(questions[: config.limit]), media, faults)
+        self._asked = {question.id: question.episode for question in questions}
         texts = {question.text for question in questions}
         self.prompt = texts.pop() if len(texts) == 1 else "{question}"
         self.parsers = {question.kind: "name" for question in self.reading.questions}
+        self.metrics = [Episodes(self._guess)]
+        self.check_reading()
+
+    @classmethod
+    def metric_of(cls, result: TaskResult) -> Metric:  # noqa: ARG003 - the same for all
+        return Episodes()
 
     def _questions(self, index: int) -> list[EpisodeQuestion]:
         whole, name = self._episodes[index]
         has = len(whole.support)
-        asked = [has] if self.config.shots is None else [n for n in self.config.shots if n <= has]
+        numbers = [has] if self.config.shots is None else [n for n in self.config.shots if n <= has]
         return [
             EpisodeQuestion(
                 id=f"{name}/{shots}",
@@ -89,17 +101,17 @@ class EpisodesTask:
                 shown=index,
                 episode=whole.first(shots),
             )
-            for shots in dict.fromkeys(asked)
+            for shots in dict.fromkeys(numbers)
         ]
 
-    def control(self) -> list[Question]:
+    def control_questions(self) -> list[Question]:
         """The same questions with the pictures of the support shuffled; see `EpisodesTaskConfig.shuffle`.
 
         Raises:
             EvaluationError: There is no other episode.
         """
         others = self._others() if self.config.shuffle == "episodes" else {}
-        found: list[Question] = []
+        questions: list[Question] = []
         for question in self.reading.questions:
             assert isinstance(question, EpisodeQuestion)
             if self.config.shuffle == "support":
@@ -108,8 +120,8 @@ class EpisodesTask:
                 shown = others[question.sample]
                 other = self._episodes[shown][0]
                 episode = question.episode.with_pictures_of(other) if other.support else question.episode
-            found.append(replace(question, episode=episode, media=episode.media, shown=shown))
-        return found
+            questions.append(replace(question, episode=episode, media=episode.media, shown=shown))
+        return questions
 
     def _others(self) -> dict[int, int]:
         """For each episode another one, in a single seeded cycle, so that none keeps its own pictures."""
@@ -126,54 +138,15 @@ class EpisodesTask:
             judged.append(replace(record, parsed=parsed, correct=parsed == record.truth))
         return judged
 
-    def tally(self, records: Sequence[Record]) -> Tally:
-        """See `tally`."""
-        return tally(records)
-
-    def chance(self, records: Sequence[Record]) -> dict[str, float]:
-        """One of the words that were named or offered; without any, the commonest true word of all."""
-        asked: dict[str, list[float]] = {}
-        truths: dict[str, Counter[str]] = {}
-        episodes: Mapping[str, Episode] = {
-            q.id: q.episode for q in self.reading.questions if isinstance(q, EpisodeQuestion)
-        }
-        for record in records:
-            episode = episodes[record.id]
-            asked.setdefault(record.kind, []).append(
-                1 / len(episode.words) if episode.support or episode.choices else 0.0
-            )
-            truths.setdefault(record.kind, Counter())[str(record.truth)] += 1
-        return {
-            f"{kind}_accuracy": max(sum(shares) / len(shares), max(truths[kind].values()) / len(shares))
-            for kind, shares in asked.items()
-        }
+    def _guess(self, record: Record) -> float:
+        """How often one of the words that were named or offered is right."""
+        episode = self._asked[record.id]
+        return 1 / len(episode.words) if episode.support or episode.choices else 0.0
 
 
 def kind_of(shots: int) -> str:
     """The kind of the questions after so many named pictures: `4_shots`."""
     return f"{shots}_shots"
-
-
-def tally(records: Sequence[Record]) -> Tally:
-    """Judged records as counts per episode: `N_shots_accuracy`, and `gain_M_to_N_shots` from the fewest to the most."""
-    kinds = sorted({record.kind for record in records}, key=lambda kind: int(kind.split("_")[0]))
-    samples = list(dict.fromkeys(record.sample for record in records))
-    rows = {sample: row for row, sample in enumerate(samples)}
-    sums = np.zeros((len(samples), 2 * len(kinds)))
-    for record in records:
-        column = 2 * kinds.index(record.kind)
-        sums[rows[record.sample], column : column + 2] += 1, bool(record.correct)
-
-    def score(sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        found = {f"{k}_accuracy": ratio(sums[..., 2 * i + 1], sums[..., 2 * i]) for i, k in enumerate(kinds)}
-        if len(kinds) > 1:
-            found[gain] = found[f"{kinds[-1]}_accuracy"] - found[f"{kinds[0]}_accuracy"]
-        return found
-
-    gain = f"gain_{kinds[0].split('_')[0]}_to_{kinds[-1]}" if kinds else ""
-    asked = Counter(record.kind for record in records)
-    counts = {f"{kind}_accuracy": asked[kind] for kind in kinds} | {gain: len(records)}
-    return Tally(samples, sums, score, counts)
 
 
 def _read(source: Source, dataset: str) -> tuple[dict[int, tuple[Episode, str]], Counter[str]]:

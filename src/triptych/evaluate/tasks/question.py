@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
 from triptych.conversation import Conversation, Image, Message, Part, user
 from triptych.data.reading import read_record
 from triptych.errors import DataError
-from triptych.evaluate.metrics.bootstrap import Tally
 
 if TYPE_CHECKING:
     from triptych.data.sources import Source
@@ -53,8 +52,8 @@ class Question:
         options = self.facts.get("options")
         known = {"options": list(options)} if options else {}
         known |= {"letters": self.facts["letters"]} if "letters" in self.facts else {}
-        said = user(*self.media, *(self.parts or (self.text,)))
-        return Conversation((*self.before, said), id=self.id, annotations=known)
+        message = user(*self.media, *(self.parts or (self.text,)))
+        return Conversation((*self.before, message), id=self.id, annotations=known)
 
 
 @dataclass(frozen=True)
@@ -98,9 +97,20 @@ class Record:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; `error`, `facts`, `verdict`, `judged`, `regions` and `reason` only where there are some."""
-        values = asdict(self)
+        values = {each.name: getattr(self, each.name) for each in fields(Record)}
         optional = ("error", "facts", "verdict", "judged", "regions", "reason")
         return {k: v for k, v in values.items() if k not in optional or v}
+
+
+@dataclass(frozen=True)
+class Measured(Record):
+    """A record with what it was scored by and no file holds: ranks, scores, features.
+
+    Args:
+        values: By name.
+    """
+
+    values: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -127,31 +137,3 @@ def readable(source: Source, faults: Counter[str]) -> Iterator[tuple[int, Conver
             faults[str(error)] += 1
             continue
         yield index, conversation
-
-
-class Task(Protocol):
-    """What `run` needs to know of a kind of task."""
-
-    reading: Reading
-
-    @property
-    def prompt(self) -> str:
-        """The template of what the user says."""
-        ...
-
-    @property
-    def parsers(self) -> dict[str, str]:
-        """Kind of question → the form its answers are read as."""
-        ...
-
-    def judge(self, records: Sequence[Record]) -> list[Record]:
-        """The records with `parsed` and `correct` filled in."""
-        ...
-
-    def tally(self, records: Sequence[Record]) -> Tally:
-        """What the scores of judged records are made of."""
-        ...
-
-    def chance(self, records: Sequence[Record]) -> dict[str, float]:
-        """What answering without looking scores, by the name of the score."""
-        ...

@@ -150,14 +150,13 @@ def _matches(run: Path) -> bool:
 def _compare_directions(run: Path, names: Sequence[str], asked: EvaluateOptions) -> None:
     from triptych.api import load
     from triptych.cli.commands.evaluate.recipe_tasks import score_table
-    from triptych.evaluate.benchmarks.retrieval import run_retrieval
-    from triptych.evaluate.benchmarks.run import Options
+    from triptych.evaluate.benchmarks.run import Options, run_benchmark
     from triptych.evaluate.results import record_results
 
     model, output = load(run), asked.output or run
     embedder = model.require("matches", str(run))
     for name in names:
-        done = run_retrieval(
+        done = run_benchmark(
             catalogue.load(name), embedder, output, model.fingerprint, Options(data=asked.data, limit=asked.limit)
         )
         record_results(output, {name: done}, {"fingerprint": model.fingerprint, "name": output.resolve().name})
@@ -168,8 +167,8 @@ def _score_pictures(folder: Path, names: Sequence[str], asked: EvaluateOptions) 
     import hashlib
 
     from triptych.cli.commands.evaluate.recipe_tasks import score_table
-    from triptych.evaluate.benchmarks.drawn import run_drawn
-    from triptych.evaluate.benchmarks.run import Options
+    from triptych.evaluate.benchmarks.drawn import Drawn
+    from triptych.evaluate.benchmarks.run import Options, run_benchmark
     from triptych.evaluate.embedding.extractor import extractor_of
     from triptych.evaluate.results import record_results
 
@@ -181,9 +180,8 @@ def _score_pictures(folder: Path, names: Sequence[str], asked: EvaluateOptions) 
     output.mkdir(parents=True, exist_ok=True)
     extractor, console = extractor_of(asked.features), make_console(stderr=True)
     for name in names:
-        done = run_drawn(
-            catalogue.load(name), folder, extractor, fingerprint, Options(data=asked.data, limit=asked.limit)
-        )
+        options = Options(data=asked.data, limit=asked.limit)
+        done = run_benchmark(catalogue.load(name), Drawn(folder, extractor), output, fingerprint, options)
         record_results(output, {name: done}, {"fingerprint": fingerprint, "name": folder.resolve().name})
         console.print(score_table(name, done))
         between = done.facts["fid_between_real_halves"]

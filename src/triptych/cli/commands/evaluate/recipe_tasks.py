@@ -11,9 +11,7 @@ from triptych.api import Model, load
 from triptych.console import make_console
 from triptych.data.sources import build as build_source
 from triptych.errors import RecipeError
-from triptych.evaluate.config import EmbeddingTaskConfig, GroundingTaskConfig, TaskConfig
-from triptych.evaluate.embedding.run import evaluate_embeddings
-from triptych.evaluate.grounding.run import evaluate_grounding
+from triptych.evaluate.config import GroundingTaskConfig, TaskConfig
 from triptych.evaluate.results import Interval, Results, TaskResult, record_results
 from triptych.evaluate.run import evaluate
 from triptych.progress import spinner
@@ -73,22 +71,10 @@ def _evaluated(model: Model, task: TaskConfig, output: Path, name: str, restart:
     source = build_source(recipe.data[task.data], base)
     train_data = getattr(task, "train_data", None)
     train_source = build_source(recipe.data[train_data], base) if train_data is not None else None
-    if isinstance(task, EmbeddingTaskConfig):
-        return evaluate_embeddings(
-            able, source, task, output, name=name, train_source=train_source, fingerprint=model.fingerprint
-        )
+    features, fingerprint = getattr(able, "features", None), model.fingerprint
     if isinstance(task, GroundingTaskConfig):
         task = task.model_copy(update={"generation": task.generation or able.pointing_settings()})
-        return evaluate_grounding(
-            able.grounder(task.generation),
-            source,
-            task,
-            output,
-            name=name,
-            train_source=train_source,
-            fingerprint=able.pointing_fingerprint(),
-            fresh=restart,
-        )
+        able, fingerprint = able.grounder(task.generation), able.pointing_fingerprint()
     return evaluate(
         able,
         source,
@@ -96,8 +82,8 @@ def _evaluated(model: Model, task: TaskConfig, output: Path, name: str, restart:
         output,
         name=name,
         train_source=train_source,
-        features=able.features,
-        fingerprint=model.fingerprint,
+        features=features,
+        fingerprint=fingerprint,
         fresh=restart,
     )
 

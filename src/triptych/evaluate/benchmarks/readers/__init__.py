@@ -11,7 +11,6 @@ from triptych.evaluate.benchmarks.config import AmberSource, CocoSource, FolderS
 from triptych.evaluate.benchmarks.items import Item
 from triptych.evaluate.benchmarks.readers.faults import Faults
 from triptych.evaluate.benchmarks.readers.pictures import Pictures
-from triptych.evaluate.benchmarks.truths import unscorable
 from triptych.paths import user_path
 
 DATA_VARIABLE = "TRIPTYCH_DATA"
@@ -71,6 +70,9 @@ def read(
 
 def _usable(task: TaskFile, items: list[Item], faults: Faults) -> list[Item]:
     """The items with ids of their own, text that is valid Unicode, and a truth that can be scored."""
+    from triptych.evaluate.scoring.metric import AnswerMetric
+
+    metric = task.build_metric()
     kept: dict[str, Item] = {}
     for item in items:
         truths = item.truth if isinstance(item.truth, list) else [item.truth]
@@ -83,7 +85,7 @@ def _usable(task: TaskFile, items: list[Item], faults: Faults) -> list[Item]:
         if item.id in kept:
             faults.add(f"{item.id}: there is a question with this id already; answers are told apart by it")
             continue
-        if (reason := unscorable(task, item)) is not None:
+        if isinstance(metric, AnswerMetric) and (reason := metric.unscorable(item)) is not None:
             faults.add(f"{item.id}: {reason}")
             continue
         kept[item.id] = item

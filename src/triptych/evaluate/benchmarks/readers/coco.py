@@ -22,7 +22,7 @@ from triptych.evaluate.benchmarks.config import CocoSource, TaskFile
 from triptych.evaluate.benchmarks.items import Item
 from triptych.evaluate.benchmarks.readers.faults import Faults, located
 from triptych.evaluate.benchmarks.readers.pictures import Pictures
-from triptych.evaluate.metrics.chair import chair_words, synonyms
+from triptych.evaluate.scoring.chair_words import chair_words, synonyms
 from triptych.paths import exists
 
 SPLITS = ("random", "popular", "adversarial")

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.evaluate.metrics.ngrams import ORDER, NGram, count_ngrams
+from triptych.evaluate.scoring.ngrams import ORDER, NGram, count_ngrams
 
 SIGMA = 6.0
 

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from triptych.errors import EvaluationError
-from triptych.evaluate.metrics.bleu import bleu, bleu_sums
-from triptych.evaluate.metrics.bootstrap import Tally
-from triptych.evaluate.metrics.tallies import ratio
+from triptych.evaluate.scoring.bleu import bleu, bleu_sums
+from triptych.evaluate.scoring.bootstrap import Tally
+from triptych.evaluate.scoring.tallies import ratio
 
 if TYPE_CHECKING:
     from triptych.evaluate.tasks.question import Record

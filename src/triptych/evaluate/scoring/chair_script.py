@@ -14,8 +14,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from triptych.evaluate.metrics.chair import COMPOUNDS, synonyms
 from triptych.evaluate.parsers.words import vocabulary
+from triptych.evaluate.scoring.chair_words import COMPOUNDS, synonyms
 
 _STRAY = frozenset({"motor bike", "cheesecake", "iphone", "stove top oven"})
 """On the script's list in a form that no caption can have."""

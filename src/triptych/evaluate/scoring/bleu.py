@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.evaluate.metrics.ngrams import ORDER, count_ngrams
+from triptych.evaluate.scoring.ngrams import ORDER, count_ngrams
 
 COLUMNS = 2 + 2 * ORDER
 """Length of the caption, length of the closest reference, n-grams per order, n-grams found in a reference per order."""

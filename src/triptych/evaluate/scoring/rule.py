@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.evaluate.metrics.bootstrap import Score, Tally
-from triptych.evaluate.metrics.tallies import ratio, tally_by
+from triptych.evaluate.parsers import parse_free
+from triptych.evaluate.parsers.conclusion import final_text
 from triptych.evaluate.parsers.unread import Unread
+from triptych.evaluate.scoring.bootstrap import Score, Tally
+from triptych.evaluate.scoring.tallies import means, ratio, tally_by
 from triptych.evaluate.tasks.question import Record
 
 OURS = "triptych"
@@ -32,8 +34,23 @@ class Rule:
 
 def cluster(record: Record) -> Hashable:
     """What is resampled together: the questions of one group or picture."""
-    found: Hashable = record.facts.get("group", record.facts.get("picture", record.sample))
-    return found
+    group: Hashable = record.facts.get("group", record.facts.get("picture", record.sample))
+    return group
+
+
+def truths_of(record: Record) -> list[str]:
+    """The true answers of a record."""
+    return record.truth if isinstance(record.truth, list) else [record.truth]
+
+
+def as_written(record: Record) -> str | None:
+    """The whole answer; `None` where it is empty."""
+    return parse_free(record.answer)
+
+
+def as_concluded(record: Record) -> str | None:
+    """What the answer says after thinking; `None` where it is empty."""
+    return parse_free(final_text(record.answer))
 
 
 def rule_of(
@@ -61,6 +78,13 @@ def rule_of(
     return Rule(judge, lambda records: tally_by(records, cluster, row, score, kind=lambda record: record.kind))
 
 
+def share_rule(
+    parse: Callable[[Record], Parsed], right: Callable[[Record, str | None], bool | float], score: str = "accuracy"
+) -> Rule:
+    """A rule with one score, the mean of how well each record is answered."""
+    return rule_of(parse, right, *means({score: lambda record: float(record.correct)}))
+
+
 MEAN_OF_KINDS = "mean_of_kinds"
 """The mean of the accuracies of the kinds of questions, each counting the same."""
 
@@ -73,12 +97,12 @@ def mean_of_kinds(rule: Rule) -> Rule:
         kinds = list(dict.fromkeys(record.kind for record in records))
 
         def score(sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-            found = made.score(sums)
+            scores = made.score(sums)
             names = [f"{kind}_accuracy" for kind in kinds] if len(kinds) > 1 else ["accuracy"]
-            each = np.stack([found[name] for name in names], axis=-1)
+            each = np.stack([scores[name] for name in names], axis=-1)
             there = ~np.isnan(each)  # a draw of the bootstrap may leave a kind out
             mean = ratio(np.where(there, each, 0.0).sum(axis=-1), there.sum(axis=-1).astype(np.float64))
-            return {**found, MEAN_OF_KINDS: mean}
+            return {**scores, MEAN_OF_KINDS: mean}
 
         return replace(made, score=score, counts={**made.counts, MEAN_OF_KINDS: len(records)})
 

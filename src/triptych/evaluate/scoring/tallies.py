@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.evaluate.metrics.bootstrap import Score, Tally
+from triptych.evaluate.scoring.bootstrap import Score, Tally
 
 R = TypeVar("R")
 
@@ -45,16 +45,16 @@ def tally_by(
     parts = [np.stack([of(members, name) for members in clusters.values()]) for name in kinds]
 
     def scores(sums: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-        found = score(sums[..., :width])
+        values = score(sums[..., :width])
         for i, name in enumerate(kinds, start=1):
             part = score(sums[..., i * width : (i + 1) * width])
-            found |= {f"{name}_{metric}": value for metric, value in part.items()}
-        return found
+            values |= {f"{name}_{metric}": value for metric, value in part.items()}
+        return values
 
-    asked = Counter(kind(record) for record in records) if kind else Counter()
+    totals = Counter(kind(record) for record in records) if kind else Counter()
     names = list(score(whole.sum(axis=0)))
     counts = {metric: len(records) for metric in names}
-    counts |= {f"{name}_{metric}": asked[name] for name in kinds for metric in names}
+    counts |= {f"{name}_{metric}": totals[name] for name in kinds for metric in names}
     return Tally(list(clusters), np.concatenate([whole, *parts], axis=1), scores, counts)
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.evaluate.metrics.tallies import ratio
+from triptych.evaluate.scoring.tallies import ratio
 
 __all__ = ["COLUMNS", "detection_counts", "detection_scores", "ratio"]
 

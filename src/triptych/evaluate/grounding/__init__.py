@@ -1,1 +1,0 @@
-"""Measuring grounders: expressions are asked, regions are scored."""
