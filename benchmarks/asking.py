@@ -82,7 +82,7 @@ def questions(data: Path, count: int) -> list[Question]:
 
 def plain_loop(model: MultimodalModel, asked: Sequence[Question]) -> list[str]:
     """One question at a time with transformers' `generate`; nothing is kept from one to the next."""
-    encoder, adapter, language = model.encoder(), model.adapter(), model.language
+    encoder, adapter, language = model.encoder("image"), model.adapter("image"), model.language
     ends = sorted({language.template.end[-1], language.tokenizer.eos_token_id})
     said = []
     with torch.inference_mode():

@@ -109,9 +109,13 @@ def weights(run_folder: Path) -> str:
 
 
 def answers(run_folder: Path) -> str:
-    """Hash of the scores and answers of a run's evaluation."""
+    """Hash of the scores and answers of a run's evaluation, without what they took."""
     results = json.loads((run_folder / "results.json").read_text(encoding="utf-8"))
-    return hashlib.sha256(json.dumps(results["tasks"], sort_keys=True).encode()).hexdigest()[:16]
+    told: list[dict[str, object]] = list(results["tasks"].values())
+    for path in sorted((run_folder / "evaluation").glob("*.jsonl")):
+        told += [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    timeless = [{k: v for k, v in each.items() if k not in ("seconds", "questions_per_second")} for each in told]
+    return hashlib.sha256(json.dumps(timeless, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def page(values: dict[str, Any]) -> str:

@@ -50,7 +50,7 @@ def score_detector(
     Raises:
         ValueError: There is nothing to find.
     """
-    told = [(next(iter(conversation.media)), regions_of(conversation)) for conversation in conversations]
+    told = [(next(iter(conversation.images)), regions_of(conversation)) for conversation in conversations]
     vocabulary = list(names) if names is not None else sorted({region.name for _, own in told for region in own})
     found = detector.detect_many([picture for picture, _ in told], [vocabulary] * len(told))
     precisions = {}

@@ -279,8 +279,8 @@ def after(model: MultimodalModel, conversation: Conversation, ids: tuple[int, ..
 
 def with_pixels(model: MultimodalModel, made: Batch) -> Batch:
     """A batch with the inputs of its media."""
-    pixels = tuple(model.encoder().prepare(medium) for medium in made.media)
-    return Batch(**{**vars(made), "features": (None,) * len(pixels), "pixels": pixels})
+    pixels = tuple(model.encoder("image").prepare(medium) for medium in made.media)
+    return made.with_prepared("image", pixels)
 
 
 def mark(checks: dict[str, str]) -> str:

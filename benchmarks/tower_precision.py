@@ -9,7 +9,6 @@ Writes benchmarks/results/tower_precision.md.
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +60,7 @@ def logits(model: MultimodalModel, pictures: list[Any]) -> list[torch.Tensor]:
     rows = []
     for picture in pictures:
         layout = model.plan(Conversation((user(picture, QUESTION),)), reply=True)
-        batch = replace(pack([layout], len(layout)), pixels=(model.encoder().prepare(picture),))
+        batch = pack([layout], len(layout)).with_prepared("image", (model.encoder("image").prepare(picture),))
         rows.append(model.language.logits(model(batch)[0, -1]))
     return rows
 

@@ -21,7 +21,7 @@ from triptych.adapters.qformer_reader import QFormerReader
 from triptych.conversation import Image
 from triptych.encoders.build import build as build_encoder
 from triptych.encoders.config import HuggingFaceConfig
-from triptych.encoders.encoder import Encoder
+from triptych.encoders.image_encoder import ImageEncoder
 from triptych.families.qformer.model import Blip2
 from triptych.model.composed import MultimodalModel
 from triptych.sequence.plan import Layout, Span
@@ -120,7 +120,7 @@ def conditional_generation() -> Iterator[Check]:
     """Logits of two documents behind their pictures, in OPT, weights carried over in both directions."""
     theirs, ours = _their_second(), _our_second()
     pixels = _pictures()[:2]
-    pixel_values = ours.encoder().normalise(pixels, torch.float32)  # type: ignore[operator]
+    pixel_values = ours.encoder("image").normalise(pixels, torch.float32)  # type: ignore[operator]
     ids = [[IMAGE] * 4 + [7 + (11 * number + 3 * place) % 60 for place in range(6 + number)] for number in range(2)]
 
     def checks(which: str) -> Iterator[Check]:
@@ -184,7 +184,7 @@ def _their_second() -> Any:
     return Blip2ForConditionalGeneration(config).eval()
 
 
-def _encoder() -> Encoder:
+def _encoder() -> ImageEncoder:
     architecture = {"model_type": "blip_2_vision_model", **TOWER}
     return build_encoder(HuggingFaceConfig(architecture=architecture, layer=-1, drop_cls=False, precision="float32"))
 

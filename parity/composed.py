@@ -44,7 +44,7 @@ def packed_logits(
         for layout, own in zip(layouts, pixels, strict=True)
         for span, one in zip(layout.spans, own, strict=True)
     }
-    batch = replace(batch, pixels=tuple(by_hash[medium.content_hash] for medium in batch.media))
+    batch = batch.with_prepared("image", tuple(by_hash[medium.content_hash] for medium in batch.media))
     logits = model.language.logits(model(batch))[0]
     places = {document.id: number for number, document in enumerate(batch.conversations)}
     return [logits[batch.documents[0] == places[layout.id]] for layout in layouts]

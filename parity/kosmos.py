@@ -113,7 +113,7 @@ def _document(words: list[int], place: int) -> list[int]:
 
 
 def _their_logits(reference: Any, ours: MultimodalModel, ids: list[int], pixels: Tensor) -> Tensor:
-    encoder = ours.encoder()
+    encoder = ours.encoder("image")
     prepared = encoder.normalise(pixels[None], torch.float32)  # type: ignore[operator]
     row = torch.tensor([ids])
     with torch.inference_mode():

@@ -127,7 +127,7 @@ def _shown(layout: Layout, pixels: list[Tensor]) -> list[Tensor]:
 
 
 def _their_logits(theirs: Any, ours: MultimodalModel, layout: Layout, pixels: list[Tensor]) -> Tensor:
-    encoder: Any = ours.encoder()
+    encoder: Any = ours.encoder("image")
     images = _shown(layout, pixels)
     inputs = {"pixel_values": encoder.normalise(torch.stack(images), torch.float32)} if images else {}
     with torch.inference_mode():

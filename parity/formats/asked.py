@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +51,9 @@ def asked(model: MultimodalModel, image: Image | None = None) -> Asked:
     """What a model answers to `QUESTION`, without a word of an answer yet."""
     image = image or picture()
     layout = model.plan(Conversation((user(image, QUESTION),)), reply=True)
-    encoder: Any = model.encoder()
+    encoder: Any = model.encoder("image")
     pixels = encoder.prepare(image)
-    batch = replace(pack([layout], 256), pixels=(pixels,))
+    batch = pack([layout], 256).with_prepared("image", (pixels,))
     logits = model.language.logits(model(batch))[0][batch.documents[0] == 0]
     span, places = layout.spans[0], torch.arange(len(layout))
     media = (places >= span.start) & (places < span.start + span.length)

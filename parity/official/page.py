@@ -123,17 +123,18 @@ def page(rows: Sequence[Row]) -> str:
 def _apart(name: str) -> str:
     script, mine, why, (answer, truths) = APART[name]
     cases = OURS[name][0]
-    pairs = [(t, script(a, t), mine(a, t)) for a, t in cases()]
-    differ = sum(one != other for _, one, other in pairs)
+    truth, *columns = zip(*((t, script(a, t), mine(a, t)) for a, t in cases()), strict=True)
+    differ = sum(one != other for one, other in zip(*columns, strict=True))
     scores = ["", ""]
-    if all(isinstance(value, float) for pair in pairs for value in pair[1:]):
-        scores = [f"{sum(pair[i] for pair in pairs) / len(pairs):.3f}" for i in (1, 2)]
+    if all(isinstance(value, float) for column in columns for value in column):
+        scores = [f"{sum(column) / len(column):.3f}" for column in columns]
     elif cases is YES_NO:
-        scores = [f"{sum(pair[i] == pair[0][0] for pair in pairs) / len(pairs):.3f}" for i in (1, 2)]
+        right = [[value == t[0] for value, t in zip(column, truth, strict=True)] for column in columns]
+        scores = [f"{sum(column) / len(column):.3f}" for column in right]
     one, other = script(answer, truths), mine(answer, truths)
     assert one != other, name
     example = f"`{_cell(answer)}`" + (f", truth `{truths[0]}`" if isinstance(one, float) and truths else "")
-    cells = [name, f"{differ:,} of {len(pairs):,}", *scores, example, _value(one), _value(other), why]
+    cells = [name, f"{differ:,} of {len(truth):,}", *scores, example, _value(one), _value(other), why]
     return f"| {' | '.join(cells)} |"
 
 

@@ -92,7 +92,7 @@ def countbench(folder: Path) -> Score:
 
 
 def mathvista(folder: Path) -> Score:
-    from Levenshtein import distance
+    from Levenshtein import distance  # type: ignore[import-not-found, unused-ignore]
 
     names = ("normalize_extracted_answer", "get_most_similar")
     normalise = functions(folder, "mathvista/calculate_score.py", *names, distance=distance)

@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from triptych.api import Model, load
-    from triptych.conversation import Conversation, Frame, Image, Message, Region, assistant, document, system, user
+    from triptych.conversation import (
+        Conversation,
+        Frame,
+        Image,
+        Medium,
+        Message,
+        Region,
+        assistant,
+        document,
+        system,
+        user,
+    )
     from triptych.errors import TriptychError
     from triptych.generate.config import GenerationSettings, Reply
     from triptych.recipe import Recipe, load_recipe
@@ -28,6 +39,7 @@ _HOMES = {
     "Frame": "triptych.conversation",
     "GenerationSettings": "triptych.generate.config",
     "Image": "triptych.conversation",
+    "Medium": "triptych.conversation",
     "Message": "triptych.conversation",
     "Model": "triptych.api",
     "Recipe": "triptych.recipe",
@@ -49,6 +61,7 @@ __all__ = [
     "Frame",
     "GenerationSettings",
     "Image",
+    "Medium",
     "Message",
     "Model",
     "Recipe",

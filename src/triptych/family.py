@@ -81,6 +81,11 @@ class FamilyConfig(Config):
         return None
 
     @property
+    def declares(self) -> Mapping[str, str]:
+        """Modalities beside images, and the kind of the encoder whose media readers of data then know by that name."""
+        return {}
+
+    @property
     def can(self) -> frozenset[str]:
         """The capabilities of a trained model (`triptych.capabilities`)."""
         return frozenset()

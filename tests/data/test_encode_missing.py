@@ -12,12 +12,12 @@ from torch import nn
 
 from triptych.conversation import Image
 from triptych.data.features import FeatureCache, encode_missing
-from triptych.encoders.encoder import Encoder
+from triptych.encoders.image_encoder import ImageEncoder
 from triptych.encoders.preparation import ImagePreparation
 from triptych.errors import DataError
 
 
-class Small(Encoder):
+class Small(ImageEncoder):
     """Two matrix products over the patches of a small picture."""
 
     def __init__(self, dtype=torch.float32):

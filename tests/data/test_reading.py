@@ -111,7 +111,7 @@ def box(*corners: float, frame: Frame = IMAGE.frame) -> Region:
 BAD: list[tuple[Callable[[], Any], str]] = [
     (lambda: "text", "expected the source to return a Conversation, got str"),
     (lambda: Conversation((user("a\ud83db"),)), "the user's message: no valid Unicode, character 2 is half of a pair"),
-    (lambda: Conversation((user(7),)), "expected text, images and regions in a message, got int"),  # type: ignore[arg-type]
+    (lambda: Conversation((user(7),)), "expected text, media and regions in a message, got int"),  # type: ignore[arg-type]
     (shown(box(0, 0, 300, 40)), "reaches further out of the picture"),
     (shown(box(0, 0, 0.5, 40)), "smaller than a pixel"),
     (shown(box(0.5, 0.5, 0.505, 0.9, frame=NORMALISED)), "smaller than a pixel"),

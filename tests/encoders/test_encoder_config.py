@@ -20,10 +20,10 @@ Picture = Callable[[int, int], Image]
 
 OWN = """
 import torch
-from triptych.encoders.encoder import Encoder
+from triptych.encoders.image_encoder import ImageEncoder
 from triptych.encoders.preparation import ImagePreparation
 
-class Brightness(Encoder):
+class Brightness(ImageEncoder):
     def __init__(self, side: int = 4) -> None:
         super().__init__(dim=1, grid=(side, side), preparation=ImagePreparation(side), identity={})
         self.gain = torch.nn.Parameter(torch.ones(()))

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from triptych.encoders.encoder import Encoder
+from triptych.encoders.image_encoder import ImageEncoder
 from triptych.encoders.preparation import ImagePreparation
 
 
-class Uneven(Encoder):
+class Uneven(ImageEncoder):
     """Adds a different number to the features of some places, as the tail of a vectorised loop rounds differently."""
 
     def __init__(self, offsets: list[float]) -> None:

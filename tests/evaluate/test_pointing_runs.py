@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from triptych.api import Model
+from triptych.cli.commands.evaluate import recipe_tasks as command
 from triptych.evaluate.config import GroundingTaskConfig
 from triptych.families.composed import loaded
 from triptych.families.composed.grounding import fingerprint_of

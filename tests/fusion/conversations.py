@@ -13,8 +13,8 @@ from triptych.sequence.pack import Batch, pack
 def batch_of(model: MultimodalModel, *conversations: Conversation, row: int = 160) -> Batch:
     """The conversations packed into rows of at most `row` tokens, pixels at hand."""
     batch = pack([model.plan(conversation) for conversation in conversations], row)
-    pixels = tuple(model.encoder().prepare(medium) for medium in batch.media)
-    return Batch(**{**vars(batch), "features": (None,) * len(pixels), "pixels": pixels})
+    pixels = tuple(model.encoder("image").prepare(medium) for medium in batch.media)
+    return batch.with_prepared("image", pixels)
 
 
 def documents(world: World, count: int, seed: int = 0) -> list[Conversation]:

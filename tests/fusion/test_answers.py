@@ -14,7 +14,7 @@ from triptych.conversation import Conversation, assistant, user
 from triptych.generate import generator as generation
 from triptych.generate.config import GenerationSettings, Reply
 from triptych.generate.generator import Generator
-from triptych.sequence.pack import Batch, pack
+from triptych.sequence.pack import pack
 
 SETTINGS = GenerationSettings(max_new_tokens=6)
 KINDS = [(fusion, "llama") for fusion in FUSIONS] + [
@@ -65,8 +65,8 @@ def test_a_cached_answer_is_what_full_forward_passes_choose(world: World, fusion
         for _ in range(SETTINGS.max_new_tokens):
             grown = type(layout)(layout.ids + tuple(tokens), layout.labels + (-100,) * len(tokens), layout.spans)
             batch = pack([grown], 512)
-            pixels = tuple(model.encoder().prepare(medium) for medium in batch.media)
-            batch = Batch(**{**vars(batch), "features": (None,) * len(pixels), "pixels": pixels})
+            pixels = tuple(model.encoder("image").prepare(medium) for medium in batch.media)
+            batch = batch.with_prepared("image", pixels)
             with torch.no_grad():
                 tokens.append(int(model.language.logits(model(batch)[0, -1]).argmax()))
             if tokens[-1] == model.language.template.end[-1]:

@@ -132,7 +132,7 @@ def test_an_answer_is_what_full_forward_passes_choose(world: World, generator: G
             grown = type(layout)(layout.ids + tuple(tokens), layout.labels + (-100,) * len(tokens), layout.spans)
             batch = pack([grown], 512)
             pixels = tuple(model.encoders["image"].prepare(medium) for medium in batch.media)
-            batch = type(batch)(**{**vars(batch), "features": (None,) * len(pixels), "pixels": pixels})
+            batch = batch.with_prepared("image", pixels)
             with torch.no_grad():
                 tokens.append(int(model.language.logits(model(batch)[0, -1]).argmax()))
             if tokens[-1] == model.language.template.end[-1]:

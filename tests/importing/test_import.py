@@ -59,13 +59,13 @@ def test_a_recipe_starts_from_an_imported_run(world: World, tmp_path: Path) -> N
     }  # fmt: skip
     (tmp_path / "further.yaml").write_text(yaml.safe_dump(further))
     trained = train(load_recipe(tmp_path / "further.yaml"), tmp_path / "trained", quiet=True)
-    before, after = (load(path).model.adapter().state_dict() for path in (tmp_path / "run", trained))
+    before, after = (load(path).model.adapter("image").state_dict() for path in (tmp_path / "run", trained))
     assert all(float((before[name] - after[name]).abs().max()) < 1e-6 for name in before)
     again = {**further, "base": str(tmp_path / "run"), "model": {"start": f"run:{trained}"}}
     (tmp_path / "again.yaml").write_text(yaml.safe_dump(again))
     from triptych.model.build import build
 
-    third = build(load_recipe(tmp_path / "again.yaml")).adapter().state_dict()
+    third = build(load_recipe(tmp_path / "again.yaml")).adapter("image").state_dict()
     assert all(torch.equal(third[name], after[name]) for name in after)
 
 

@@ -44,10 +44,10 @@ def test_packed_documents_do_not_see_each_other_and_positions_start_again(
 
     def hidden(rows: list[Any], length: int) -> list[torch.Tensor]:
         batch = pack(rows, length, pad=kosmos.language.placeholder)
-        pixels = tuple(kosmos.encoder().prepare(medium) for medium in batch.media)
+        pixels = tuple(kosmos.encoder("image").prepare(medium) for medium in batch.media)
 
         with torch.inference_mode():
-            states = kosmos(replace(batch, pixels=pixels))
+            states = kosmos(batch.with_prepared("image", pixels))
         return [states[batch.documents == i] for i in range(len(batch.conversations))]
 
     packed = hidden(layouts, 400)
@@ -67,10 +67,12 @@ def test_answers_read_from_the_cache_equal_those_read_whole(kosmos: MultimodalMo
         end = kosmos.language.template.end[-1]
         while len(said) < 5 and (not said or said[-1] != end):
             batch = pack([_extended(layout, said)], 400, pad=kosmos.language.placeholder)
-            pixels = tuple(kosmos.encoder().prepare(medium) for medium in batch.media)
+            pixels = tuple(kosmos.encoder("image").prepare(medium) for medium in batch.media)
 
             with torch.inference_mode():
-                logits = kosmos.language.logits(kosmos(replace(batch, pixels=pixels))[0, len(ids) + len(said) - 1])
+                logits = kosmos.language.logits(
+                    kosmos(batch.with_prepared("image", pixels))[0, len(ids) + len(said) - 1]
+                )
             said.append(int(logits.argmax()))
         assert reply.tokens == len(said)
         text = kosmos.language.tokenizer.decode([i for i in said if i != end], skip_special_tokens=True)

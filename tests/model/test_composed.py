@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,14 +16,14 @@ from triptych.conversation import Conversation, Image, assistant, user
 from triptych.errors import RecipeError, WeightsError
 from triptych.model.build import build
 from triptych.model.composed import MultimodalModel
-from triptych.sequence.pack import Batch, pack
+from triptych.sequence.pack import Batch, Input, pack
 from triptych.sequence.plan import Refusal
 
 
 def batch_of(model: MultimodalModel, *conversations: Conversation) -> Batch:
     batch = pack([model.plan(conversation) for conversation in conversations], 96)
     pixels = tuple(model.encoders["image"].prepare(medium) for medium in batch.media)
-    return Batch(**{**vars(batch), "features": (None,) * len(pixels), "pixels": pixels})
+    return batch.with_prepared("image", pixels)
 
 
 def test_the_plan_keeps_as_many_positions_as_features_come(world: World, model: MultimodalModel) -> None:
@@ -54,10 +55,12 @@ def test_features_stand_where_the_plan_kept_their_places(world: World, model: Mu
 def test_features_made_before_are_used_in_place_of_pixels(world: World, model: MultimodalModel) -> None:
     batch = batch_of(model, Conversation((user(world.picture(0), world.picture(1)), assistant("Red."))))
     with torch.no_grad():
-        made = model.encoders["image"].encode([p for p in batch.pixels if p is not None])
+        made = model.encoders["image"].encode(
+            [each.prepared for each in batch.inputs["image"] if each is not None and each.prepared is not None]
+        )
         live = model(batch)
-        half = model(Batch(**{**vars(batch), "features": (made[0], None), "pixels": (None, batch.pixels[1])}))
-        cached = model(Batch(**{**vars(batch), "features": tuple(made), "pixels": (None, None)}))
+        half = model(replace(batch, inputs={"image": (Input(made[0]), batch.inputs["image"][1])}))
+        cached = model(replace(batch, inputs={"image": tuple(map(Input, made))}))
     assert torch.equal(live, half)
     assert torch.equal(live, cached)
 

@@ -75,8 +75,8 @@ def test_the_state_that_predicts_the_token_is_decoded(pointer: MultimodalModel, 
     assert meant == region
     assert layout.ids[place] == pointer.regions.answer  # type: ignore[union-attr]
     batch = pack([layout], 96)
-    pixels = pointer.encoder().prepare(picture)
-    batch = replace(batch, features=(None,), pixels=(pixels,))
+    pixels = pointer.encoder("image").prepare(picture)
+    batch = batch.with_prepared("image", (pixels,))
     with torch.no_grad():
         whole, _ = decode(pointer, batch, pointer(batch), supervised(batch))
         ids = batch.ids.clone()
@@ -206,7 +206,7 @@ def talkative(model: MultimodalModel) -> MultimodalModel:
     assert model.regions is not None
     picture, _ = shown(0)
     batch = pack([model.plan(Conversation((user(picture, "the red?"),)), reply=True)], 96)
-    batch = replace(batch, features=(None,), pixels=(model.encoder().prepare(picture),))
+    batch = batch.with_prepared("image", (model.encoder("image").prepare(picture),))
     with torch.no_grad():
         state = model(batch)[0, -1].float()
         model.language.regions.names[model.regions.answer - model.language.regions.first] = 3 * state / state.norm()
@@ -235,9 +235,9 @@ def test_generation_with_a_cache_decodes_what_the_whole_forward_does(pointer: Mu
             layout, ids=(*layout.ids, *answer.tokens), labels=(*layout.labels, *[-100] * len(answer.tokens))
         )
         batch = pack([whole], 96)
-        prepared = tuple(pointer.encoder().prepare(medium) for medium in batch.media)
+        prepared = tuple(pointer.encoder("image").prepare(medium) for medium in batch.media)
         with torch.no_grad():
-            hidden = pointer(replace(batch, features=(None,) * len(prepared), pixels=prepared))[0]
+            hidden = pointer(batch.with_prepared("image", prepared))[0]
         places = [len(layout) + i - 1 for i, token in enumerate(answer.tokens) if token == panel.answer]
         torch.testing.assert_close(answer.states, hidden[places], rtol=1e-4, atol=1e-5)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from triptych.conversation import Image
-from triptych.sequence.pack import Batch, pack
+from triptych.sequence.pack import Batch, Input, pack
 from triptych.sequence.plan import IGNORE, Layout, Span
 
 ROW = 24
@@ -92,15 +94,15 @@ def test_packing_keeps_every_layout_whole_and_apart(made: list[Layout]) -> None:
 def test_splitting_loses_nothing(made: list[Layout], rows: int) -> None:
     whole = pack(made, ROW, PAD)
     numbers = [torch.full((2, 3), float(i)) for i in range(len(whole.media))]
-    whole = Batch(**{**vars(whole), "features": tuple(numbers), "pixels": (None,) * len(numbers)})
+    whole = replace(whole, inputs={"image": tuple(map(Input, numbers))})
     parts = whole.split(rows)
     joined: dict[str, tuple[object, ...]] = {}
     for part in parts:
         assert len(part.ids) <= rows
         assert (part.documents >= 0).any(dim=0).all()  # no column that nobody needs
-        assert len(part.media) == len(part.features) == len(part.pixels)
-        for medium, feature in zip(part.media, part.features, strict=True):
-            assert feature is numbers[whole.media.index(medium)]
+        assert len(part.media) == len(part.inputs["image"])
+        for medium, given_ in zip(part.media, part.inputs["image"], strict=True):
+            assert given_ is not None and given_.features is numbers[whole.media.index(medium)]
         assert set(range(len(part.media))) == {place.medium for place in part.placements}
         joined |= documents(part)
     assert joined == expected(made)

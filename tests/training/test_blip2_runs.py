@@ -159,17 +159,17 @@ def test_the_second_stage_starts_from_the_first(
     recipe = parse_recipe(world.values(changes))
     model = build(recipe)
     first = load(run).model.reader
-    for name, parameter in model.adapter().named_parameters():
+    for name, parameter in model.adapter("image").named_parameters():
         if not name.startswith("projection."):
             assert torch.equal(parameter, dict(first.named_parameters())[name]), name
-    assert "text_feed_forward" not in str(list(dict(model.adapter().named_parameters())))
-    assert float(model.adapter().scale) != 1.0
+    assert "text_feed_forward" not in str(list(dict(model.adapter("image").named_parameters())))
+    assert float(model.adapter("image").scale) != 1.0
     finished = train_tiny(recipe, "second")
     assert lines(finished)[-1]["loss"] > 0
     again = parse_recipe(world.values(changes | {"model.adapters.image": adapter | {"weights": f"run:{finished}"}}))
-    assert build(again).adapter().projection.weight.shape == model.adapter().projection.weight.shape
+    assert build(again).adapter("image").projection.weight.shape == model.adapter("image").projection.weight.shape
     reading = parse_recipe(world.values(changes | {"model.adapters.image": adapter | {"instruction": True}}))
-    words = build(reading).adapter().qformer.words
+    words = build(reading).adapter("image").qformer.words
     assert torch.equal(words.weight, first.qformer.words.weight[: len(words.weight)])  # all but [DEC]
 
 

@@ -75,7 +75,7 @@ def test_a_trained_tower_is_an_encoder(run: Path, world: World, tiny_cache: Path
         torch.testing.assert_close(encoder(pixels), model.vision(pixels))
     values = world.values({"model.encoders.image": {"kind": "vit", "weights": f"run:{run}", "layer": -2}})
     composed = build(parse_recipe(values))
-    assert composed.encoder().dim == 16
+    assert composed.encoder("image").dim == 16
 
 
 def test_towers_start_from_a_run(run: Path, world: World, tiny_cache: Path) -> None:

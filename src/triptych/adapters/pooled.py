@@ -72,7 +72,8 @@ class PooledAdapter(Adapter):
         if n <= 0 or n % cells:
             raise ValueError(
                 f"an adapter with positions or pooling takes whole grids of {self.grid[0]} × {self.grid[1]} = {cells} "
-                f"positions, got {n}; an encoder that keeps its class token needs `drop_cls: true`"
+                f"positions, got {n}; an encoder that keeps its class token needs `drop_cls: true`, one "
+                "whose media have different lengths an adapter with `positions: false`"
             )
         return n // cells * self.pooled_grid[0] * self.pooled_grid[1]
 

@@ -12,6 +12,7 @@ from triptych.conversation.conversation import (
 )
 from triptych.conversation.image import Image
 from triptych.conversation.mask import Mask
+from triptych.conversation.medium import Limits, Medium
 from triptych.conversation.region import NORMALISED, THOUSANDTHS, Frame, Region
 
 __all__ = [
@@ -20,7 +21,9 @@ __all__ = [
     "Conversation",
     "Frame",
     "Image",
+    "Limits",
     "Mask",
+    "Medium",
     "Message",
     "Part",
     "Region",

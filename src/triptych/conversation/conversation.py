@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 from triptych.conversation.image import Image
+from triptych.conversation.medium import Medium
 from triptych.conversation.region import Region
 
 Role: TypeAlias = Literal["system", "user", "assistant", "document"]
 """Who speaks; a `document` is nobody's turn but text to continue, with media between its words where it has any."""
 
-Part: TypeAlias = str | Image | Region
-"""Text is a plain `str`; every other modality is a class of its own. A region is of the picture shown last; in what the
+Part: TypeAlias = str | Medium | Region
+"""Text is a plain `str`; every other modality is a subclass of `Medium`. A region is of the picture shown last; in what the
 assistant says, the text part right in front of regions is their phrase."""
 
 
@@ -42,8 +43,13 @@ class Message:
         return "".join(part for part in self.parts if isinstance(part, str))
 
     @property
-    def media(self) -> tuple[Image, ...]:
+    def media(self) -> tuple[Medium, ...]:
         """The media of the message, in order."""
+        return tuple(part for part in self.parts if isinstance(part, Medium))
+
+    @property
+    def images(self) -> tuple[Image, ...]:
+        """The pictures among the media, in order."""
         return tuple(part for part in self.parts if isinstance(part, Image))
 
     @property
@@ -70,10 +76,16 @@ class Conversation:
     whole: bool = False
 
     @property
-    def media(self) -> Iterator[Image]:
+    def media(self) -> Iterator[Medium]:
         """Every medium of the conversation, in order."""
         for message in self.messages:
             yield from message.media
+
+    @property
+    def images(self) -> Iterator[Image]:
+        """Every picture of the conversation, in order."""
+        for message in self.messages:
+            yield from message.images
 
     def then(self, *messages: Message) -> Conversation:
         """The conversation continued."""

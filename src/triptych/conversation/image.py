@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from triptych.conversation.decoding import (
     SIDEWAYS,
@@ -21,18 +21,15 @@ from triptych.conversation.decoding import (
     upright_rgb,
     upright_rgba,
 )
+from triptych.conversation.medium import Limits, Medium
 from triptych.conversation.region import Frame
-from triptych.errors import DataError
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
-MAX_BYTES = 128 * 1024 * 1024
-"""Encoded pictures above this size are refused unread."""
-
 
 @dataclass(frozen=True, eq=False)
-class Image:
+class Image(Medium):
     """A picture in a conversation: from a file, from encoded bytes, from a Pillow image, or drawn on demand.
 
     Args:
@@ -42,6 +39,9 @@ class Image:
         name: What error messages and the ledger call it; the path by default.
         size: Width and height, where they are known without drawing it.
     """
+
+    modality: ClassVar[str] = "image"
+    limits: ClassVar[Limits] = Limits(encoded=128 * 1024 * 1024)  # of pixels: `conversation.decoding`
 
     source: str | Path | bytes | PILImage | Callable[[], PILImage]
     key: str | None = None
@@ -68,6 +68,15 @@ class Image:
             return upright_rgb(picture, background)
         except Exception as error:  # Pillow raises many kinds, SyntaxError and struct.error among them
             raise unreadable(str(self), error) from error
+
+    def picture(self) -> PILImage:
+        """See `open`."""
+        return self.open()
+
+    @classmethod
+    def from_file(cls, path: Path) -> Self:
+        """The picture in a file."""
+        return cls(path)
 
     @property
     def frame(self) -> Frame:
@@ -162,14 +171,7 @@ class Image:
 
     def _read(self) -> bytes:
         if isinstance(self.source, bytes):
-            if len(self.source) > MAX_BYTES:
-                raise DataError(f"{self}: {len(self.source):,} bytes is more than the {MAX_BYTES:,} allowed")
+            self.limits.check(len(self.source), self)
             return self.source
         assert isinstance(self.source, str | Path)
-        path = Path(self.source)
-        try:
-            if path.stat().st_size > MAX_BYTES:
-                raise DataError(f"{path}: {path.stat().st_size:,} bytes is more than the {MAX_BYTES:,} allowed")
-            return path.read_bytes()
-        except OSError as error:
-            raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+        return self.limits.read(Path(self.source))

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor
 
-from triptych.conversation import Image
+from triptych.conversation import Medium
 from triptych.data.reading import UnexpectedError
 from triptych.encoders.encoder import Encoder
 from triptych.errors import DataError, FolderError, WeightsError
@@ -293,7 +293,7 @@ def cache_of(encoder: Encoder | None, wanted: bool = True) -> FeatureCache | Non
 
 
 def encode_missing(
-    parts: Iterable[Image],
+    parts: Iterable[Medium],
     encoder: Encoder,
     cache: FeatureCache,
     progress: Callable[[int], object] | None = None,
@@ -323,7 +323,7 @@ def encode_missing(
     """
     told = progress or (lambda _: None)
     failures: dict[str, DataError] = {}
-    todo: dict[str, Image] = {}
+    todo: dict[str, Medium] = {}
     total = 0
     with ThreadPoolExecutor(threads or _cores()) as pool, ThreadPoolExecutor(1) as writer:
         for part, key in _ahead(pool, lambda part: _attempt(lambda: part.content_hash, foreseen), parts):
@@ -338,12 +338,12 @@ def encode_missing(
         written: Future[None] | None = None
         while group := list(islice(prepared, -(-MEDIA_AHEAD // encoder.chunk) * encoder.chunk)):
             failures |= {key: found for key, found in group if isinstance(found, DataError)}
-            pixels = {key: found for key, found in group if not isinstance(found, DataError)}
+            inputs = {key: found for key, found in group if not isinstance(found, DataError)}
             with torch.no_grad():
-                features = encoder.encode(list(pixels.values()))
+                features = encoder.encode(list(inputs.values()))
             if written is not None:
                 written.result()
-            written = writer.submit(cache.put, list(pixels), features)
+            written = writer.submit(cache.put, list(inputs), features)
             told(len(group))
         if written is not None:
             written.result()

@@ -1,6 +1,6 @@
 """Loading: which conversations step k trains on, planned, packed and ready to compute.
 
-    mixture.draw(n) ──► source[i] ──► plan ──► features from the cache, or pixels ──► pack ──► Batch
+    mixture.draw(n) ──► source[i] ──► plan ──► per slot: features from the cache, or inputs ──► pack ──► Batch
                             └───────────┴──────────────┴──► ledger, when one of them refuses
 
 A step's data is a pure function of its number, so resuming needs nothing but that number.
@@ -11,13 +11,13 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from triptych.conversation import Conversation, Image
+from triptych.conversation import Conversation, Medium
 from triptych.data.features import FeatureCache
 from triptych.data.ledger import Outcome
 from triptych.data.mixture import Mixture
@@ -25,7 +25,7 @@ from triptych.data.reading import UnexpectedError, read_record, where
 from triptych.data.sources import Source
 from triptych.errors import DataError, RecipeError, WeightsError
 from triptych.sequence.batch import StepBatch
-from triptych.sequence.pack import Batch, pack
+from triptych.sequence.pack import Batch, Input, pack
 from triptych.sequence.plan import Layout, Refusal
 
 T = TypeVar("T")
@@ -143,22 +143,24 @@ def _refused(dataset: str, record: str, source: Source, index: int, kind: str, r
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """What an encoder needs of media.
+class SlotInputs:
+    """What the encoder of a slot needs of media.
 
     Args:
+        medium: The class of media that it takes.
         prepare: Medium → the encoder's input; raises `DataError`.
         cache: Features of media that were encoded before; None when the encoder has to run in every step.
     """
 
-    prepare: Callable[[Image], Tensor]
+    medium: type[Medium]
+    prepare: Callable[[Any], Tensor]
     cache: FeatureCache | None
 
-    def __call__(self, medium: Image) -> tuple[Tensor | None, Tensor | None]:
-        """`(features, None)` from the cache, or `(None, pixels)` for the encoder."""
+    def __call__(self, medium: Medium) -> Input:
+        """Features from the cache, or else the encoder's input."""
         if self.cache is not None and (features := self.cache.get(medium.content_hash)) is not None:
-            return features, None
-        return None, self.prepare(medium)
+            return Input(features=features)
+        return Input(prepared=self.prepare(medium))
 
 
 @dataclass(frozen=True)
@@ -170,13 +172,11 @@ class Reader:
         mixture: Which record comes when.
         batch_size: Conversations per step.
         plan: Conversation → layout; raises `Refusal`.
-        prepare: Medium → the encoder's input; raises `DataError`.
-        cache: Features of media that were encoded before; None when the encoder has to run in every step.
+        slots: The inputs of the model's encoders, by slot.
         row_tokens: The longest packed row.
         pad: The id behind the last document of a row.
         apart: Whether rows hold conversations of one dataset each.
         alone: Whether rows hold one conversation each.
-        details: For the encoder that decoders of regions look at, where it is another one.
         unroll: Conversation → those that together teach all its answers, where one sequence cannot.
     """
 
@@ -184,36 +184,30 @@ class Reader:
     mixture: Mixture
     batch_size: int
     plan: Callable[[Conversation], Layout]
-    prepare: Callable[[Image], Tensor] | None
-    cache: FeatureCache | None
+    slots: Mapping[str, SlotInputs]
     row_tokens: int
     pad: int
     apart: bool = False
     alone: bool = False
-    details: Inputs | None = None
     unroll: Callable[[Conversation], Sequence[Conversation]] | None = None
 
     @property
     def caches(self) -> Mapping[str, FeatureCache | None]:
         """See `StepReader.caches`."""
-        return {"image": self.cache} | ({"regions": self.details.cache} if self.details is not None else {})
+        return {slot: inputs.cache for slot, inputs in self.slots.items()}
 
     def __call__(self, step: int) -> StepData:
         """The data of a step, a pure function of its number."""
         layouts: list[Layout] = []
         events: list[Event] = []
-        inputs: dict[str, tuple[Tensor | None, Tensor | None]] = {}
-        details: dict[str, tuple[Tensor | None, Tensor | None]] = {}
+        inputs: dict[tuple[str, str], dict[str, Input]] = {}
 
         def planned(_: int, conversation: Conversation) -> list[Layout]:
             unrolled = [conversation] if self.unroll is None else self.unroll(conversation)
             several = [self.plan(each) for each in unrolled]
             for span in (span for layout in several for span in layout.spans):
-                key = span.medium.content_hash
-                if key not in inputs:
-                    inputs[key] = self._input(span.medium)
-                if self.details is not None and key not in details:
-                    details[key] = self.details(span.medium)
+                if span.medium.identity not in inputs:
+                    inputs[span.medium.identity] = self._inputs(span.medium)
             return several
 
         draws = Draws(self.sources, self.mixture, self.batch_size)
@@ -230,30 +224,23 @@ class Reader:
                     )
                 )
             layouts.append(replace(layout, dataset=dataset))
-        batch = self._pack(layouts, inputs, details) if layouts else None
+        batch = self._pack(layouts, inputs) if layouts else None
         return StepData(batch, tuple(events))
 
-    def _input(self, medium: Image) -> tuple[Tensor | None, Tensor | None]:
-        """`(features, None)` from the cache, or `(None, pixels)` for the encoder."""
-        if self.prepare is None:
-            raise DataError(f"{medium}: the model takes no images; the recipe has no encoders.image")
-        return Inputs(self.prepare, self.cache)(medium)
+    def _inputs(self, medium: Medium) -> dict[str, Input]:
+        """What each slot that takes the medium needs of it; several may (an encoder, and the one that regions are decoded by)."""
+        inputs = {slot: own(medium) for slot, own in self.slots.items() if isinstance(medium, own.medium)}
+        if not inputs:
+            raise DataError(
+                f"{medium}: the model takes no media of the modality {medium.modality!r}; "
+                f"the recipe has no encoders.{medium.modality}"
+            )
+        return inputs
 
-    def _pack(
-        self,
-        layouts: list[Layout],
-        inputs: Mapping[str, tuple[Tensor | None, Tensor | None]],
-        details: Mapping[str, tuple[Tensor | None, Tensor | None]],
-    ) -> Batch:
+    def _pack(self, layouts: list[Layout], inputs: Mapping[tuple[str, str], Mapping[str, Input]]) -> Batch:
         batch = pack(layouts, self.row_tokens, self.pad, _dataset if self.apart else None, self.alone)
-        keys = [medium.content_hash for medium in batch.media]
-        return replace(
-            batch,
-            features=tuple(inputs[key][0] for key in keys),
-            pixels=tuple(inputs[key][1] for key in keys),
-            details=tuple(details[key][0] for key in keys) if details else (),
-            detail_pixels=tuple(details[key][1] for key in keys) if details else (),
-        )
+        each = [inputs[medium.identity] for medium in batch.media]
+        return replace(batch, inputs={slot: tuple(given.get(slot) for given in each) for slot in self.slots})
 
 
 def _dataset(layout: Layout) -> str:

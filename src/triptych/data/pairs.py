@@ -94,10 +94,10 @@ def picture_of(conversation: Conversation) -> Image:
     Raises:
         Refusal: It has none, or several, of which a pair would be half the truth.
     """
-    media = list(conversation.media)
-    if len(media) != 1:
-        raise Refusal("no pair", f"{conversation.id}: a pair has one picture, this conversation has {len(media)}")
-    return media[0]
+    images = list(conversation.images)
+    if len(images) != 1:
+        raise Refusal("no pair", f"{conversation.id}: a pair has one picture, this conversation has {len(images)}")
+    return images[0]
 
 
 def texts_of(conversation: Conversation) -> list[str]:

@@ -12,7 +12,7 @@ import traceback
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from triptych.conversation import NORMALISED, THOUSANDTHS, Conversation, Image, Region
+from triptych.conversation import NORMALISED, THOUSANDTHS, Conversation, Image, Medium, Region
 from triptych.conversation.expression import Expression
 from triptych.conversation.unicode import check_unicode
 from triptych.data.boxes.check import check_region
@@ -70,7 +70,7 @@ def check(conversation: Conversation) -> None:
     """Raises DataError where a conversation holds text that is no Unicode, or a region that cannot be one of its picture."""
     if not isinstance(conversation, Conversation):
         raise DataError(f"expected the source to return a Conversation, got {type(conversation).__name__}")
-    shown = next(conversation.media, None)
+    shown = next((medium for medium in conversation.media if isinstance(medium, Image)), None)
     for message in conversation.messages:
         for part in message.parts:
             if isinstance(part, str):
@@ -79,8 +79,8 @@ def check(conversation: Conversation) -> None:
                 shown = part
             elif isinstance(part, Region):
                 _check_region(part, shown)
-            else:
-                raise DataError(f"expected text, images and regions in a message, got {type(part).__name__}")
+            elif not isinstance(part, Medium):
+                raise DataError(f"expected text, media and regions in a message, got {type(part).__name__}")
     for key in ("grounding", "grounded_caption"):
         for expression in conversation.annotations.get(key) or ():
             if isinstance(expression, Expression):

@@ -8,11 +8,11 @@ from triptych.decoders import sam
 from triptych.decoders.asked import AskedRegions
 from triptych.decoders.config import EmbeddingRegionsConfig
 from triptych.decoders.regions import RegionDecoder
-from triptych.encoders.encoder import Encoder
+from triptych.encoders.image_encoder import ImageEncoder
 from triptych.errors import WeightsError
 
 
-def build_decoder(config: EmbeddingRegionsConfig, hidden: int, encoder: Encoder) -> RegionDecoder:
+def build_decoder(config: EmbeddingRegionsConfig, hidden: int, encoder: ImageEncoder) -> RegionDecoder:
     """Decoders with random weights for hidden states of so many channels, which look at this encoder's features.
 
     Raises:

@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from triptych.encoders.config import EfficientNetConfig
-from triptych.encoders.encoder import Encoder, Level, Normalisation
+from triptych.encoders.encoder import Level, Normalisation
+from triptych.encoders.image_encoder import ImageEncoder
 from triptych.encoders.precision import resolve
 from triptych.encoders.preparation import ImagePreparation, mean_colour
 from triptych.errors import RecipeError, WeightsError
@@ -90,7 +91,7 @@ class Block(nn.Module):
         return y + x if self.residual else y
 
 
-class EfficientNet(Encoder):
+class EfficientNet(ImageEncoder):
     """EfficientNet-Lite2 as an encoder: the feature map before pooling, one position per 32 × 32 pixels.
 
     Args:

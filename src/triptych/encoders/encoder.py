@@ -6,13 +6,12 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from triptych.conversation import Image
-from triptych.encoders.preparation import ImagePreparation
+from triptych.conversation import Medium
 
 NUMERICS = 4
 """Counts changes to the arithmetic of this floor, so that features cached before one are not taken for those after."""
@@ -38,24 +37,35 @@ class Level:
 
 
 class Encoder(nn.Module):
-    """An encoder of pictures.
+    """An encoder of the media of one modality; that of pictures is `ImageEncoder`.
 
-    A subclass calls this constructor and writes `forward`; one whose output is more than the grid also `tokens`.
+    A subclass sets `medium`, calls this constructor, and writes `prepare` and `forward`; one whose output is not just as long
+    as the grid also writes `tokens`.
 
     Args:
         dim: Channels of the features, D_enc.
-        grid: Rows and columns of the features; position `row * columns + column`.
-        preparation: Makes the pixels that `forward` takes. Small and picklable: what a worker process needs.
-        identity: Whatever else the features depend on besides the weights, as JSON values: architecture, layer, …
+        grid: Rows and columns of the features, position `row * columns + column`; one row where they are a sequence.
+        input_shape: Of a prepared medium of usual size.
+        input_dtype: Its number type.
+        identity: What the features depend on besides the weights, as JSON values: preparation, architecture, layer, …
     """
 
+    medium: ClassVar[type[Medium]]
+    """The class of media that it takes."""
+
     def __init__(
-        self, *, dim: int, grid: tuple[int, int], preparation: ImagePreparation, identity: Mapping[str, Any]
+        self,
+        *,
+        dim: int,
+        grid: tuple[int, int],
+        input_shape: tuple[int, ...],
+        input_dtype: torch.dtype = torch.float32,
+        identity: Mapping[str, Any],
     ) -> None:
         super().__init__()
         self.dim = dim
         self.grid = grid
-        self.preparation = preparation
+        self.input_shape, self.input_dtype = input_shape, input_dtype
         self._identity = dict(identity)
         self._fingerprint: tuple[tuple[Any, ...], str] | None = None
         self._places: dict[tuple[torch.Size, torch.device, torch.dtype], Sequence[int]] = {}
@@ -66,60 +76,78 @@ class Encoder(nn.Module):
         return next(self.parameters()).dtype
 
     @property
+    def modality(self) -> str:
+        """The modality of the media that it takes."""
+        return self.medium.modality
+
+    @property
     def levels(self) -> tuple[Level, ...]:
         """What the channels are made of; one level, unless some hold details of where in a position something is."""
         return (Level(self.dim),)
 
-    def tokens(self, part: Image) -> int:  # noqa: ARG002 - every picture has the same length here
-        """How many positions T the features of a medium take: the only truth about it."""
+    def tokens(self, part: Any) -> int:  # noqa: ARG002 - every medium has the same length here
+        """How many positions T the features of a medium take: the only truth about it.
+
+        Raises:
+            DataError: That depends on the medium, which cannot be read.
+        """
         return self.grid[0] * self.grid[1]
 
-    def prepare(self, part: Image) -> Tensor:
-        """Pixels `[C, H, W]` of a medium, uint8, on the CPU. Uses no weights.
+    @property
+    def usual_tokens(self) -> int:
+        """Positions of the features of a medium of usual size, for plans and for the choice of adapters."""
+        return self.grid[0] * self.grid[1]
+
+    def prepare(self, part: Any) -> Tensor:
+        """What `forward` takes of a medium, on the CPU. Uses no weights: worker processes call it.
 
         Raises:
             DataError: The medium cannot be read.
         """
-        return self.preparation(part)
+        raise NotImplementedError
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Features `[N, T, dim]` of prepared pixels `[N, C, H, W]`."""
+    def blank(self, count: int) -> Tensor:
+        """Prepared media `[count, …]` of usual size of which only the shape is real, on the meta device."""
+        return torch.empty(count, *self.input_shape, dtype=self.input_dtype, device="meta")
+
+    def forward(self, prepared: Tensor) -> Tensor:
+        """Features `[N, T, dim]` of prepared media `[N, …]`; pictures are pixels `[N, C, H, W]`."""
         raise NotImplementedError
 
     @property
     def chunk(self) -> int:
-        """Pictures per forward pass of `encode`: what suits the device, and constant on it."""
+        """Media per forward pass of `encode`: what suits the device, and constant on it."""
         return 4 if next(self.parameters()).device.type == "cpu" else 32
 
-    def encode(self, pixels: Sequence[Tensor]) -> list[Tensor]:
-        """Features `[T, dim]` of each of any number of prepared pixels `[C, H, W]`, on the encoder's device.
+    def encode(self, prepared: Sequence[Tensor]) -> list[Tensor]:
+        """Features `[T, dim]` of each of any number of prepared media, on the encoder's device.
 
-        Every forward pass has exactly `chunk` pictures, the last one filled up: matrix products of different sizes
-        round differently, and a picture's features must not depend on what it is encoded with. Nor on its place in
+        Every forward pass has exactly `chunk` media of one shape, the last one filled up: matrix products of different
+        sizes round differently, and a medium's features must not depend on what it is encoded with. Nor on its place in
         the pass: the first pass of each shape checks which places agree, and only those are used.
         """
         device = next(self.parameters()).device
-        features: list[Tensor] = [torch.empty(0)] * len(pixels)
+        features: list[Tensor] = [torch.empty(0)] * len(prepared)
         shapes: dict[torch.Size, list[int]] = {}
-        for i, picture in enumerate(pixels):
-            shapes.setdefault(picture.shape, []).append(i)
+        for i, medium in enumerate(prepared):
+            shapes.setdefault(medium.shape, []).append(i)
         for shape, same in shapes.items():
             key = (shape, device, self.dtype)
             places = self._places.get(key, range(self.chunk))
             # In training mode dropout differs from place to place, and nothing is cached.
             if key not in self._places and not self.training and device.type != "meta":
                 first, *same = same
-                copies = self(pixels[first].expand(self.chunk, *shape).to(device))
+                copies = self(prepared[first].expand(self.chunk, *shape).to(device))
                 # PyTorch's vectorised loops compute the last few elements of a tensor, where its size is no multiple of
-                # the vector's, by other code that rounds differently: the picture in the last place would differ.
+                # the vector's, by other code that rounds differently: the medium in the last place would differ.
                 places = [place for place in range(self.chunk) if torch.equal(copies[place], copies[0])]
                 self._places[key] = places
                 features[first] = copies[0]
             for start in range(0, len(same), len(places)):
                 part = same[start : start + len(places)]
-                batch = pixels[part[0]].new_zeros(self.chunk, *shape)
+                batch = prepared[part[0]].new_zeros(self.chunk, *shape)
                 for place, i in zip(places, part, strict=False):
-                    batch[place] = pixels[i]
+                    batch[place] = prepared[i]
                 encoded = self(batch.to(device))
                 for place, i in zip(places, part, strict=False):
                     features[i] = encoded[place]
@@ -140,13 +168,17 @@ class Encoder(nn.Module):
 
     def _hash(self, tensors: Mapping[str, Tensor]) -> str:
         kind = f"{type(self).__module__}.{type(self).__qualname__}"
-        description = [NUMERICS, kind, self.preparation.identity, self._identity]
-        digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode())
+        digest = hashlib.sha256(json.dumps([NUMERICS, kind, *self._described], sort_keys=True).encode())
         for name in sorted(tensors):
             tensor = tensors[name].detach().cpu().contiguous()
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
             digest.update(tensor.flatten().view(torch.uint8).numpy().data)
         return digest.hexdigest()
+
+    @property
+    def _described(self) -> list[Any]:
+        """What the fingerprint depends on besides the class and the weights."""
+        return [self._identity]
 
 
 class Normalisation(nn.Module):

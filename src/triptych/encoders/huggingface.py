@@ -19,7 +19,8 @@ from torch.nn import functional
 
 from triptych.conversation import Image
 from triptych.encoders.config import HuggingFaceConfig
-from triptych.encoders.encoder import Encoder, Normalisation
+from triptych.encoders.encoder import Normalisation
+from triptych.encoders.image_encoder import ImageEncoder
 from triptych.encoders.precision import resolve
 from triptych.encoders.preparation import (
     CLIP_MEAN,
@@ -105,7 +106,7 @@ _NOT_NORMED = ("clip", "clip_vision_model")
 """Families whose output comes before their last normalisation, which only the class token goes through."""
 
 
-class HuggingFaceEncoder(Encoder):
+class HuggingFaceEncoder(ImageEncoder):
     """A vision tower, cut off behind the chosen layer.
 
     Args:

@@ -15,8 +15,9 @@ from torch import Tensor
 from triptych.conversation import Image
 from triptych.encoders import without_values
 from triptych.encoders.config import PLAIN_TOWERS, HuggingFaceConfig
-from triptych.encoders.encoder import Encoder, Normalisation
+from triptych.encoders.encoder import Normalisation
 from triptych.encoders.huggingface import HuggingFaceEncoder
+from triptych.encoders.image_encoder import ImageEncoder
 from triptych.encoders.preparation import IMAGENET_MEAN, IMAGENET_STD, ImagePreparation, mean_colour
 from triptych.encoders.tower_inputs import Inputs, inputs_of, own_size, side_of
 from triptych.encoders.tower_outputs import Shape, chosen_state, in_rows, sequence, shape_of
@@ -35,7 +36,7 @@ class AnyTower:
     """What `kind: huggingface` builds: a tower cut off behind the chosen layer where its parts are known, else all of it."""
 
     @staticmethod
-    def from_config(config: HuggingFaceConfig, base: Path | None = None) -> Encoder:
+    def from_config(config: HuggingFaceConfig, base: Path | None = None) -> ImageEncoder:
         """See `HuggingFaceEncoder.from_config` and `ProbedEncoder.from_config`."""
         kind = HuggingFaceEncoder if model_type(config, base) in PLAIN_TOWERS else ProbedEncoder
         return kind.from_config(config, base)
@@ -48,7 +49,7 @@ BILINEAR = 2
 """Pillow's number for bilinear interpolation, which preprocessor configs use."""
 
 
-class ProbedEncoder(Encoder):
+class ProbedEncoder(ImageEncoder):
     """A vision model as transformers runs it, with all of its layers.
 
     Args:

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from triptych.encoders.config import SamConfig
-from triptych.encoders.encoder import Encoder, Normalisation
+from triptych.encoders.encoder import Normalisation
+from triptych.encoders.image_encoder import ImageEncoder
 from triptych.encoders.precision import resolve
 from triptych.encoders.preparation import IMAGENET_MEAN, IMAGENET_STD, ImagePreparation, mean_colour
 from triptych.errors import RecipeError
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from transformers import SamVisionConfig, SamVisionModel
 
 
-class SamEncoder(Encoder):
+class SamEncoder(ImageEncoder):
     """The vision part of a SAM; its features are what its mask decoder takes.
 
     Args:

@@ -10,7 +10,7 @@ from torch import Tensor
 from triptych.conversation import Image
 from triptych.encoders import checkpoints
 from triptych.encoders.config import VisionTransformerConfig
-from triptych.encoders.encoder import Encoder
+from triptych.encoders.image_encoder import ImageEncoder
 from triptych.encoders.precision import resolve
 from triptych.encoders.preparation import ImagePreparation, mean_colour
 from triptych.encoders.vit import PIXELS, VisionTransformer
@@ -18,7 +18,7 @@ from triptych.errors import RecipeError
 from triptych.kernels import packed
 
 
-class VisionTransformerEncoder(Encoder):
+class VisionTransformerEncoder(ImageEncoder):
     """The tower, cut off behind the chosen layer, without pooling and projection.
 
     Args:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from triptych.conversation import Image
+from triptych.conversation import Medium
 from triptych.errors import EvaluationError
 from triptych.evaluate import shares
 from triptych.evaluate.attempt import Said, attempt, put_to
@@ -113,7 +113,7 @@ class Asking:
 
 
 def control_questions(
-    questions: Sequence[Question], media: Mapping[int, tuple[Image, ...]], seed: int
+    questions: Sequence[Question], media: Mapping[int, tuple[Medium, ...]], seed: int
 ) -> list[Question]:
     """The same questions, each about the picture of another sample; those of one sample all about the same one.
 

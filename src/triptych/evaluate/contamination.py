@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from triptych.conversation import Image
+from triptych.conversation import Medium
 from triptych.errors import DataError, EvaluationError, TriptychError
 from triptych.files import read_object, write_atomically
 
@@ -83,7 +83,7 @@ def _pictures(name: str, recipe: Recipe) -> Iterator[tuple[str, str]]:
 
 
 def contamination(
-    pictures: Iterable[Image], trained: TrainingPictures | None, missing: Collection[str] = ()
+    pictures: Iterable[Medium], trained: TrainingPictures | None, missing: Collection[str] = ()
 ) -> dict[str, Any] | None:
     """Which pictures of a benchmark were seen in training: how many of how many, and the first few with where.
 

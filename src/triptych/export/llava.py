@@ -53,7 +53,7 @@ def misfits(run: Finished) -> Iterator[str]:
     if not tower:
         yield from _layer(run)
     if run.model.adapters:
-        yield from _adapter(run.model.adapter())
+        yield from _adapter(run.model.adapter("image"))
 
 
 def _layer(run: Finished) -> Iterator[str]:
@@ -130,7 +130,7 @@ def write(run: Finished, folder: Path, shard: str) -> str:
     from transformers.models.llava.processing_llava import LlavaProcessor
 
     assert isinstance(run.model, MultimodalModel) and run.language is not None
-    adapter, tower = run.model.adapter(), tower_of(run)
+    adapter, tower = run.model.adapter("image"), tower_of(run)
     assert isinstance(adapter, GridAdapter)
     image_token = image_token_for(run.language.template)
     tokenizer = tokenizer_for(run, image_token)

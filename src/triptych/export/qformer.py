@@ -54,7 +54,7 @@ def misfits_of(run: Finished, system: System) -> Iterator[str]:
         yield f"model.fusion: {model.fusion.kind!r}; BLIP-2 puts features into the sequence: `splice`"
     tower = list(misfits_of_tower(run, TOWERS))
     yield from tower
-    adapter = run.model.adapter() if run.model.adapters else None
+    adapter = run.model.adapter("image") if run.model.adapters else None
     if not isinstance(adapter, QFormerAdapter):
         yield "model.adapters.image.kind: BLIP-2 has a Q-Former: `qformer`"
         return
@@ -105,7 +105,7 @@ def write_system(run: Finished, folder: Path, shard: str, system: System) -> str
 
     assert isinstance(run.model, MultimodalModel) and run.language is not None
     name, model_type = CLASSES[system]
-    adapter, tower = run.model.adapter(), tower_of(run)
+    adapter, tower = run.model.adapter("image"), tower_of(run)
     assert isinstance(adapter, QFormerAdapter)
     tokenizer = tokenizer_for(run, IMAGE)
     image = add_token(tokenizer, IMAGE)

@@ -64,6 +64,8 @@ def misfits_of_tower(run: Finished, kinds: tuple[str, ...] = ()) -> Iterator[str
     if not isinstance(model, ModelConfig) or model.encoders.image is None:
         yield "model.encoders.image: there is no image encoder"
         return
+    for modality in model.encoders.others:
+        yield f"model.encoders.{modality}: the format holds an encoder of images only"
     config = image_config(run)
     if config is None:
         yield (
@@ -74,7 +76,7 @@ def misfits_of_tower(run: Finished, kinds: tuple[str, ...] = ()) -> Iterator[str
     if isinstance(config, HuggingFaceConfig) and config.unit:
         yield "model.encoders.image.unit: features of length one exist in Kosmos only"
     assert isinstance(run.model, MultimodalModel)
-    if isinstance(probed := run.model.encoder(), ProbedEncoder):
+    if isinstance(probed := run.model.encoder("image"), ProbedEncoder):
         kind = probed.model.config.model_type
         yield f"model.encoders.image: a tower of {kind!r} has no place in this format; {', '.join(sorted(PLAIN_TOWERS))} have"
         return
@@ -129,7 +131,7 @@ def tower_of(run: Finished) -> Tower:
 
 def _encoder(run: Finished) -> HuggingFaceEncoder | VisionTransformerEncoder:
     assert isinstance(run.model, MultimodalModel)
-    encoder = run.model.encoder()
+    encoder = run.model.encoder("image")
     assert isinstance(encoder, HuggingFaceEncoder | VisionTransformerEncoder)
     return encoder
 

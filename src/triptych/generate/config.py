@@ -9,7 +9,7 @@ from typing import Literal, Protocol, runtime_checkable
 from pydantic import Field
 
 from triptych.config import Config
-from triptych.conversation import Conversation
+from triptych.conversation import Conversation, Medium, Message, Part, Region, assistant
 
 
 class GenerationSettings(Config):
@@ -23,19 +23,46 @@ class GenerationSettings(Config):
     batch_size: int = Field(16, ge=1, description="conversations answered at once")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Reply:
     """One answer.
 
     Args:
-        text: What was said, without the template's end token and white space around it.
+        parts: What it consists of, in order: text without the template's end token and white space around it, regions, and
+            media that decoders made. A text alone may be given as it is.
         tokens: How many tokens were generated.
         finish: `stop` when the model ended its turn, `length` when `max_new_tokens` cut it.
     """
 
-    text: str
+    parts: tuple[Part, ...]
     tokens: int
     finish: Literal["stop", "length"]
+
+    def __init__(self, parts: str | Sequence[Part], tokens: int, finish: Literal["stop", "length"]) -> None:
+        # Of a frozen class: attributes are set once, here.
+        object.__setattr__(self, "parts", (parts,) if isinstance(parts, str) else tuple(parts))
+        object.__setattr__(self, "tokens", tokens)
+        object.__setattr__(self, "finish", finish)
+
+    @property
+    def message(self) -> Message:
+        """The reply as the assistant's message, to continue the conversation with."""
+        return assistant(*self.parts)
+
+    @property
+    def text(self) -> str:
+        """What was said in words: all parts that are text."""
+        return self.message.text
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """The regions among the parts, in order."""
+        return self.message.regions
+
+    @property
+    def media(self) -> tuple[Medium, ...]:
+        """The media among the parts, in order."""
+        return self.message.media
 
 
 @runtime_checkable

@@ -9,16 +9,17 @@ common beginning. Rows that are done leave the batch.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 from transformers import Cache
 
-from triptych.conversation import Conversation, Image
+from triptych.conversation import Conversation, Image, Medium
 from triptych.errors import GenerationError
 from triptych.fusion.memory import Memory, Spot
 from triptych.generate.config import GenerationSettings, Reply
@@ -39,6 +40,10 @@ REMEMBERED_MEDIA = 256
 """Adapted features of this many recent media are kept, so that a follow-up question does not encode again."""
 
 
+_FeatureKey: TypeAlias = tuple[tuple[str, str], str]
+"""Identity of a medium, and the text that its adapter reads beside it."""
+
+
 @dataclass(frozen=True)
 class _Prompt:
     """A planned prompt.
@@ -55,7 +60,7 @@ class _Prompt:
 
     @property
     def prefix(self) -> tuple[object, ...]:
-        media = tuple((span.medium.content_hash, span.start) for span in self.layout.spans)
+        media = tuple((span.medium.identity, span.start) for span in self.layout.spans)
         texts = tuple(span.text for span in self.layout.spans) if self.reads_text else ()
         regions = tuple(at for at in self.layout.regions if at[0] < self.shared)
         return (self.layout.ids[: self.shared], media, texts, regions)
@@ -85,7 +90,7 @@ class Generator:
 
     def __init__(self, model: MultimodalModel) -> None:
         self.model = model
-        self._features: OrderedDict[tuple[str, str], Tensor] = OrderedDict()
+        self._features: OrderedDict[_FeatureKey, Tensor] = OrderedDict()
 
     @torch.inference_mode()
     def respond(self, conversations: Sequence[Conversation], settings: GenerationSettings | None = None) -> list[Reply]:
@@ -145,29 +150,34 @@ class Generator:
         if rest := self._reply(tokens).text[len(said) :]:
             yield rest
 
-    def features(self, media: Sequence[Image], texts: Sequence[str] | None = None) -> list[Tensor]:
+    def features(self, media: Sequence[Medium], texts: Sequence[str] | None = None) -> list[Tensor]:
         """Adapted features `[T', D]` of media, encoded once; with each one's text, for adapters that read it."""
-        encoder, adapter = self.model.encoder(), self.model.adapter()
-        texts = texts if texts is not None and self.model.reads_text else [""] * len(media)
-        keys = [(medium.content_hash, text) for medium, text in zip(media, texts, strict=True)]
+        texts = texts if texts is not None else [""] * len(media)
+        keys = [self._key(medium, text) for medium, text in zip(media, texts, strict=True)]
         new = {key: medium for key, medium in zip(keys, media, strict=True) if key not in self._features}
-        if new:
-            pictures = {picture: medium for (picture, _), medium in new.items()}  # several texts may speak of one
-            with ThreadPoolExecutor() as pool:
-                pixels = [prepared.to(self.model.device) for prepared in pool.map(encoder.prepare, pictures.values())]
-            encoded = dict(zip(pictures, encoder.encode(pixels), strict=True))
-            for picture, text in new:
-                feature = encoded[picture][None]
-                self._features[picture, text] = (
-                    adapter(feature, [text]) if self.model.reads_text else adapter(feature)
-                )[0]
-        found = []
+        for modality in dict.fromkeys(medium.modality for medium in new.values()):
+            self._adapt(modality, {key: medium for key, medium in new.items() if medium.modality == modality})
+        features = []
         for key in keys:
             self._features.move_to_end(key)
-            found.append(self._features[key])
+            features.append(self._features[key])
         while len(self._features) > max(REMEMBERED_MEDIA, len(keys)):
             self._features.popitem(last=False)
-        return found
+        return features
+
+    def _key(self, medium: Medium, text: str) -> _FeatureKey:
+        return medium.identity, text if self.model.adapter(medium.modality).reads_text else ""
+
+    def _adapt(self, modality: str, new: Mapping[_FeatureKey, Medium]) -> None:
+        """Encode and adapt media of one modality."""
+        encoder, adapter = self.model.encoder(modality), self.model.adapter(modality)
+        distinct = {identity: medium for (identity, _), medium in new.items()}  # several texts may speak of one
+        with ThreadPoolExecutor() as pool:
+            prepared = [one.to(self.model.device) for one in pool.map(encoder.prepare, distinct.values())]
+        encoded = dict(zip(distinct, encoder.encode(prepared), strict=True))
+        for identity, text in new:
+            feature = encoded[identity][None]
+            self._features[identity, text] = (adapter(feature, [text]) if adapter.reads_text else adapter(feature))[0]
 
     def _plan(self, conversation: Conversation, settings: GenerationSettings) -> _Prompt:
         if not conversation.messages or conversation.messages[-1].role not in ("user", "document"):
@@ -322,7 +332,10 @@ class Generator:
         ]
         if panel is None or not asked:
             return embeddings
-        media = [[span.medium for span in layout.spans if span.start <= place][-1] for place, _ in asked]
+        media = [
+            [span.medium for span in layout.spans if span.start <= place and isinstance(span.medium, Image)][-1]
+            for place, _ in asked
+        ]
         seen = list({medium.content_hash: medium for medium in media}.values())
         keys = [medium.content_hash for medium in seen]
         owner = [keys.index(medium.content_hash) for medium in media]

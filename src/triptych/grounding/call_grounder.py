@@ -121,7 +121,7 @@ class CallGrounder:
         """
         replies = self.responder.respond(conversations, self.config.generation)
         readings = [read_calls(reply.text, self.config.name) for reply in replies]
-        pictures = [list(conversation.media)[-1:] for conversation in conversations]
+        pictures = [list(conversation.images)[-1:] for conversation in conversations]
         found = self._look(pictures, readings)
         said = [assistant(reply.text) for reply in replies]
         continued = {

@@ -88,7 +88,7 @@ class EmbeddingGrounder:
         for start in range(0, len(conversations), self.settings.batch_size):
             part = conversations[start : start + self.settings.batch_size]
             answers = self.generator.answers(part, self.settings, watched=self.panel.answer)
-            found += self._decoded([list(c.media)[-1:] for c in part], answers)
+            found += self._decoded([list(c.images)[-1:] for c in part], answers)
         return found
 
     def _decoded(self, shown: Sequence[Sequence[Image]], answers: Sequence[Answer]) -> list[Grounding]:

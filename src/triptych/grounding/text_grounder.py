@@ -77,7 +77,7 @@ class TextGrounder:
             DataError: A picture cannot be read.
         """
         replies = self.responder.respond(conversations, self.settings)
-        return [self.read(reply.text, [*c.media][-1]) for c, reply in zip(conversations, replies, strict=True)]
+        return [self.read(reply.text, [*c.images][-1]) for c, reply in zip(conversations, replies, strict=True)]
 
     def read(self, text: str, image: Image) -> Grounding:
         """The regions of an answer about a picture, clipped to it."""

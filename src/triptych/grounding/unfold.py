@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from triptych.conversation import Conversation, Image, Message, Region, assistant, user
+from triptych.conversation import Conversation, Medium, Message, Region, assistant, user
 from triptych.conversation.conversation import Part
 from triptych.conversation.expression import NONE, Expression
 from triptych.grounding.calls import Call, read_calls, write_answer, write_calls
@@ -41,7 +41,7 @@ class CallRegions:
     def __init__(self, config: CallRegionsConfig) -> None:
         self.config = config
 
-    def write(self, parts: Sequence[Part], answer: bool) -> list[str | Token | Image]:  # noqa: ARG002 - alike in both
+    def write(self, parts: Sequence[Part], answer: bool) -> list[str | Token | Medium]:  # noqa: ARG002 - alike in both
         """The parts with regions as four decimals in brackets: `[0.41, 0.08, 0.57, 0.27]`."""
         return [self.numbers(part) if isinstance(part, Region) else part for part in parts]
 

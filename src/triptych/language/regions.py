@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from triptych.conversation.conversation import Conversation, Message, Part
-from triptych.conversation.image import Image
+from triptych.conversation.medium import Medium
 from triptych.conversation.region import Region
 
 
@@ -45,7 +45,7 @@ class RegionWriter(Protocol):
         """The names of the tokens that it writes, to be added where the tokenizer has not got them."""
         ...
 
-    def write(self, parts: Sequence[Part], answer: bool) -> list[str | Token | Image]:
+    def write(self, parts: Sequence[Part], answer: bool) -> list[str | Token | Medium]:
         """The parts of a message without regions: text and tokens in their place.
 
         Args:

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from triptych.conversation import Conversation, Image, Message, Region, system
+from triptych.conversation import Conversation, Image, Medium, Message, Region, system
 from triptych.conversation.conversation import Part
 from triptych.errors import RecipeError
 from triptych.language.regions import RegionWriter, Token
@@ -39,7 +39,7 @@ class Piece:
     """
 
     ids: tuple[int, ...] = ()
-    medium: Image | None = None
+    medium: Medium | None = None
     supervised: bool = False
     region: Region | None = None
 
@@ -154,7 +154,7 @@ class ChatTemplate:
 
     def writes(self, text: str) -> bool:
         """Whether the template writes a text of its own around a question about a picture."""
-        return text in self._layout.text((Shape("user", (("media", ""), ("text", ""))),), True)
+        return text in self._layout.text((Shape("user", (("media", Image.modality), ("text", ""))),), True)
 
     def untaught(self, messages: Sequence[Message]) -> tuple[int, ...]:
         """Numbers of the answers that are to be learned and that the sequence of all messages does not teach.
@@ -191,7 +191,7 @@ class ChatTemplate:
 
     def _said(self, said: Content, by_assistant: bool, answer: int | None, closing: bool) -> Iterable[_Text | _Hard]:
         """What a person or the assistant says, in its place; of tokens an answer may have those that are text to its readers."""
-        if isinstance(said, Image):
+        if isinstance(said, Medium):
             yield _Hard(Piece(medium=said))
         elif isinstance(said, Token):
             id_ = int(self.tokenizer.convert_tokens_to_ids(str(said)))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from triptych.conversation import Image, Message, Part, assistant, system, user
+from triptych.conversation import Image, Medium, Message, Part, assistant, system, user
 from triptych.errors import RecipeError
 from triptych.language.hub_templates import for_transformers
 from triptych.language.template_encode import special_tokens
@@ -75,7 +75,9 @@ def as_transformers_has_it(messages: Sequence[Message]) -> list[dict[str, Any]]:
     """Messages of text and media for `apply_chat_template`: texts as strings, and parts where there are media."""
 
     def part(value: Part) -> dict[str, str]:
-        return {"type": "image"} if isinstance(value, Image) else {"type": "text", "text": str(value)}
+        if isinstance(value, Medium):
+            return {"type": value.modality}
+        return {"type": "text", "text": str(value)}
 
     return [
         {"role": message.role, "content": [part(each) for each in message.parts] if message.media else message.text}

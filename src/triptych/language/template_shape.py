@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from triptych.conversation import Image, Message
+from triptych.conversation import Medium, Message
 from triptych.language.regions import Token
 
 STOP, PICTURE = "\ue002", "\ue003"
@@ -25,7 +25,7 @@ MARK = re.compile("\ue000(\\d+)\\.(\\d+)\ue001")
 ANCHOR = re.compile("\ue000(\\d+)m\ue001")
 """Written where a template writes the media of a message apart from its words: then it may leave the words out."""
 
-Content: TypeAlias = str | Token | Image
+Content: TypeAlias = str | Token | Medium
 Kind: TypeAlias = Literal["text", "media", "literal"]
 
 
@@ -35,7 +35,8 @@ class Shape:
 
     Args:
         role: Who speaks.
-        items: Kind of each item, and what a literal says; texts and media are numbered in order.
+        items: Kind of each item, and what a literal says, or which modality a medium has; texts and media are numbered in
+            order.
     """
 
     role: str
@@ -62,9 +63,10 @@ class Shape:
     def variables(self, number: int) -> dict[str, Any]:
         """The message for a template: `content`; its halves `media` and `text`; `pictures`; and `parts`, as processors have it."""
         parts: list[dict[str, str]] = []
+        modalities = (modality for kind, modality in self.items if kind == "media")
         for kind, text in self.marks(number):
             if kind == "media":
-                parts.append({"type": "image"})
+                parts.append({"type": next(modalities)})
             elif parts and parts[-1]["type"] == "text":
                 parts[-1]["text"] += text
             else:
@@ -131,8 +133,8 @@ def outline(message: Message, parts: Sequence[Content], keywords: Keywords) -> t
     items: list[tuple[Kind, str]] = []
     contents: list[Content] = []
     for part in _joined(parts):
-        if isinstance(part, Image | Token):
-            items.append(("media" if isinstance(part, Image) else "text", ""))
+        if isinstance(part, Medium | Token):
+            items.append(("media", part.modality) if isinstance(part, Medium) else ("text", ""))
             contents.append(part)
             continue
         chunks = keywords.split(part)

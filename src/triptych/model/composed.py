@@ -1,21 +1,22 @@
 """The composed model: encoders, adapters and a language model.
 
-pixels ──► encoder ──► features [T, D_enc] ──► adapter ──► [T', D] ──► fusion ─┐ (places in the sequence, or a memory)
+media ───► encoder ──► features [T, D_enc] ──► adapter ──► [T', D] ──► fusion ─┐ (places in the sequence, or a memory)
 ids ─────► token embeddings [R, L, D] ────────────────────────────────────────┴► language model ──► hidden [R, L, D]
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import torch
 from torch import Tensor, nn
 
 from triptych.adapters.adapter import Adapter
-from triptych.conversation import Conversation, Image
+from triptych.conversation import Conversation, Image, Medium
 from triptych.encoders.encoder import Encoder
+from triptych.encoders.image_encoder import ImageEncoder
 from triptych.fusion.fusion import Fusion, Splice
 from triptych.fusion.memory import Memory, Spot
 from triptych.language.backbone import LanguageModel
@@ -24,7 +25,7 @@ from triptych.language.regions import Unfolder
 from triptych.language.template import ChatTemplate
 from triptych.model.pointing import RegionPanel
 from triptych.sequence.config import SequenceConfig
-from triptych.sequence.pack import Batch, Placement
+from triptych.sequence.pack import Batch, Input, Placement
 from triptych.sequence.plan import Layout, Refusal, plan, unroll
 from triptych.sequence.splice import splice
 
@@ -32,8 +33,15 @@ if TYPE_CHECKING:
     from transformers import Cache
 
 
+REGIONS = "regions"
+"""The slot of the encoder that decoders of regions look at, where it is another one than that of images."""
+
+
 class MultimodalModel(nn.Module):
     """A multimodal language model.
+
+    Its encoders have *slots*: one for each modality, of the same name, and `regions`. Cached features and the inputs of a batch
+    are kept by slot.
 
     Args:
         language: The language model.
@@ -53,7 +61,7 @@ class MultimodalModel(nn.Module):
         sequence: SequenceConfig,
         fusion: Fusion | None = None,
         regions: RegionPanel | None = None,
-        region_encoder: Encoder | None = None,
+        region_encoder: ImageEncoder | None = None,
     ) -> None:
         super().__init__()
         self.language = language
@@ -68,11 +76,6 @@ class MultimodalModel(nn.Module):
     def device(self) -> torch.device:
         """Where the model computes."""
         return self.language.embedding.weight.device
-
-    def slots(self) -> Mapping[str, Encoder]:
-        """See `Trainable.slots`."""
-        own = {"image": self.encoder()} if "image" in self.encoders else {}
-        return own | ({"regions": self.region_encoder} if self.region_encoder is not None else {})
 
     @property
     def part_names(self) -> list[str]:
@@ -142,27 +145,48 @@ class MultimodalModel(nn.Module):
                 raise KeyError(name) from None
         return ((f"{name}.{key}", parameter) for key, parameter in module.named_parameters())
 
-    def encoder(self, modality: str = "image") -> Encoder:
+    def slots(self) -> dict[str, Encoder]:
+        """See `Trainable.slots`."""
+        slots = {modality: self.encoder(modality) for modality in self.encoders}
+        return slots if self.region_encoder is None else {**slots, REGIONS: self.region_encoder}
+
+    @overload
+    def encoder(self, modality: Literal["image"]) -> ImageEncoder: ...
+
+    @overload
+    def encoder(self, modality: str) -> Encoder: ...
+
+    def encoder(self, modality: str) -> Encoder:
         """The encoder of a modality; KeyError where the model has none."""
         encoder = self.encoders[modality]
         assert isinstance(encoder, Encoder)
         return encoder
 
-    def adapter(self, modality: str = "image") -> Adapter:
+    def adapter(self, modality: str) -> Adapter:
         """The adapter of a modality; KeyError where the model has none."""
         adapter = self.adapters[modality]
         assert isinstance(adapter, Adapter)
         return adapter
 
-    def media_tokens(self, medium: Image) -> int:
+    def media_tokens(self, medium: Medium) -> int:
         """How many positions of the sequence a medium takes, before tensors exist: the encoder's, adapter's, fusion's word.
 
         Raises:
-            Refusal: The model takes no such media.
+            Refusal: The model takes no such media, or none of this length.
         """
-        if "image" not in self.encoders:
-            raise Refusal("no encoder", f"{medium}: the model takes no images; its recipe has no model.encoders.image")
-        return self.fusion.positions(self.adapter().output_tokens(self.encoder().tokens(medium)))
+        modality = medium.modality
+        if modality not in self.encoders:
+            taken = f"media of the modality {modality!r}" if modality != Image.modality else "images"
+            raise Refusal(
+                "no encoder", f"{medium}: the model takes no {taken}; its recipe has no model.encoders.{modality}"
+            )
+        encoder = self.encoder(modality)
+        if not isinstance(medium, encoder.medium):
+            raise Refusal(
+                "no encoder",
+                f"{medium}: is a {type(medium).__name__}, and model.encoders.{modality} takes a {encoder.medium.__name__}",
+            )
+        return self.fusion.positions(adapted_tokens(medium, encoder, self.adapter(modality)))
 
     def plan(self, conversation: Conversation, reply: bool = False, template: ChatTemplate | None = None) -> Layout:
         """The layout of a conversation in this model, written by its own template or another.
@@ -196,8 +220,8 @@ class MultimodalModel(nn.Module):
 
     @property
     def reads_text(self) -> bool:
-        """Whether what becomes of a medium depends on the text around it."""
-        return "image" in self.adapters and bool(getattr(self.adapters["image"], "reads_text", False))
+        """Whether what becomes of media of some modality depends on the text around them."""
+        return any(self.adapter(modality).reads_text for modality in self.adapters)
 
     def adapt(self, batch: Batch, content: bool = False) -> list[Tensor]:
         """The adapted features `[T', D]` of the batch's media, encoding those that have no features yet.
@@ -213,24 +237,44 @@ class MultimodalModel(nn.Module):
 
         An adapter that reads text runs once for every medium with every text that it is told about it.
         """
-        if not batch.media:
-            return [], []
-        encoded = self._encoded(batch)
-        adapter, placements = self.adapter(), list(batch.placements)
-        if content:
-            return self.run_adapter(adapter.content, encoded), placements
-        if not self.reads_text:
-            return self.run_adapter(adapter, encoded), placements
-        number: dict[tuple[int, str], int] = {}
-        placements = [
-            replace(place, medium=number.setdefault((place.medium, place.text), len(number))) for place in placements
-        ]
-        media, texts = zip(*number, strict=True)
-        return self.run_adapter(adapter, [encoded[i] for i in media], texts), placements
+        placements = list(batch.placements)
+        number: dict[tuple[int, str], int]  # medium and text → which of the adapted features
+        if content or not self.reads_text:
+            number = {(medium, ""): medium for medium in range(len(batch.media))}
+        else:
+            number = {}
+            for i, place in enumerate(placements):
+                reads = self.adapter(batch.media[place.medium].modality).reads_text
+                key = (place.medium, place.text if reads else "")
+                placements[i] = replace(place, medium=number.setdefault(key, len(number)))
+        adapted: list[Tensor] = [torch.empty(0)] * len(number)
+        for modality in self.adapters:
+            own = [(medium, text) for medium, text in number if batch.media[medium].modality == modality]
+            if not own:
+                continue
+            media = list(dict.fromkeys(medium for medium, _ in own))
+            encoded = dict(zip(media, self._encoded(batch, modality, media), strict=True))
+            adapter = self.adapter(modality)
+            tokens = self.run_adapter(
+                adapter.content if content else adapter,
+                [encoded[medium] for medium, _ in own],
+                [text for _, text in own] if adapter.reads_text and not content else None,
+            )
+            for key, features in zip(own, tokens, strict=True):
+                adapted[number[key]] = features
+        return adapted, placements
 
-    def _encoded(self, batch: Batch) -> list[Tensor]:
-        """The features `[T, D_enc]` of the batch's media."""
-        return _features(self.encoder(), list(batch.features) or [None] * len(batch.media), batch.pixels, self.device)
+    def _encoded(self, batch: Batch, slot: str, media: Sequence[int]) -> list[Tensor]:
+        """The features `[T, D_enc]` of some of the batch's media, by the encoder of a slot.
+
+        Raises:
+            ValueError: The batch holds no input for one of them.
+        """
+        held = batch.inputs.get(slot, ())
+        inputs = [each for i in media if i < len(held) and (each := held[i]) is not None]
+        if len(inputs) < len(media):
+            raise ValueError(f"the batch holds inputs of {len(inputs)} of {len(media)} media for the slot {slot!r}")
+        return _features(self.slots()[slot], inputs, self.device)
 
     def run_adapter(
         self, adapter: Callable[..., Tensor], features: Sequence[Tensor], texts: Sequence[str] | None = None
@@ -278,12 +322,8 @@ class MultimodalModel(nn.Module):
         """
         if self.regions is None:
             raise ValueError("the model does not point by embedding: its recipe has no `model.regions` of that kind")
-        if self.region_encoder is None:
-            known, pixels, encoder = batch.features, batch.pixels, self.encoder()
-        else:
-            known, pixels, encoder = batch.details, batch.detail_pixels, self.region_encoder
-        found = _features(encoder, [known[i] for i in media], [pixels[i] for i in media], self.device)
-        return self.regions.decoder.picture(torch.stack(found))
+        slot = REGIONS if self.region_encoder is not None else Image.modality
+        return self.regions.decoder.picture(torch.stack(self._encoded(batch, slot, media)))
 
     def look(self, media: Sequence[Image]) -> Tensor:
         """The same of any media, encoded now.
@@ -293,7 +333,7 @@ class MultimodalModel(nn.Module):
         """
         if self.regions is None:
             raise ValueError("the model does not point by embedding: its recipe has no `model.regions` of that kind")
-        encoder = self.region_encoder if self.region_encoder is not None else self.encoder()
+        encoder = self.region_encoder if self.region_encoder is not None else self.encoder("image")
         pixels = [encoder.prepare(medium).to(self.device) for medium in media]
         return self.regions.decoder.picture(torch.stack(encoder.encode(pixels)))
 
@@ -339,14 +379,20 @@ class MultimodalModel(nn.Module):
         return self.read(embeddings, positions, documents, memory=memory, ids=batch.ids.to(self.device))
 
 
-def _features(
-    encoder: Encoder, known: Sequence[Tensor | None], pixels: Sequence[Tensor | None], device: torch.device
-) -> list[Tensor]:
-    """Features `[T, D_enc]` of media: those that are known, and those that pixels have to be encoded for."""
-    features = list(known)
-    live = [i for i, feature in enumerate(features) if feature is None]
-    if live:
-        inputs = [p.to(device) for i in live if (p := pixels[i]) is not None]
-        for i, feature in zip(live, encoder.encode(inputs), strict=True):
-            features[i] = feature
-    return [feature.to(device) for feature in features if feature is not None]
+def adapted_tokens(medium: Medium, encoder: Encoder, adapter: Adapter) -> int:
+    """How many positions an adapter makes of what an encoder makes of a medium.
+
+    Raises:
+        Refusal: The adapter cannot take so many.
+    """
+    try:
+        return adapter.output_tokens(encoder.tokens(medium))
+    except ValueError as error:
+        raise Refusal("adapter", f"{medium}: model.adapters.{medium.modality}: {error}") from None
+
+
+def _features(encoder: Encoder, inputs: Sequence[Input], device: torch.device) -> list[Tensor]:
+    """Features `[T, D_enc]` of media: those that are there, and those that have to be encoded now."""
+    live = [each.prepared.to(device) for each in inputs if each.features is None and each.prepared is not None]
+    encoded = iter(encoder.encode(live) if live else ())
+    return [next(encoded) if each.features is None else each.features.to(device) for each in inputs]

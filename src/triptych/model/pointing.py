@@ -17,7 +17,7 @@ from triptych.decoders.build import build_asked, build_decoder
 from triptych.decoders.config import ASKED, EmbeddingRegionsConfig
 from triptych.decoders.regions import RegionDecoder
 from triptych.decoders.targets import Targets, coverage, seen, targets
-from triptych.encoders.encoder import Encoder
+from triptych.encoders.image_encoder import ImageEncoder
 from triptych.language.backbone import LanguageModel
 
 
@@ -33,7 +33,12 @@ class RegionPanel(nn.Module):
     """
 
     def __init__(
-        self, decoder: RegionDecoder, asked: AskedRegions | None, encoder: Encoder, answer: int, question: int | None
+        self,
+        decoder: RegionDecoder,
+        asked: AskedRegions | None,
+        encoder: ImageEncoder,
+        answer: int,
+        question: int | None,
     ) -> None:
         super().__init__()
         self.decoder, self.asked = decoder, asked
@@ -41,7 +46,7 @@ class RegionPanel(nn.Module):
         self.answer, self.question = answer, question
 
     @classmethod
-    def build(cls, config: EmbeddingRegionsConfig, encoder: Encoder, language: LanguageModel) -> RegionPanel:
+    def build(cls, config: EmbeddingRegionsConfig, encoder: ImageEncoder, language: LanguageModel) -> RegionPanel:
         """For a language model that knows the tokens already, without the weights that the recipe names.
 
         Raises:

@@ -13,7 +13,6 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from triptych.conversation import Image
 from triptych.encoders.encoder import Encoder
 from triptych.fusion.fusion import Fusion
 from triptych.fusion.memory import Spot
@@ -177,14 +176,14 @@ def spelled_out_bytes(language: LanguageModel, rows: int, length: int) -> int:
 
 def adapter_bytes(adapter: nn.Module, encoder: Encoder, pictures: int) -> int:
     """Activations of an adapter that learns."""
-    features = torch.empty(pictures, encoder.tokens(Image(b"")), encoder.dim, device="meta")
+    features = torch.empty(pictures, encoder.usual_tokens, encoder.dim, device="meta")
     with FusedAttention():
         return kept_bytes(lambda: _adapted(adapter, features), adapter.parameters())
 
 
 def adapter_flops(adapter: nn.Module, encoder: Encoder) -> int:
     """FLOPs of adapting one picture, forward and as far backward as something learns, counted by PyTorch."""
-    tokens = encoder.tokens(Image(b""))
+    tokens = encoder.usual_tokens
     features = torch.empty(1, tokens, encoder.dim, device="meta", requires_grad=_learns(encoder))
     with FlopCounterMode(display=False) as counter:
         adapted = _adapted(adapter, features)
@@ -204,7 +203,7 @@ def _adapted(adapter: nn.Module, features: Tensor) -> Tensor:
 def encoder_bytes(encoder: Encoder, pictures: int) -> int:
     """Activations of an encoder that learns."""
     with FusedAttention():
-        return kept_bytes(lambda: encoder(_pixels(encoder, pictures)), encoder.parameters())
+        return kept_bytes(lambda: encoder(encoder.blank(pictures)), encoder.parameters())
 
 
 def encoder_working_bytes(encoder: Encoder) -> int:
@@ -219,7 +218,7 @@ def encoder_working_bytes(encoder: Encoder) -> int:
     hooks = [module.register_forward_hook(look) for module in encoder.modules()]
     try:
         with FusedAttention(), torch.no_grad():
-            encoder(_pixels(encoder, 1))
+            encoder(encoder.blank(1))
     finally:
         for hook in hooks:
             hook.remove()
@@ -229,14 +228,9 @@ def encoder_working_bytes(encoder: Encoder) -> int:
 def encoder_flops(encoder: Encoder) -> int:
     """FLOPs of encoding one picture, counted by PyTorch."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        encoder(_pixels(encoder, 1))
+        encoder(encoder.blank(1))
     return int(counter.get_total_flops())
 
 
 def _learns(module: nn.Module) -> bool:
     return any(parameter.requires_grad for parameter in module.parameters())
-
-
-def _pixels(encoder: Encoder, pictures: int) -> Tensor:
-    size = encoder.preparation.size
-    return torch.empty(pictures, 3, size, size, dtype=torch.uint8, device="meta")

@@ -32,7 +32,7 @@ class Wording:
         "2 per parameter and token forward, 2 more to pass the gradient on, 2 more where the parameter learns; "
         "attention over whole rows; logits for supervised tokens only"
     )
-    data: str = "{0.media:.3g} pictures and {0.text_tokens:,.0f} tokens of text, {0.supervised:,.0f} of them supervised"
+    data: str = "{0.shown} and {0.text_tokens:,.0f} tokens of text, {0.supervised:,.0f} of them supervised"
 
 
 PAIRS = Wording(

@@ -6,8 +6,9 @@ of records, then what the recipe expects, then typical lengths. Nothing is downl
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from triptych.conversation import Conversation
@@ -54,12 +55,13 @@ class DatasetSize:
 
     Args:
         records: How many there are; None where nobody says.
-        media: Pictures.
+        media: Of all modalities.
         text_tokens: Tokens that are not media, the template's included.
         supervised: Tokens that are predicted.
         origin: Where this comes from.
         texts: Of a pair's picture, of which each draw takes one.
         lengths: Tokens of the texts of pairs that were read, in ascending order; empty where none was.
+        modalities: Media of each modality, where records were read that hold some.
     """
 
     name: str
@@ -70,6 +72,20 @@ class DatasetSize:
     origin: str
     texts: float = 1.0
     lengths: tuple[int, ...] = ()
+    modalities: Mapping[str, float] = field(default_factory=dict)
+
+    def of(self, modality: str) -> float:
+        """Media of one modality; of records that were not read, all are taken to be pictures."""
+        if self.modalities:
+            return self.modalities.get(modality, 0.0)
+        return self.media if modality == "image" else 0.0
+
+    @property
+    def shown(self) -> str:
+        """The media in words."""
+        counts = self.modalities or {"image": self.media}
+        names = {"image": "pictures"}
+        return " and ".join(f"{count:.3g} {names.get(modality, modality)}" for modality, count in counts.items())
 
     def longest(self, texts: int, limit: int) -> float:
         """Tokens that the longest of so many texts is expected to have: what a batch of them is padded to.
@@ -161,6 +177,7 @@ def conversation_size(name: str, recipe: Recipe, template: ChatTemplate | None) 
         planned = _planned(name, source, read, recipe, template)
         if planned is not None:
             return planned
+    media = _media(read)
     texts = [len(message.text) for conversation in read for message in conversation.messages]
     answers = [
         len(m.text) for conversation in read for m in conversation.messages if m.role in ("assistant", "document")
@@ -168,10 +185,11 @@ def conversation_size(name: str, recipe: Recipe, template: ChatTemplate | None) 
     return DatasetSize(
         name,
         len(source),
-        media=_media(read),
+        media=sum(media.values()),
         text_tokens=SYSTEM_TOKENS + (sum(texts) / CHARACTERS_PER_TOKEN + TURN_TOKENS * len(texts)) / len(read),
         supervised=(sum(answers) / CHARACTERS_PER_TOKEN + len(answers)) / len(read),
         origin=f"by {len(read)} of its records, at {CHARACTERS_PER_TOKEN} characters a token",
+        modalities=media,
     )
 
 
@@ -200,18 +218,22 @@ def _planned(
             continue
     if not layouts:
         return None
+    media = _media(read, len(layouts) / records)
     return DatasetSize(
         name,
         len(source),
-        media=_media(read) * len(layouts) / records,
+        media=sum(media.values()),
         text_tokens=sum(map(len, layouts)) / records,
         supervised=sum(layout.supervised for layout in layouts) / records,
         origin=f"by {records} of its records and the model's tokenizer",
+        modalities=media,
     )
 
 
-def _media(read: list[Conversation]) -> float:
-    return sum(len(list(conversation.media)) for conversation in read) / len(read)
+def _media(read: list[Conversation], times: float = 1.0) -> dict[str, float]:
+    """Media of each modality in a record, on average, where each record is read so many times."""
+    counts = Counter(medium.modality for conversation in read for medium in conversation.media)
+    return {modality: count / len(read) * times for modality, count in counts.items()}
 
 
 def _typical_scenes(name: str, config: ScenesConfig) -> DatasetSize:

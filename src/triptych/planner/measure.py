@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 from torch.utils.flop_counter import FlopCounterMode
 
-from triptych.conversation import Image
 from triptych.encoders.encoder import Encoder
 from triptych.encoders.precision import resolve
 from triptych.planner.activations import FusedAttention, KeptBytes, SpelledOutAttention
@@ -134,12 +133,12 @@ def rate(module: nn.Module, device: DeviceSpec) -> float:
 def feature_bytes(encoder: nn.Module) -> float:
     """Of one picture in the feature cache."""
     assert isinstance(encoder, Encoder)
-    return float(encoder.tokens(Image(b"")) * encoder.dim * encoder.dtype.itemsize)
+    return float(encoder.usual_tokens * encoder.dim * encoder.dtype.itemsize)
 
 
 def empty_features(encoder: Encoder, pictures: int) -> Tensor:
     """Features `[N, T, D]` of pictures, of which only the shape is real."""
-    return torch.empty(pictures, encoder.tokens(Image(b"")), encoder.dim, dtype=encoder.dtype, device="meta")
+    return torch.empty(pictures, encoder.usual_tokens, encoder.dim, dtype=encoder.dtype, device="meta")
 
 
 def empty_pixels(size: int, pictures: int) -> Tensor:

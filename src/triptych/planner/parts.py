@@ -16,7 +16,7 @@ from triptych.encoders.config import (
     SamConfig,
     VisionTransformerConfig,
 )
-from triptych.encoders.encoder import Encoder
+from triptych.encoders.image_encoder import ImageEncoder
 from triptych.language.backbone import LanguageModel
 from triptych.language.build import insert_lora, random_model
 from triptych.language.config import LanguageConfig
@@ -78,7 +78,7 @@ def meta_language(config: LanguageConfig, base: Path) -> LanguageModel:
     return LanguageModel(model, tokenizer, tokenizer, capabilities)
 
 
-def meta_encoder(config: EncoderConfig, base: Path, bfloat16: bool) -> Encoder:
+def meta_encoder(config: EncoderConfig, base: Path, bfloat16: bool) -> ImageEncoder:
     """An encoder of which only the shapes are real; `bfloat16` is what `precision: auto` means."""
     precision = "bfloat16" if bfloat16 else "float32"
     match config:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from triptych.conversation.modalities import declare
 from triptych.errors import RecipeError, quoted
 from triptych.paths import exists, resolved, user_path
 from triptych.recipe.changes import change, merged
@@ -77,12 +78,19 @@ def _validated(values: dict[str, Any], name: str, documents: Sequence[Document],
         values = {**values, "base": str(resolved(user_path(base)))}
     try:
         recipe = Recipe.model_validate(values)
+        _declare_media(recipe)
         found = mistakes(recipe)
     except ValidationError as error:
         found = explain(error, Recipe)
     if found:
         raise RecipeError(all_mistakes(name, [located(line, documents, overrides) for line in found]))
     return recipe
+
+
+def _declare_media(recipe: Recipe) -> None:
+    """Readers of data then know the media that the recipe's encoders take; nothing is imported yet."""
+    for modality, kind in recipe.model.declares.items():
+        declare(modality, kind)
 
 
 def dump_recipe(recipe: Recipe) -> str:

@@ -105,6 +105,7 @@ def _walk(root: type[BaseModel], location: tuple[int | str, ...]) -> tuple[list[
         models = [model for annotation in candidates for model in _models(annotation)]
         fields = [_annotation(model.model_fields[step]) for model in models if step in model.model_fields]
         items = [item for annotation in candidates for item in _items(annotation)]
+        items += [item for model in models for item in _open_fields(model)]
         tagged = [model for model in models if _tag(model) == step]
         if fields:
             candidates, owners = fields, models
@@ -151,6 +152,13 @@ def _models(annotation: Any) -> list[type[BaseModel]]:
     if origin in (typing.Union, types.UnionType):
         return [model for argument in typing.get_args(annotation) for model in _models(argument)]
     return []
+
+
+def _open_fields(model: type[BaseModel]) -> list[Any]:
+    """The annotation of the fields whose names a model leaves open."""
+    if model.model_config.get("extra") != "allow":
+        return []
+    return _items(typing.get_type_hints(model, include_extras=True).get("__pydantic_extra__"))
 
 
 def _items(annotation: Any) -> list[Any]:

@@ -43,7 +43,7 @@ class PictureOpener:
 
                 conversation = read_record(source, index)
                 media = list(conversation.media)
-                return media[conversation.annotations.get("asked_about", 0)].open() if media else None
+                return media[conversation.annotations.get("asked_about", 0)].picture() if media else None
             if isinstance(record.get("image"), str):
                 from triptych.conversation import Image
 

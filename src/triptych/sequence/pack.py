@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from triptych.conversation import Image, Region
+from triptych.conversation import Image, Medium, Region
 from triptych.sequence.plan import IGNORE, Layout
 
 
@@ -65,6 +65,19 @@ class Pointing:
 
 
 @dataclass(frozen=True)
+class Input:
+    """What a batch holds of a medium for the encoder of one slot: its features, or what the encoder still has to see.
+
+    Args:
+        features: `[T, D_enc]`, where the encoder ran before.
+        prepared: The encoder's input, where it did not.
+    """
+
+    features: Tensor | None = None
+    prepared: Tensor | None = None
+
+
+@dataclass(frozen=True)
 class Batch:
     """Packed rows.
 
@@ -76,11 +89,9 @@ class Batch:
         placements: Where the media go.
         media: The distinct media of the batch.
         conversations: What the documents are, by number.
-        features: Per medium `[T, D]`, where the encoder ran before; None otherwise.
-        pixels: Per medium the encoder's input, where it still has to run; None otherwise.
+        inputs: For each slot of the model, the inputs of its encoder: one per medium, None where the slot takes no such
+            medium.
         regions: The tokens that stand for regions, where regions are not text.
-        details: Features of the encoder that decoders of regions look at, where it is another one; as `features`.
-        detail_pixels: Its inputs; as `pixels`.
     """
 
     ids: Tensor
@@ -88,13 +99,10 @@ class Batch:
     positions: Tensor
     documents: Tensor
     placements: tuple[Placement, ...]
-    media: tuple[Image, ...]
+    media: tuple[Medium, ...]
     conversations: tuple[Document, ...]
-    features: tuple[Tensor | None, ...] = ()
-    pixels: tuple[Tensor | None, ...] = ()
+    inputs: Mapping[str, tuple[Input | None, ...]] = field(default_factory=dict)
     regions: tuple[Pointing, ...] = ()
-    details: tuple[Tensor | None, ...] = ()
-    detail_pixels: tuple[Tensor | None, ...] = ()
 
     @property
     def packed(self) -> bool:
@@ -110,6 +118,10 @@ class Batch:
     def tokens(self) -> int:
         """Number of tokens without padding."""
         return int((self.documents >= 0).sum())
+
+    def with_prepared(self, slot: str, prepared: Sequence[Tensor]) -> Batch:
+        """The batch with the inputs that a slot's encoder still has to see, one per medium."""
+        return replace(self, inputs={**self.inputs, slot: tuple(Input(prepared=each) for each in prepared)})
 
     def rows(self, keep: Sequence[int]) -> Batch:
         """Some of the rows as a batch of their own, without the padding that they do not need."""
@@ -140,15 +152,12 @@ class Batch:
                 replace(document, row=new_row[document.row], media=tuple(new_medium[m] for m in document.media))
                 for document in kept
             ),
-            features=tuple(self.features[i] for i in media) if self.features else (),
-            pixels=tuple(self.pixels[i] for i in media) if self.pixels else (),
+            inputs={slot: tuple(inputs[i] for i in media) for slot, inputs in self.inputs.items()},
             regions=tuple(
                 replace(pointing, row=new_row[pointing.row], medium=new_medium[pointing.medium])
                 for pointing in self.regions
                 if pointing.row in new_row
             ),
-            details=tuple(self.details[i] for i in media) if self.details else (),
-            detail_pixels=tuple(self.detail_pixels[i] for i in media) if self.detail_pixels else (),
         )
 
     def split(self, rows: int) -> list[Batch]:
@@ -196,8 +205,8 @@ def pack(
     placements: list[Placement] = []
     documents: list[Document] = []
     pointings: list[Pointing] = []
-    media: dict[str, int] = {}
-    kept: list[Image] = []
+    media: dict[tuple[str, str], int] = {}
+    kept: list[Medium] = []
     for r, row in enumerate(rows):
         start = 0
         for layout in row:
@@ -208,7 +217,7 @@ def pack(
             numbers[r, start:end] = len(documents)
             held = []
             for span in layout.spans:
-                key = span.medium.content_hash
+                key = span.medium.identity
                 if key not in media:
                     media[key] = len(kept)
                     kept.append(span.medium)
@@ -218,7 +227,11 @@ def pack(
                 )
             for position, region in layout.regions:
                 # Only the picture shown last can be meant; the planner refuses regions without one.
-                before = [medium for span, medium in zip(layout.spans, held, strict=True) if span.start <= position]
+                before = [
+                    medium
+                    for span, medium in zip(layout.spans, held, strict=True)
+                    if span.start <= position and isinstance(span.medium, Image)
+                ]
                 pointings.append(Pointing(r, start + position, before[-1], region))
             documents.append(Document(r, layout.id, layout.annotations, tuple(held), layout.dataset))
             start = end

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from triptych.conversation import Conversation, Image, Message, Region
+from triptych.conversation import Conversation, Image, Medium, Message, Region
 from triptych.conversation.unicode import check_unicode
 from triptych.errors import DataError
 from triptych.language.regions import RegionWriter, Unfolder
@@ -43,7 +43,7 @@ class Span:
 
     start: int
     length: int
-    medium: Image
+    medium: Medium
     text: str = ""
 
 
@@ -83,7 +83,7 @@ class Layout:
 def plan(
     conversation: Conversation,
     template: ChatTemplate,
-    media_tokens: Callable[[Image], int],
+    media_tokens: Callable[[Medium], int],
     max_tokens: int,
     overflow: Literal["shorten", "refuse"] = "shorten",
     placeholder: int = 0,
@@ -97,8 +97,8 @@ def plan(
         media_tokens: How many positions a medium takes.
         max_tokens: The longest layout.
         overflow: What happens to a longer one: its oldest turns go, or it is refused (always, where it has to stay
-            whole). The pictures of turns that go move to the oldest turn that stays, since later turns speak of them. A
-            document loses whole stretches (its messages), pictures and all: what follows is about its own pictures.
+            whole). The media of turns that go move to the oldest turn that stays, since later turns speak of them. A
+            document loses whole stretches (its messages), media and all: what follows is about its own media.
         placeholder: The id written at the positions of media.
         reply: Plan a prompt: end with the header of the answer, supervise nothing.
 
@@ -183,7 +183,7 @@ def in_pixels(messages: Sequence[Message]) -> list[Message]:
     Raises:
         DataError: The size of a picture with regions cannot be read.
     """
-    picture = next((medium for message in messages for medium in message.media), None)
+    picture = next((part for message in messages for part in message.parts if isinstance(part, Image)), None)
     found = []
     for message in messages:
         parts = list(message.parts)
@@ -204,7 +204,7 @@ def _teaches(message: Message) -> bool:
 def _write(
     messages: list[Message],
     template: ChatTemplate,
-    media_tokens: Callable[[Image], int],
+    media_tokens: Callable[[Medium], int],
     placeholder: int,
     reply: bool,
 ) -> tuple[list[int], list[int], list[Span], list[tuple[int, Region]]]:
@@ -221,7 +221,7 @@ def _write(
         raise Refusal("regions", str(error)) from None
     for piece in pieces:
         if piece.region is not None:
-            if not spans:
+            if not any(isinstance(span.medium, Image) for span in spans):
                 raise Refusal("regions", "it has a region before any picture, so nobody knows of what")
             regions.append((len(ids), piece.region))
         if piece.medium is not None:

@@ -46,7 +46,8 @@ def measure(run: Path, task: str) -> dict[str, Any]:
         except DataError:
             continue
         for medium in media:
-            adapted.append(model.adapter().output_tokens(model.encoder().tokens(medium)))
+            adapter, encoder = model.adapter(medium.modality), model.encoder(medium.modality)
+            adapted.append(adapter.output_tokens(encoder.tokens(medium)))
             placed.append(model.media_tokens(medium))
         if len(adapted) >= PICTURES:
             break

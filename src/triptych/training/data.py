@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from triptych.conversation import Image
+from triptych.conversation import Medium
 from triptych.data.features import encode_missing
 from triptych.data.loader import StepData, StepReader
 from triptych.data.mixture import Mixture
@@ -93,13 +93,13 @@ def _encode(model: Trainable, reader: StepReader, steps: int, console: Console) 
     draws = dict.fromkeys(reader.mixture.draw(n) for n in range(steps * reader.batch_size)) if wanted else {}
     for encoder, cache in wanted:
         with console.bar("encoding media once", 0, None, "media") as bar:
-            media = list(_media(reader, draws))
+            media = [medium for medium in _media(reader, draws) if isinstance(medium, encoder.medium)]
             bar.total(len(media))
             encode_missing(media, encoder, cache, bar.advance, foreseen=False)
         release(encoder)
 
 
-def _media(reader: StepReader, draws: Iterable[tuple[str, int]]) -> Iterator[Image]:
+def _media(reader: StepReader, draws: Iterable[tuple[str, int]]) -> Iterator[Medium]:
     for dataset, index in draws:
         try:
             yield from read_record(reader.sources[dataset], index).media

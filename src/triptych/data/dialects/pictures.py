@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from triptych.conversation import Image
-from triptych.conversation.image import MAX_BYTES
 from triptych.data.dialects.keys import is_empty
 from triptych.data.files import inside
 from triptych.errors import DataError, excerpt, quoted
@@ -94,8 +93,9 @@ def _of_text(text: str, key: str, folder: Path) -> Image:
 
 
 def _decoded(text: str, key: str) -> bytes:
-    if len(text) > MAX_BYTES * 4 // 3 + 4:
-        raise DataError(f"{key!r}: {len(text):,} characters of base64 are more than the {MAX_BYTES:,} bytes allowed")
+    if len(text) > Image.limits.encoded * 4 // 3 + 4:
+        allowed = f"{Image.limits.encoded:,} bytes allowed"
+        raise DataError(f"{key!r}: {len(text):,} characters of base64 are more than the {allowed}")
     try:
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:

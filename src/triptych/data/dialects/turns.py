@@ -2,6 +2,7 @@
 
     ShareGPT, LLaVA    {"conversations": [{"from": "human", "value": "…"}]}
     OpenAI             {"messages": [{"role": "user", "content": "…" or a list of parts}]}
+                       a part of another modality than pictures: {"type": "numbers", "numbers": [1, 2, 3] or the name of a file}
     The Cauldron       {"texts": [{"user": "…", "assistant": "…"}]}
 
 A key that marks a turn as learned or not (`weight`, `loss`, `train`) becomes `supervised`.
@@ -14,9 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from triptych.conversation import Image, Role
+from triptych.conversation import Image, Medium, Role
+from triptych.conversation.modalities import medium_type, modalities
 from triptych.data.dialects.keys import OTHER_MEDIA, is_empty, name_of, picture_keys, refuse_unread
 from triptych.data.dialects.pictures import picture_of, pictures_under
+from triptych.data.files import inside
 from triptych.errors import DataError, quoted
 
 TURNS = ("conversations", "messages", "conversation")
@@ -55,13 +58,13 @@ class Turn:
 
     Args:
         role: Who speaks.
-        content: What is said: texts, in which markers may stand for pictures, pictures, and places of pictures.
+        content: What is said: texts, in which markers may stand for pictures, media, and places of pictures.
         supervised: Whether it is learned, where it is the assistant's.
         pictures: That the turn itself holds beside its text.
     """
 
     role: Role
-    content: tuple[str | Place | Image, ...]
+    content: tuple[str | Place | Medium, ...]
     supervised: bool = True
     pictures: tuple[Image, ...] = ()
 
@@ -125,7 +128,7 @@ def _role(turn: Mapping[str, Any]) -> Role:
     return role
 
 
-def _content(turn: Mapping[str, Any], role: Role, folder: Path) -> tuple[str | Place | Image, ...]:
+def _content(turn: Mapping[str, Any], role: Role, folder: Path) -> tuple[str | Place | Medium, ...]:
     held = [key for key in ("value", "content") if turn.get(key) is not None]
     if len(held) == 2:
         raise DataError(f"the {role}'s turn has 'value' and 'content'; expected one of them")
@@ -141,7 +144,7 @@ def _content(turn: Mapping[str, Any], role: Role, folder: Path) -> tuple[str | P
     )
 
 
-def _part(part: Any, folder: Path) -> str | Place | Image:
+def _part(part: Any, folder: Path) -> str | Place | Medium:
     """A part of a message in OpenAI's form, or in those of transformers, Qwen and Anthropic."""
     if isinstance(part, str):
         return part
@@ -149,8 +152,10 @@ def _part(part: Any, folder: Path) -> str | Place | Image:
         raise DataError(
             f"expected a part {{type: text, text}} or {{type: image_url, image_url: {{url}}}}, got {quoted(part)}"
         )
-    refuse_unread({key: value for key, value in part.items() if key != "type"}, "a part")
     kind = part.get("type")
+    if isinstance(kind, str) and kind not in (*_TEXT, *_PICTURE) and kind in modalities():
+        return _medium(part, kind, folder)
+    refuse_unread({key: value for key, value in part.items() if key != "type"}, "a part")
     if kind is None:  # Qwen's [{"image": "a.png"}, {"text": "…"}]
         kind = "text" if isinstance(part.get("text"), str) else "image" if picture_keys(part) else None
     if kind in _TEXT:
@@ -164,8 +169,12 @@ def _part(part: Any, folder: Path) -> str | Place | Image:
             raise DataError(f"a part of type {kind!r} has 'text', too; expected a part of its own")
         return _shown(part, folder)
     if isinstance(kind, str) and OTHER_MEDIA.fullmatch(kind):
-        raise DataError(f"has a part of type {quoted(kind)}; pictures are the only media that are read")
-    raise DataError(f"has a part of type {quoted(kind)}, which is not read; expected {', '.join((*_TEXT, *_PICTURE))}")
+        raise DataError(
+            f"has a part of type {quoted(kind)}, but no recipe or package here has a class for its media; read are "
+            f"{', '.join(modalities())}"
+        )
+    read = dict.fromkeys((*_TEXT, *_PICTURE, *modalities()))
+    raise DataError(f"has a part of type {quoted(kind)}, which is not read; expected {', '.join(read)}")
 
 
 def _shown(part: Mapping[str, Any], folder: Path) -> Image | Place:
@@ -180,6 +189,18 @@ def _shown(part: Mapping[str, Any], folder: Path) -> Image | Place:
     if held[0] in ("base64", "data"):
         value = {held[0]: value}
     return picture_of(value, held[0], folder)
+
+
+def _medium(part: Mapping[str, Any], modality: str, folder: Path) -> Medium:
+    """A part `{type: modality, modality: value}` of another modality than pictures, or `{type: modality, path: name}`."""
+    held = [key for key in (modality, "path") if not is_empty(part.get(key))]
+    if len(held) != 1:
+        raise DataError(
+            f"expected a part of type {modality!r} to hold its value under {modality!r}, or the name of its file under "
+            f"'path', got {quoted(dict(part))}"
+        )
+    value, media = part[held[0]], medium_type(modality)
+    return media.from_file(inside(folder, value)) if isinstance(value, str) else media.from_value(value)
 
 
 def _supervised(turn: Mapping[str, Any], role: Role) -> bool:

@@ -13,7 +13,7 @@ from triptych.conversation import Image
 from triptych.evaluate.embedding.encoder import Embedder, Floats
 
 if TYPE_CHECKING:
-    from triptych.encoders.encoder import Encoder
+    from triptych.encoders.image_encoder import ImageEncoder
 
 AT_ONCE = 64
 """Pictures that are held in memory together."""
@@ -31,7 +31,7 @@ class Extractor:
 
     name: str
     fingerprint: str
-    encoder: Encoder | None = None
+    encoder: ImageEncoder | None = None
     both: Embedder | None = None
 
     def features(self, pictures: Sequence[Image]) -> Floats:

@@ -41,10 +41,10 @@ def read(
     for index in range(count):
         try:
             conversation = read_record(source, index)
-            media = list(conversation.media)
-            if len(media) != 1:
-                raise DataError(f"{conversation.id}: {len(media)} pictures where one is needed")
-            found.append(Sample(index, conversation.id or str(index), media[0], texts(conversation)))
+            images = list(conversation.images)
+            if len(images) != 1:
+                raise DataError(f"{conversation.id}: {len(images)} pictures where one is needed")
+            found.append(Sample(index, conversation.id or str(index), images[0], texts(conversation)))
         except DataError as error:
             faults[str(error)] += 1
     if sum(faults.values()) > failed_share * count or not found:

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPException, InvalidURL
 from typing import Any
 
-from triptych.conversation import Conversation, Image, Message, Region
+from triptych.conversation import Conversation, Image, Medium, Message, Region
 from triptych.errors import EvaluationError, GenerationError, TriptychError, excerpt
 from triptych.evaluate.responders.completion import read_completion
 from triptych.evaluate.responders.http import TooLarge, checked_url, opener, read_whole
@@ -196,9 +196,11 @@ def _content(message: Message) -> str | list[dict[str, Any]]:
     return [{"type": "text", "text": part} if isinstance(part, str) else _picture(part) for part in message.parts]
 
 
-def _picture(image: Image | Region) -> dict[str, Any]:
+def _picture(image: Medium | Region) -> dict[str, Any]:
     if isinstance(image, Region):
         raise GenerationError("a question holds a region, which an endpoint has no form for; ask for it in words")
+    if not isinstance(image, Image):
+        raise GenerationError(f"{image}: an endpoint takes pictures, not media of the modality {image.modality!r}")
     buffer = io.BytesIO()
     image.open().save(buffer, format="PNG")
     return {

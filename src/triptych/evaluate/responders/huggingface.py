@@ -177,7 +177,13 @@ class HuggingFaceResponder:
 
 
 def _pictures(conversation: Conversation) -> list[Any]:
-    return [medium.open() for medium in conversation.media]
+    """Raises GenerationError where a medium is no picture."""
+    for medium in conversation.media:
+        if medium.modality != "image":
+            raise GenerationError(
+                f"{medium}: a checkpoint of transformers is shown pictures, not media of the modality {medium.modality!r}"
+            )
+    return [image.open() for image in conversation.images]
 
 
 def _agree(one: Tensor, other: Tensor, limit: float) -> bool:

@@ -8,15 +8,15 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.conversation import Image
+from triptych.conversation import Medium
 from triptych.errors import DataError
 from triptych.evaluate.scoring.cider import SIGMA, Cider, Vector, cider_d
 from triptych.evaluate.scoring.ngrams import ORDER, NGram
 from triptych.evaluate.scoring.tokenizer import tokenize
 from triptych.evaluate.tasks.captions import Captioned
 
-Features = Callable[[Sequence[Image]], NDArray[np.floating]]
-"""Pictures → one pooled feature vector each, `[N, D]`."""
+Features = Callable[[Sequence[Medium]], NDArray[np.floating]]
+"""Media → one pooled feature vector each, `[N, D]`."""
 
 CANDIDATES = 4000
 PICTURES = 2000

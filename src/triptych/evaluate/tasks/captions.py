@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from triptych.conversation import Image
+from triptych.conversation import Medium
 from triptych.errors import EvaluationError
 from triptych.evaluate.metrics.caption import CaptionAsWritten
 from triptych.evaluate.parsers import parse_free
@@ -31,7 +31,7 @@ class Captioned:
 
     id: str
     index: int
-    media: tuple[Image, ...]
+    media: tuple[Medium, ...]
     references: tuple[str, ...]
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from triptych.conversation import Conversation, Image
+from triptych.conversation import Conversation, Medium
 from triptych.errors import EvaluationError
 from triptych.evaluate.metrics.episodes import Episodes
 from triptych.evaluate.parsers import parser_of
@@ -73,7 +73,7 @@ class EpisodesTask(RecipeTask):
         self._parse = parser_of(
             "name", {word: None for episode, _ in self._episodes.values() for word in episode.words}
         )
-        media: dict[int, tuple[Image, ...]] = {index: episode.media for index, (episode, _) in self._episodes.items()}
+        media: dict[int, tuple[Medium, ...]] = {index: episode.media for index, (episode, _) in self._episodes.items()}
         self.reading = Reading(list(questions[: config.limit]), media, faults)
         self._asked = {question.id: question.episode for question in questions}
         texts = {question.text for question in questions}

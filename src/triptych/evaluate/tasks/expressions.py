@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from triptych.conversation import Conversation, Image, Region
+from triptych.conversation import Conversation, Medium, Region
 from triptych.conversation.expression import DESCRIBE, NONE, Expression
 from triptych.evaluate.config import GroundingTaskConfig
 from triptych.evaluate.scoring.regions import CAPTION
@@ -42,10 +42,10 @@ def read(source: Source, task: GroundingTaskConfig, describes: bool) -> Reading:
         EvaluationError: There is nothing to ask, or too much that cannot be read.
     """
     questions: list[ExpressionQuestion] = []
-    media: dict[int, tuple[Image, ...]] = {}
+    media: dict[int, tuple[Medium, ...]] = {}
     faults: Counter[str] = Counter()
     for index, conversation in readable(source, faults):
-        pictures = tuple(conversation.media)
+        pictures = tuple(conversation.images)
         entries = list(_questions(conversation, task, index, describes))
         if not entries or not pictures:
             continue

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from triptych.conversation import Region
+from triptych.conversation import Image, Region
 from triptych.conversation.region import NORMALISED
 from triptych.data.reading import read_record
 from triptych.errors import DataError, EvaluationError
@@ -141,9 +141,12 @@ class _Pointing(Asking):
 
 def _size(question: Question) -> list[int] | None:
     """Width and height of the picture shown; None where it cannot be read."""
+    shown = question.media[0]
     try:
-        frame = question.media[0].frame
+        frame = shown.frame if isinstance(shown, Image) else None
     except DataError:
+        return None
+    if frame is None:
         return None
     return [round(frame.width), round(frame.height)]
 

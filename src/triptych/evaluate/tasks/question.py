@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from triptych.conversation import Conversation, Image, Message, Part, user
+from triptych.conversation import Conversation, Medium, Message, Part, user
 from triptych.data.reading import read_record
 from triptych.errors import DataError
 
@@ -39,7 +39,7 @@ class Question:
     kind: str
     text: str
     truth: Truth
-    media: tuple[Image, ...]
+    media: tuple[Medium, ...]
     sample: int
     shown: int
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -124,7 +124,7 @@ class Reading:
     """
 
     questions: list[Question]
-    media: dict[int, tuple[Image, ...]]
+    media: dict[int, tuple[Medium, ...]]
     faults: Counter[str]
 
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from triptych.conversation import Image
+from triptych.conversation import Medium
 from triptych.evaluate.metrics import build_all
 from triptych.evaluate.task import AskedTask, check_faults, check_questions
 
 if TYPE_CHECKING:
     from triptych.data.sources import Source
 
-Features = Callable[[Sequence[Image]], "np.ndarray[Any, np.dtype[np.floating[Any]]]"]
+Features = Callable[[Sequence[Medium]], "np.ndarray[Any, np.dtype[np.floating[Any]]]"]
 """Pictures → one pooled feature vector each, `[N, D]`."""
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
+from triptych.adapters.adapter import Adapter
 from triptych.adapters.build import build as build_adapter
 from triptych.adapters.config import AnyAdapterConfig, QFormerConfig
-from triptych.conversation import Image
 from triptych.decoders.build import load_weights as load_decoder_weights
 from triptych.decoders.config import EmbeddingRegionsConfig
 from triptych.encoders.build import build as build_encoder
+from triptych.encoders.build import build_for
 from triptych.encoders.encoder import Encoder
+from triptych.encoders.image_encoder import ImageEncoder
 from triptych.errors import RecipeError, TriptychError
 from triptych.families.composed.config import ModelConfig, composed
 from triptych.fusion.build import build as build_fusion
@@ -45,26 +47,29 @@ def build(recipe: Recipe) -> MultimodalModel:
             f"sequence.max_tokens: {recipe.sequence.max_tokens} is more than the language model's {limit}"
         )
     spread = float(language.embedding.weight.detach().float().std())
-    encoders, adapters = {}, {}
-    for modality in config.modalities:
-        encoder = build_encoder(getattr(config.encoders, modality), base)
+    encoders: dict[str, Encoder] = {}
+    adapters: dict[str, Adapter] = {}
+    for modality, (encoder_config, adapter_config) in config.media.items():
+        encoder = build_for(modality, encoder_config, base)
         encoder.requires_grad_(False).eval()
         encoders[modality] = encoder
         adapters[modality] = build_adapter(
-            getattr(config.adapters, modality),
+            adapter_config,
             encoder.dim,
             encoder.grid,
             language.dim,
             spread,
             language.embed_text,
-            *_reading(getattr(config.adapters, modality), language, base),
+            *_reading(adapter_config, language, base),
             usual_tokens(encoder),
             base,
         )
+    image = encoders.get("image")
+    assert image is None or isinstance(image, ImageEncoder)
     if config.regions is not None:
-        introduce_regions(config.regions, language, encoders["image"].preparation if encoders else None)
+        introduce_regions(config.regions, language, image.preparation if image is not None else None)
     fusion = build_fusion(config.fusion, language, spread)
-    panel, region_encoder = _regions(config, language, encoders, base)
+    panel, region_encoder = _regions(config, language, image, base)
     model = MultimodalModel(language, encoders, adapters, recipe.sequence, fusion, panel, region_encoder)
     if config.start is not None:
         _start_from(model, config.start, base)
@@ -72,17 +77,17 @@ def build(recipe: Recipe) -> MultimodalModel:
 
 
 def _regions(
-    config: ModelConfig, language: LanguageModel, encoders: Mapping[str, Encoder], base: Path
-) -> tuple[RegionPanel | None, Encoder | None]:
+    config: ModelConfig, language: LanguageModel, image: ImageEncoder | None, base: Path
+) -> tuple[RegionPanel | None, ImageEncoder | None]:
     """The decoders of regions, and the encoder of their own that they look at; None where the model has none."""
     if not isinstance(config.regions, EmbeddingRegionsConfig):
         return None, None
     region_encoder = build_encoder(config.regions.encoder, base) if config.regions.encoder is not None else None
     if region_encoder is not None:
         region_encoder.requires_grad_(False).eval()
-    panel = RegionPanel.build(
-        config.regions, region_encoder if region_encoder is not None else encoders["image"], language
-    )
+    visible = region_encoder if region_encoder is not None else image
+    assert visible is not None  # the recipe's check of combinations
+    panel = RegionPanel.build(config.regions, visible, language)
     load_decoder_weights(panel.decoder, config.regions, base)
     panel.requires_grad_(False)
     return panel, region_encoder
@@ -121,6 +126,6 @@ def _reading(adapter: AnyAdapterConfig, language: LanguageModel, base: Path) -> 
 def usual_tokens(encoder: Encoder) -> int | None:
     """Positions of the features of any medium; None where they depend on the medium."""
     try:
-        return encoder.tokens(Image(b""))
+        return encoder.usual_tokens
     except TriptychError:
         return None

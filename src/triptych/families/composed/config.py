@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from triptych.adapters.config import AdapterConfig, ConnectorConfig, MLPConfig, QFormerConfig
+from triptych.adapters.config import AdapterConfig, AnyAdapterConfig, ConnectorConfig, MLPConfig, QFormerConfig
 from triptych.config import Config
 from triptych.decoders.config import EmbeddingRegionsConfig
 from triptych.encoders.config import EfficientNetConfig, EncoderConfig
@@ -17,18 +19,68 @@ from triptych.family import FamilyConfig, ObjectiveConfig, kind_name, weights_na
 from triptych.fusion.config import CrossAttendConfig, FusionConfig, SpliceConfig
 from triptych.grounding.config import RegionsConfig
 from triptych.language.config import LanguageConfig
+from triptych.registry import CUSTOM_TAG, CustomConfig, Slot, entry_point
+
+MODALITY = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+"""What a modality may be called: it becomes a part of the names of parameters."""
+
+RESERVED_MODALITIES = {
+    "text": "text needs no encoder",
+    "regions": "the encoder that decoders of regions look at is `model.regions.encoder`",
+}
+"""Names that no modality has, and why."""
 
 
-class Encoders(Config):
-    """The encoder of each modality."""
+class _ByModality(Config):
+    """A component of each modality: that of images, and any number of others by the modality's name."""
+
+    model_config = ConfigDict(extra="allow")
+
+    @property
+    def others(self) -> dict[str, Any]:
+        """Those of other modalities than images, by name."""
+        return dict(self.__pydantic_extra__ or {})
+
+    @model_validator(mode="after")
+    def _names_of_modalities(self) -> Self:
+        for name in self.others:
+            if not MODALITY.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of a modality: letters, digits and _, a letter first")
+            if name in RESERVED_MODALITIES:
+                raise ValueError(f"{name!r} cannot be a modality's name: {RESERVED_MODALITIES[name]}")
+        return self
+
+
+class Encoders(_ByModality):
+    """The encoder of each modality. Those of other modalities than images are classes, which say what they take."""
 
     image: EncoderConfig | None = EfficientNetConfig()
+    __pydantic_extra__: dict[str, Annotated[CustomConfig, Slot("encoder")] | None] = Field(init=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _others_are_classes(cls, values: Any) -> Any:
+        if not isinstance(values, dict):
+            return values
+        for name, value in values.items():
+            kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+            own = isinstance(kind, str) and (":" in kind or entry_point("encoder", kind) is not None)
+            if name in cls.model_fields or value is None or own:
+                continue
+            near = difflib.get_close_matches(str(name), cls.model_fields, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(
+                f"{name!r} has no encoder that comes with Triptych{hint} (with Triptych: {', '.join(cls.model_fields)}); an "
+                f"encoder of another modality is a class: `kind: {CUSTOM_TAG}`"
+            )
+        return values
 
 
-class Adapters(Config):
+class Adapters(_ByModality):
     """The adapter of each modality."""
 
     image: AdapterConfig | None = MLPConfig()
+    __pydantic_extra__: dict[str, AdapterConfig | None] = Field(init=False)
 
 
 class ModelConfig(FamilyConfig):
@@ -54,8 +106,8 @@ class ModelConfig(FamilyConfig):
 
     @model_validator(mode="after")
     def _panels_meet(self) -> ModelConfig:
-        for modality in Encoders.model_fields:
-            encoder, adapter = getattr(self.encoders, modality), getattr(self.adapters, modality)
+        for modality in dict.fromkeys(["image", *self.encoders.others, *self.adapters.others]):
+            encoder, adapter = getattr(self.encoders, modality, None), getattr(self.adapters, modality, None)
             if (encoder is None) != (adapter is None):
                 has, lacks = ("encoders", "adapters") if adapter is None else ("adapters", "encoders")
                 raise ValueError(f"`{has}.{modality}` is set but `{lacks}.{modality}` is null: set both or neither")
@@ -66,9 +118,23 @@ class ModelConfig(FamilyConfig):
         return self
 
     @property
+    def media(self) -> dict[str, tuple[EncoderConfig, AnyAdapterConfig]]:
+        """Encoder and adapter of each modality that the model takes in."""
+        both = {
+            name: (getattr(self.encoders, name), getattr(self.adapters, name))
+            for name in ("image", *self.encoders.others)
+        }
+        return {name: pair for name, pair in both.items() if pair[0] is not None}
+
+    @property
     def modalities(self) -> list[str]:
         """The modalities that the model takes in."""
-        return [name for name in Encoders.model_fields if getattr(self.encoders, name) is not None]
+        return list(self.media)
+
+    @property
+    def declares(self) -> dict[str, str]:
+        """See `FamilyConfig.declares`."""
+        return {modality: encoder.kind for modality, encoder in self.encoders.others.items() if encoder is not None}
 
     @property
     def parts(self) -> list[str]:
@@ -78,8 +144,8 @@ class ModelConfig(FamilyConfig):
         parts += [f"{panel}.{modality}" for panel in ("adapters", "encoders") for modality in self.modalities]
         parts += [
             f"adapters.{modality}.projection"
-            for modality in self.modalities
-            if isinstance(getattr(self.adapters, modality), QFormerConfig | ConnectorConfig)
+            for modality, (_, adapter) in self.media.items()
+            if isinstance(adapter, QFormerConfig | ConnectorConfig)
         ]
         parts += self.fusion.parts + (["language.regions"] if self.regions is not None else [])
         parts += ["regions"] if isinstance(self.regions, EmbeddingRegionsConfig) else []

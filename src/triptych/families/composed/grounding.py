@@ -79,7 +79,9 @@ def build_grounder(model: Assistant, settings: GenerationSettings | None = None)
             from triptych.grounding.text_grounder import TextGrounder
 
             sees = "image" in model.model.encoders
-            return TextGrounder(model.generator, config, model.model.encoder().preparation if sees else None, settings)
+            return TextGrounder(
+                model.generator, config, model.model.encoder("image").preparation if sees else None, settings
+            )
         case EmbeddingRegionsConfig():
             from triptych.grounding.embedding_grounder import EmbeddingGrounder
 

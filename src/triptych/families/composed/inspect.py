@@ -21,6 +21,10 @@ from triptych.tables import Column, Table
 if TYPE_CHECKING:
     import torch
 
+    from triptych.adapters.adapter import Adapter
+    from triptych.conversation import Medium
+    from triptych.encoders.encoder import Encoder
+
 
 def inspect_composed(recipe: Recipe, conversation: Conversation, name: str, save: Path | None) -> None:
     """See `Family.inspect`.
@@ -32,9 +36,12 @@ def inspect_composed(recipe: Recipe, conversation: Conversation, name: str, save
 
     from triptych.adapters.build import build as build_adapter
     from triptych.encoders.build import build as build_encoder
+    from triptych.encoders.build import build_for
+    from triptych.families.composed.build import usual_tokens
     from triptych.grounding.introduce import introduce_to_tokenizer, region_writer
     from triptych.language.build import load_tokenizer
     from triptych.language.template import ChatTemplate
+    from triptych.model.composed import adapted_tokens
     from triptych.planner.parts import meta_language
 
     config, base = composed(recipe), Path(recipe.base)
@@ -48,7 +55,6 @@ def inspect_composed(recipe: Recipe, conversation: Conversation, name: str, save
         writer = region_writer(config.regions, seen)
         introduce_to_tokenizer(writer, tokenizer)
         template.regions = writer
-    lengths: dict[str, int] = {}
 
     def tokenise(text: str) -> list[int]:
         return list(tokenizer(text, add_special_tokens=False)["input_ids"])
@@ -56,28 +62,38 @@ def inspect_composed(recipe: Recipe, conversation: Conversation, name: str, save
     def embed_text(text: str) -> torch.Tensor:
         return torch.empty(len(tokenise(text)), width)
 
+    built: dict[str, tuple[Encoder, Adapter]] = {}
     for medium in conversation.media:
-        if config.encoders.image is None or config.adapters.image is None:
-            raise RecipeError(f"{name} {conversation.id} has images, but model.encoders.image is null")
-        encoder = build_encoder(config.encoders.image, base)
-        width = meta_language(language, base).dim
-        adapting, tokens = config.adapters.image, encoder.tokens(medium)
-        # Shapes alone say how long a medium is; one's own adapter may need numbers to be built.
-        with torch.device("cpu" if isinstance(adapting, CustomConfig) else "meta"):
-            adapter = build_adapter(
-                adapting, encoder.dim, encoder.grid, width, 1.0, embed_text, tokenise, len(tokenizer), tokens
-            )
-        adapted = adapter.output_tokens(encoder.tokens(medium))
-        lengths[medium.content_hash] = config.fusion.positions(adapted)
-        picture = medium.open()
-        if console.is_terminal:
+        modality = medium.modality
+        if modality not in config.media:
+            held = "images" if modality == "image" else f"media of the modality {modality!r}"
+            raise RecipeError(f"{name} {conversation.id} has {held}, but model.encoders.{modality} is null")
+        if modality not in built:
+            encoder_config, adapting = config.media[modality]
+            encoder = build_for(modality, encoder_config, base)
+            width = meta_language(language, base).dim
+            # Shapes alone say how long a medium is; one's own adapter may need numbers to be built.
+            with torch.device("cpu" if isinstance(adapting, CustomConfig) else "meta"):
+                tokens = usual_tokens(encoder)
+                adapter = build_adapter(
+                    adapting, encoder.dim, encoder.grid, width, 1.0, embed_text, tokenise, len(tokenizer), tokens
+                )
+            built[modality] = encoder, adapter
+        picture = medium.picture()
+        if console.is_terminal and picture is not None:
             console.print(as_blocks(picture, min(64, console.width)))
         if save is not None:
+            if picture is None:
+                raise RecipeError(f"--save: {medium}, of the modality {modality!r}, is not shown as a picture")
             picture.save(save)
+
+    def media_tokens(medium: Medium) -> int:
+        return config.fusion.positions(adapted_tokens(medium, *built[medium.modality]))
+
     limits = recipe.sequence.max_tokens, recipe.sequence.overflow
     try:
         unrolled = unroll(conversation, template)
-        layouts = [plan(each, template, lambda medium: lengths[medium.content_hash], *limits) for each in unrolled]
+        layouts = [plan(each, template, media_tokens, *limits) for each in unrolled]
     except Refusal as refusal:
         console.print(f"[red]refused[/] ({escape(refusal.reason)}): {escape(refusal.detail)}")
         return
@@ -108,7 +124,7 @@ def _table(layout: Layout, tokenizer: object) -> Table:
     place = 0
     while True:
         for span in (span for span in layout.spans if span.start == place):
-            table.row(str(place), str(span.length), Text("image", style="yellow"), str(span.medium))
+            table.row(str(place), str(span.length), Text(span.medium.modality, style="yellow"), str(span.medium))
             place += span.length
         if place >= len(layout):
             break

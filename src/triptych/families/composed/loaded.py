@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from triptych.api import Model
-from triptych.conversation import Conversation, Image, Part, user
+from triptych.conversation import Conversation, Medium, Part, user
 from triptych.families.composed.config import composed
 from triptych.families.composed.grounding import build_grounder, fingerprint_of, settings_of
 from triptych.generate.config import GenerationSettings, Reply
@@ -72,14 +72,14 @@ class Assistant(Model):
         """A reply piece by piece."""
         return self.generator.stream(conversation, settings)
 
-    def features(self, pictures: Sequence[Image]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """Mean features of the image encoder, `[N, D_enc]`."""
+    def features(self, media: Sequence[Medium]) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """Mean features `[N, D_enc]` of media of one modality, by its encoder."""
         import torch
 
-        encoder = self.model.encoder()
+        encoder = self.model.encoder(media[0].modality)
         rows = []
         with torch.inference_mode():
-            for start in range(0, len(pictures), 32):
-                pixels = [encoder.prepare(picture) for picture in pictures[start : start + 32]]
-                rows += [feature.float().mean(dim=0).cpu().numpy() for feature in encoder.encode(pixels)]
+            for start in range(0, len(media), 32):
+                prepared = [encoder.prepare(medium) for medium in media[start : start + 32]]
+                rows += [feature.float().mean(dim=0).cpu().numpy() for feature in encoder.encode(prepared)]
         return np.stack(rows)

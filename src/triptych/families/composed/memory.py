@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from triptych.conversation import Image
 from triptych.encoders.encoder import Encoder
 from triptych.families.composed.next_token import CHUNK
 from triptych.families.composed.objectives import NextToken
@@ -24,14 +23,14 @@ LOGIT_BYTES = 14
 
 @dataclass(frozen=True)
 class Load:
-    """What passes through a model at one time: `rows` rows of `row` tokens with `pictures` pictures in them."""
+    """What passes through a model at one time: `rows` rows of `row` tokens and, of each modality, so many media in them."""
 
     rows: int
     row: int
-    pictures: int
+    media: Mapping[str, int]
     supervised: float
     live: bool
-    """Whether pictures are encoded in the step itself rather than read from the feature cache."""
+    """Whether media are encoded in the step itself rather than read from the feature cache."""
 
 
 def stage_memory(
@@ -66,26 +65,28 @@ def _passing(model: MultimodalModel, stage: StageConfig, load: Load, device: Dev
         kept = 0.0
         if learns.backward:
             adapted = [
-                adapter.output_tokens(encoder.tokens(Image(b"")))
-                for adapter, encoder in ((model.adapter(name), model.encoder(name)) for name in model.adapters)
-                for _ in range(load.pictures)
+                adapter.output_tokens(encoder.usual_tokens)
+                for adapter, encoder, count in (
+                    (model.adapter(name), model.encoder(name), load.media[name]) for name in model.adapters
+                )
+                for _ in range(count)
             ]
             kept = activations.language_bytes(model.language, load.rows, load.row, learns.below, model.fusion, adapted)
             kept += activations.spelled_out_bytes(model.language, load.rows, load.row) if device.is_cpu else 0
         head = model.language.model.get_output_embeddings().weight
         found["activations of the language model"] = kept
         found["logits, a chunk at a time"] = min(load.supervised, CHUNK) * head.shape[0] * LOGIT_BYTES
-    pictures = load.pictures
     for modality, encoder in model.encoders.items():
         assert isinstance(encoder, Encoder)
+        count = load.media[modality]
         learns_encoder = any(parameter.requires_grad for parameter in encoder.parameters())
         if learns_encoder:
-            found[f"activations of encoders.{modality}"] = activations.encoder_bytes(encoder, pictures)
+            found[f"activations of encoders.{modality}"] = activations.encoder_bytes(encoder, count)
         elif load.live:
             found[f"working memory of encoders.{modality}"] = activations.encoder_working_bytes(encoder)
         adapter = model.adapters[modality]
         if learns_encoder or any(parameter.requires_grad for parameter in adapter.parameters()):
-            found[f"activations of adapters.{modality}"] = activations.adapter_bytes(adapter, encoder, pictures)
+            found[f"activations of adapters.{modality}"] = activations.adapter_bytes(adapter, encoder, count)
     return found
 
 

@@ -103,5 +103,5 @@ def _pointing(number: int, stage: Any, recipe: Any) -> Iterator[str]:
             f"stages.{number}.train: `regions` learns nothing from `{stage.objective.kind}`; set "
             "`objective: {kind: regions}`"
         )
-    if isinstance(regions, EmbeddingRegionsConfig) and regions.encoder is None and not recipe.model.modalities:
+    if isinstance(regions, EmbeddingRegionsConfig) and regions.encoder is None and recipe.model.encoders.image is None:
         yield "model.regions.encoder: the model sees no pictures, so say whose features the decoders look at"

@@ -73,10 +73,7 @@ def media_tokens(model: MultimodalModel, modality: str) -> int:
 
 def adapted_tokens(model: MultimodalModel, modality: str) -> int:
     """Positions of what the adapter makes of one medium."""
-    from triptych.conversation import Image
-
-    tokens: int = model.adapters[modality].output_tokens(model.encoders[modality].tokens(Image(b"")))  # type: ignore[operator]
-    return tokens
+    return model.adapter(modality).output_tokens(model.encoder(modality).usual_tokens)
 
 
 def _stage(
@@ -93,12 +90,11 @@ def _stage(
     trained = freeze(model, stage)
     draws = Draws.of(stage, sizes)
     samples = draws.samples
-    per_medium = sum(media_tokens(model, modality) for modality in composed(recipe).modalities)
-    media = draws.mean(sizes, lambda size: size.media)
+    media = {modality: _mean(draws, sizes, modality) for modality in composed(recipe).modalities}
     supervised = draws.mean(sizes, lambda size: size.supervised)
     longest = recipe.sequence.max_tokens
     text = draws.mean(sizes, lambda size: size.text_tokens)
-    length = min(longest, text + media * per_medium)
+    length = min(longest, text + sum(count * media_tokens(model, modality) for modality, count in media.items()))
 
     row_limit = recipe.sequence.row_tokens or longest
     documents = max(1, int(row_limit // length))
@@ -107,10 +103,11 @@ def _stage(
     busy = micro_batches / (math.ceil(micro_batches / count) * count)
 
     cached = recipe.loading.cache_features and not _learns(model, "encoders")
-    encoded = samples * media
+    encoded = {modality: samples * count for modality, count in media.items()}
     if cached:
         fresh = draws.distinct(sizes, known)
-        encoded = sum(records * sizes[name].media for name, records in fresh.items())
+        for modality in encoded:
+            encoded[modality] = sum(records * sizes[name].of(modality) for name, records in fresh.items())
         known.update(fresh)
     flops = _flops(stage, model, shape, samples, length, supervised, documents * length, media, encoded)
     seconds = {
@@ -122,7 +119,7 @@ def _stage(
     load = Load(
         rows=held,
         row=min(row_limit, math.ceil(documents * length)),
-        pictures=max(1, round(held * documents * media)),
+        media={modality: max(1, round(held * documents * count)) for modality, count in media.items()},
         supervised=held * documents * supervised,
         live=not cached,
     )
@@ -133,15 +130,20 @@ def _stage(
         samples=samples,
         tokens=samples * length,
         supervised=samples * supervised,
-        encoded=encoded,
+        encoded=sum(encoded.values()),
         row=documents * length,
         micro_batches=micro_batches,
         busy=busy,
         flops=flops,
         seconds=seconds,
         memory=stage_memory(model, stage, trained, load, device, count),
-        cache_bytes=encoded * sum(feature_bytes(encoder) for encoder in model.encoders.values()) if cached else 0.0,
+        cache_bytes=sum(encoded[name] * feature_bytes(model.encoders[name]) for name in encoded) if cached else 0.0,
     )
+
+
+def _mean(draws: Draws, sizes: Mapping[str, DatasetSize], modality: str) -> float:
+    """Media of a modality in a draw."""
+    return draws.mean(sizes, lambda size: size.of(modality))
 
 
 def _flops(
@@ -152,8 +154,8 @@ def _flops(
     length: float,
     supervised: float,
     row: float,
-    media: float,
-    encoded: float,
+    media: Mapping[str, float],
+    encoded: Mapping[str, float],
 ) -> dict[str, float]:
     found: dict[str, float] = {}
     if isinstance(stage.objective, NextToken):
@@ -161,15 +163,15 @@ def _flops(
         found["language model, backward"] = backward_flops(
             shape, samples * length, samples * supervised, row, learning(model)
         )
-        adapted = media * sum(adapted_tokens(model, modality) for modality in model.adapters)
+        adapted = sum(count * adapted_tokens(model, modality) for modality, count in media.items())
         fusing = fusion_flops(model.fusion, samples * length, samples * adapted, row / max(length, 1) * adapted)
         found["fusion"] = fusing * (1 + learning(model).backward + _learns(model, "fusion"))
     for modality, adapter in model.adapters.items():
         encoder = model.encoders[modality]
         assert isinstance(encoder, Encoder)
-        adapting = activations.adapter_flops(adapter, encoder) * samples * media
+        adapting = activations.adapter_flops(adapter, encoder) * samples * media[modality]
         found["adapter"] = found.get("adapter", 0.0) + adapting
-        encoding = activations.encoder_flops(encoder) * (3 if _learns(model, "encoders") else 1) * encoded
+        encoding = activations.encoder_flops(encoder) * (3 if _learns(model, "encoders") else 1) * encoded[modality]
         found["encoder"] = found.get("encoder", 0.0) + encoding
     return {name: size for name, size in found.items() if size}
 

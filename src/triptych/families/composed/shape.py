@@ -10,9 +10,10 @@ import torch
 from triptych.adapters.adapter import Adapter
 from triptych.adapters.build import build as build_adapter
 from triptych.adapters.config import AdapterOptions, QFormerConfig
-from triptych.conversation import Image
 from triptych.decoders.config import EmbeddingRegionsConfig
+from triptych.encoders.build import build_for
 from triptych.encoders.encoder import Encoder
+from triptych.encoders.image_encoder import ImageEncoder
 from triptych.families.composed.config import composed
 from triptych.fusion.build import build as build_fusion
 from triptych.grounding.config import RegionsConfig
@@ -47,19 +48,23 @@ def build_composed_shape(
         _introduce(regions, language)
     encoders: dict[str, Encoder] = {}
     adapters: dict[str, Adapter] = {}
-    for modality in config.modalities:
-        encoder = meta_encoder(getattr(config.encoders, modality), base, bfloat16_encoder)
-        encoders[modality] = encoder
-        adapters[modality] = _adapter(getattr(config.adapters, modality), encoder, language, tokenizer)
+    image: ImageEncoder | None = None
+    for modality, (encoder_config, adapter_config) in config.media.items():
+        if modality == "image":
+            encoders[modality] = image = meta_encoder(encoder_config, base, bfloat16_encoder)
+        else:
+            with torch.device("meta"):
+                encoders[modality] = build_for(modality, encoder_config, base)
+        adapters[modality] = _adapter(adapter_config, encoders[modality], language, tokenizer)
     with torch.device("meta"):
         fusion = build_fusion(config.fusion, language, 1.0)
     if not isinstance(regions, EmbeddingRegionsConfig):
         return MultimodalModel(language, encoders, adapters, recipe.sequence, fusion)
     region_encoder = meta_encoder(regions.encoder, base, bfloat16_encoder) if regions.encoder is not None else None
     with torch.device("meta"):
-        panel = RegionPanel.build(
-            regions, region_encoder if region_encoder is not None else encoders["image"], language
-        )
+        visible = region_encoder if region_encoder is not None else image
+        assert visible is not None  # the recipe's check of combinations
+        panel = RegionPanel.build(regions, visible, language)
     return MultimodalModel(language, encoders, adapters, recipe.sequence, fusion, panel, region_encoder)
 
 
@@ -86,7 +91,7 @@ def _adapter(config: Any, encoder: Encoder, language: LanguageModel, tokenizer: 
     def tokenise(text: str) -> list[int]:
         return [0] * length(text, tokenizer)
 
-    tokens = encoder.tokens(Image(b""))
+    tokens = encoder.usual_tokens
     own = config.vocabulary if isinstance(config, QFormerConfig) else None
     words = own or language.embedding.num_embeddings
     with torch.device("meta"):

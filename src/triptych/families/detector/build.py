@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from triptych.encoders import checkpoints
 from triptych.encoders.build import build as build_encoder
 from triptych.encoders.config import TextTransformerConfig
-from triptych.encoders.encoder import Encoder
+from triptych.encoders.image_encoder import ImageEncoder
 from triptych.encoders.text_transformer import TextTower
 from triptych.errors import RecipeError
 from triptych.families.detector.config import DetectorModelConfig, WordEmbeddingsConfig
@@ -25,7 +25,7 @@ from triptych.sequence.pairs import Words
 
 
 def build_detector_model(
-    recipe: Recipe, vision: Encoder | None = None, text: nn.Module | None = None
+    recipe: Recipe, vision: ImageEncoder | None = None, text: nn.Module | None = None
 ) -> OpenVocabularyDetector:
     """The detector of a recipe, pretrained sides loaded, heads drawn from the recipe's seed.
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from triptych.conversation import Conversation, Image, Region
 from triptych.data.features import FeatureCache
-from triptych.data.loader import Draws, Event, Inputs, StepData
+from triptych.data.loader import Draws, Event, SlotInputs, StepData
 from triptych.data.mixture import Mixture
 from triptych.data.pairs import picture_of
 from triptych.data.regions import regions_of
@@ -83,9 +83,9 @@ class DetectionReader:
         """The picture, features or pixels of it, boxes with names, and what is known about it."""
         picture = picture_of(conversation)
         regions = in_square(picture, regions_of(conversation), self.preparation)
-        features, pixels = Inputs(self.prepare, self.cache)(picture)
+        given = SlotInputs(Image, self.prepare, self.cache)(picture)
         names = tuple(region.name for region in regions)
-        return picture, features, pixels, boxes_of(regions), names, conversation.annotations
+        return picture, given.features, given.prepared, boxes_of(regions), names, conversation.annotations
 
 
 def in_square(picture: Image, regions: Sequence[Region], preparation: ImagePreparation) -> list[Region]:

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from triptych.encoders.encoder import Encoder, Level
+from triptych.encoders.encoder import Level
+from triptych.encoders.image_encoder import ImageEncoder
 from triptych.families.detector.batch import DetectionBatch
 from triptych.model.trainable import TrainableModule
 
@@ -156,11 +157,11 @@ class OpenVocabularyDetector(TrainableModule):
         saved: Beginnings of the names of parameters that come from no weights, so that a run holds them.
     """
 
-    def __init__(self, vision: Encoder, text: nn.Module, heads: Heads, saved: tuple[str, ...]) -> None:
+    def __init__(self, vision: ImageEncoder, text: nn.Module, heads: Heads, saved: tuple[str, ...]) -> None:
         super().__init__()
         self.vision, self.text, self.heads, self.saved = vision, text, heads, saved
 
-    def slots(self) -> Mapping[str, Encoder]:
+    def slots(self) -> Mapping[str, ImageEncoder]:
         """See `Trainable.slots`."""
         return {"image": self.vision}
 

@@ -10,7 +10,7 @@ import torch
 from triptych.encoders import checkpoints
 from triptych.encoders.build import build as build_encoder
 from triptych.encoders.checkpoints import Shapes, Weights
-from triptych.encoders.encoder import Encoder
+from triptych.encoders.image_encoder import ImageEncoder
 from triptych.encoders.preparation import ImagePreparation, mean_colour
 from triptych.encoders.text_transformer import TextTower
 from triptych.encoders.vit import PIXELS, VisionTower
@@ -29,7 +29,7 @@ def build_dual(
     recipe: Recipe,
     tokenizer: Any | None = None,
     weights: bool = True,
-    encoder: Encoder | None = None,
+    encoder: ImageEncoder | None = None,
     language: LanguageModel | None = None,
 ) -> DualEncoder:
     """The dual encoder of a recipe, pretrained sides loaded, others drawn from the recipe's seed.
@@ -77,7 +77,7 @@ def build_dual(
 
 
 def _images(
-    config: DualConfig, base: Path, shapes: dict[str, Shapes], embed_dim: int, encoder: Encoder | None
+    config: DualConfig, base: Path, shapes: dict[str, Shapes], embed_dim: int, encoder: ImageEncoder | None
 ) -> tuple[VisionTower | FrozenImages, ImagePreparation]:
     """The image side, and what makes its pixels."""
     side = config.vision

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from triptych.encoders.encoder import Encoder
+from triptych.encoders.image_encoder import ImageEncoder
 from triptych.families.dual.config import FrozenImageConfig, FrozenTextConfig, HeadConfig
 from triptych.kernels import fast
 from triptych.language.backbone import LanguageModel
@@ -56,7 +56,7 @@ class FrozenImages(nn.Module):
         config: How positions are pooled, and the head.
     """
 
-    def __init__(self, encoder: Encoder, embed_dim: int, config: FrozenImageConfig) -> None:
+    def __init__(self, encoder: ImageEncoder, embed_dim: int, config: FrozenImageConfig) -> None:
         super().__init__()
         self.encoder = encoder.requires_grad_(False).eval()
         self.embed_dim, self.width = embed_dim, encoder.dim

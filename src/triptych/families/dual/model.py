@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from triptych.conversation import Image
-from triptych.encoders.encoder import Encoder
+from triptych.encoders.image_encoder import ImageEncoder
 from triptych.encoders.preparation import ImagePreparation
 from triptych.encoders.text_transformer import TextTower
 from triptych.encoders.vit import VisionTower
@@ -85,11 +85,11 @@ class DualEncoder(nn.Module):
         return self.vision
 
     @property
-    def frozen_encoder(self) -> Encoder | None:
+    def frozen_encoder(self) -> ImageEncoder | None:
         """The encoder of an image side that is frozen: its features may be cached."""
         return self.vision.encoder if isinstance(self.vision, FrozenImages) else None
 
-    def slots(self) -> Mapping[str, Encoder]:
+    def slots(self) -> Mapping[str, ImageEncoder]:
         """See `Trainable.slots`."""
         return {"image": self.frozen_encoder} if self.frozen_encoder is not None else {}
 

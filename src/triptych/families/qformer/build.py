@@ -11,7 +11,7 @@ from triptych.adapters.limits import mistake
 from triptych.adapters.pretrained import load_qformer
 from triptych.adapters.qformer_reader import QFormerReader
 from triptych.encoders.build import build as build_encoder
-from triptych.encoders.encoder import Encoder
+from triptych.encoders.image_encoder import ImageEncoder
 from triptych.errors import RecipeError
 from triptych.families.qformer.config import Blip2Config
 from triptych.families.qformer.model import Blip2
@@ -21,7 +21,7 @@ from triptych.sequence.read_words import ReadWords
 from triptych.weights.accounting import fill, places_of
 
 
-def build_blip2(recipe: Recipe, encoder: Encoder | None = None, tokenizer: Any | None = None) -> Blip2:
+def build_blip2(recipe: Recipe, encoder: ImageEncoder | None = None, tokenizer: Any | None = None) -> Blip2:
     """The model of a recipe, its encoder loaded, all else drawn from the recipe's seed.
 
     Args:
@@ -43,7 +43,7 @@ def build_blip2(recipe: Recipe, encoder: Encoder | None = None, tokenizer: Any |
     except ValueError as error:
         raise RecipeError(f"model.tokenizer: {config.tokenizer}: {error}") from error
     encoder = encoder if encoder is not None else build_encoder(config.encoder, base)
-    beside = _positions(encoder) - encoder.grid[0] * encoder.grid[1]
+    beside = encoder.usual_tokens - encoder.grid[0] * encoder.grid[1]
     if (reason := mistake(config.qformer, encoder.grid, beside, encoder.dim)) is not None:
         raise RecipeError(f"model.qformer: {reason}")
     vocabulary = config.qformer.vocabulary or words.vocabulary
@@ -61,9 +61,3 @@ def build_blip2(recipe: Recipe, encoder: Encoder | None = None, tokenizer: Any |
     for part in (model.reader, model.heads):
         part.to(getattr(torch, config.precision))
     return model.eval()
-
-
-def _positions(encoder: Encoder) -> int:
-    from triptych.conversation import Image
-
-    return encoder.tokens(Image(b""))

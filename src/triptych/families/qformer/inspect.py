@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from triptych.conversation import Conversation, Image
+from triptych.conversation import Conversation
 from triptych.families.qformer.config import Blip2Config, Blip2Losses
 from triptych.families.qformer.model import Blip2
 from triptych.families.qformer.shape import build_blip2_shape
@@ -36,7 +36,7 @@ def _judged(recipe: Recipe) -> str:
 def _sees(model: Blip2) -> str:
     """What the queries look at."""
     encoder, queries = model.encoder, len(model.reader.queries)
-    beside = encoder.tokens(Image(b"")) - encoder.grid[0] * encoder.grid[1]
+    beside = encoder.usual_tokens - encoder.grid[0] * encoder.grid[1]
     return (
         f"{encoder.grid[0]} × {encoder.grid[1]} features{f' and {beside} beside them' if beside else ''} of "
         f"{encoder.dim:,} channels, which {queries} queries look at; where a text is written, [DEC] "

@@ -19,7 +19,7 @@ from torch.nn import functional
 from triptych.adapters.qformer import EPSILON, KeysValues, Seen
 from triptych.adapters.qformer_reader import QFormerReader
 from triptych.conversation import Image
-from triptych.encoders.encoder import Encoder
+from triptych.encoders.image_encoder import ImageEncoder
 from triptych.families.dual.model import COUNTED
 from triptych.sequence.pairs import PairBatch
 from triptych.sequence.read_words import ReadWords
@@ -59,7 +59,7 @@ class Blip2(nn.Module):
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: ImageEncoder,
         reader: QFormerReader,
         words: ReadWords,
         embed_dim: int,
@@ -79,7 +79,7 @@ class Blip2(nn.Module):
         """Where the model computes."""
         return self.logit_scale.device
 
-    def slots(self) -> Mapping[str, Encoder]:
+    def slots(self) -> Mapping[str, ImageEncoder]:
         """See `Trainable.slots`."""
         return {"image": self.encoder}
 

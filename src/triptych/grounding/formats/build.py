@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import assert_never
 
-from triptych.conversation import Image, Region
+from triptych.conversation import Medium, Region
 from triptych.conversation.conversation import Part
 from triptych.grounding.config import TextRegionsConfig
 from triptych.grounding.formats.format import Format
@@ -53,9 +53,9 @@ class TextRegions:
         """The format's."""
         return self.format.tokens
 
-    def write(self, parts: Sequence[Part], answer: bool) -> list[str | Token | Image]:
+    def write(self, parts: Sequence[Part], answer: bool) -> list[str | Token | Medium]:
         """The parts with regions written; in an answer, the words of the part in front of regions are their phrase."""
-        written: list[str | Token | Image] = []
+        written: list[str | Token | Medium] = []
         place = 0
         while place < len(parts):
             part = parts[place]

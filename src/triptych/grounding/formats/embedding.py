@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from triptych.conversation import Image, Region
+from triptych.conversation import Medium, Region
 from triptych.conversation.conversation import Part
 from triptych.decoders.config import ASKED, EmbeddingRegionsConfig
 from triptych.language.regions import Token
@@ -25,13 +25,13 @@ class EmbeddingRegions:
         """The token of answers, and that of questions where they may have regions."""
         return (self.config.token, ASKED) if self.config.questions else (self.config.token,)
 
-    def write(self, parts: Sequence[Part], answer: bool) -> list[str | Token | Image]:
+    def write(self, parts: Sequence[Part], answer: bool) -> list[str | Token | Medium]:
         """The parts, a token for each region.
 
         Raises:
             ValueError: There is a region in a question, and the recipe has no way to read it.
         """
-        written: list[str | Token | Image] = []
+        written: list[str | Token | Medium] = []
         for part in parts:
             if not isinstance(part, Region):
                 written.append(part)

@@ -113,7 +113,7 @@ def _show(console: Console, run: Path, conversation: Conversation, reply: Said) 
 
     for region in reply.regions:
         console.print(f"  {told(region)}", markup=False, highlight=False)
-    drawn = draw_regions([*conversation.media][-1].open(), reply.regions)
+    drawn = draw_regions([*conversation.images][-1].open(), reply.regions)
     folder = run / "chat"
     number = next(i for i in range(1, 10**6) if not (folder / f"{i:03}.png").exists())
     save(drawn, folder / f"{number:03}.png")

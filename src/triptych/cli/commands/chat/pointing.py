@@ -44,13 +44,13 @@ def speak(model: Model, settings: GenerationSettings, write: Callable[[str], Non
     grounder = model.require("grounds", model.recipe.name).grounder(settings)
 
     def answer(conversation: Conversation) -> Said:
-        if not any(True for _ in conversation.media):
+        if not any(True for _ in conversation.images):
             text = _written(model.stream(conversation, settings), write)
             return Said((assistant(text),), text, ())
         if isinstance(grounder, TextGrounder):
             # Not piece by piece: what is a coordinate and what a word is known when a region is complete.
             text = "".join(model.stream(conversation, settings))
-            regions = grounder.read(text, [*conversation.media][-1]).regions
+            regions = grounder.read(text, [*conversation.images][-1]).regions
             shown = grounder.format.parse(text).words.strip() or ", ".join(region.name for region in regions) or text
             write(shown)
             return Said((assistant(*spoken(text, grounder.format.tokens)),), shown, regions)
