@@ -40,11 +40,10 @@ def build(small: bool, precision: str) -> tuple[Any, Any, Any]:
     from triptych.encoders.preparation import ImagePreparation
     from triptych.encoders.published import Published
     from triptych.encoders.text_transformer import TextTower
-    from triptych.encoders.transformers_shapes import config_of
     from triptych.encoders.vit import VisionTower
     from triptych.families.dual.model import DualEncoder
+    from triptych.formats import config_of, recognise
     from triptych.sequence.pairs import Words
-    from triptych.weights.formats import recognise
 
     torch.manual_seed(0)
     vision = VisionArchitecture(**{**SHAPE, **(SMALL if small else {})})

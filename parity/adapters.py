@@ -19,9 +19,9 @@ from triptych.adapters.connector import Connector
 from triptych.adapters.perceiver import Perceiver
 from triptych.adapters.qformer import QFormer
 from triptych.adapters.qformer_adapter import QFormerAdapter
-from triptych.weights.formats.systems import BLIP2_ADAPTER, qformer_names
-from triptych.weights.formats.systems import IDEFICS_RESAMPLER as IDEFICS
-from triptych.weights.formats.systems import KOSMOS2_ADAPTER as KOSMOS2
+from triptych.formats.blip2 import ADAPTERS, qformer_names
+from triptych.formats.idefics import RESAMPLER as IDEFICS
+from triptych.formats.kosmos2 import ADAPTER as KOSMOS2
 from triptych.weights.names import NameMap
 
 BLIP2 = NameMap(
@@ -34,7 +34,7 @@ BLIP2 = NameMap(
 )
 """`Blip2ForImageTextRetrieval`'s `qformer` and `embeddings` to a `QFormer` with its text side."""
 
-NORMALISED_ADAPTER = NameMap({**BLIP2_ADAPTER.patterns, "vision_norm": "norm"})
+NORMALISED_ADAPTER = NameMap({**ADAPTERS[False].patterns, "vision_norm": "norm"})
 """The same with the normalisation in front, which is `vision_model.post_layernorm` in transformers."""
 
 INSTRUCTBLIP = NameMap(

@@ -23,11 +23,11 @@ from triptych.encoders.build import build as build_encoder
 from triptych.encoders.config import HuggingFaceConfig
 from triptych.encoders.image_encoder import ImageEncoder
 from triptych.families.qformer.model import Blip2
+from triptych.formats.blip2 import ADAPTERS, qformer_names
+from triptych.formats.format import prefixed
 from triptych.model.composed import MultimodalModel
 from triptych.sequence.plan import Layout, Span
 from triptych.sequence.read_words import DECODE, ReadWords
-from triptych.weights.formats.parts import prefixed
-from triptych.weights.formats.systems import BLIP2_ADAPTER, qformer_names
 from triptych.weights.names import NameMap
 
 RETRIEVAL = "transformers.Blip2ForImageTextRetrieval"
@@ -67,7 +67,7 @@ SECOND = NameMap(
         "vision_model.embeddings": "encoders.image.model.embeddings",
         "vision_model.encoder.layers.{}": "encoders.image.model.encoder.layers.{}",
         "vision_model.post_layernorm": "adapters.image.norm",
-        **prefixed(BLIP2_ADAPTER.patterns, "", "adapters.image."),
+        **prefixed(ADAPTERS[False].patterns, "", "adapters.image."),
         "language_model": "language.model",
     }
 )

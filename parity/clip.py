@@ -18,10 +18,11 @@ from parity.check import Check
 from parity.compare import compare, largest_difference
 from parity.tiny.towers import Towers, text_shape, vision_shape
 from parity.tiny.weights import randomise
+from triptych.encoders.checkpoints import dual_of
 from triptych.encoders.published import Published
-from triptych.encoders.transformers_shapes import LEGACY_END, config_of, dual_of
 from triptych.errors import WeightsError
-from triptych.weights.formats import recognise
+from triptych.formats import config_of, recognise
+from triptych.formats.clip import LEGACY_END
 
 END = 40
 """The end token: not the highest id, so that a tower which pools at the highest would be found out."""

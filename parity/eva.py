@@ -18,7 +18,7 @@ from parity.plain_eva import PlainEva
 from parity.tiny.towers import Vision, vision_shape
 from parity.tiny.weights import randomise
 from triptych.encoders.architecture import VisionArchitecture
-from triptych.weights.formats import recognise
+from triptych.formats import recognise
 
 PLAIN = "EVA's published code, written plainly"
 

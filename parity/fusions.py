@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from parity.check import Check
 from parity.compare import compare
 from parity.tiny.systems import LLAMA, NO_ENDS
+from triptych.formats.idefics import BLOCK as IDEFICS_BLOCK
 from triptych.fusion.config import CrossAttendConfig, PromptConfig
 from triptych.fusion.cross_attend import CrossAttend
 from triptych.fusion.memory import Spot
 from triptych.fusion.prompt import Prompt
 from triptych.kernels.fast import accelerate
 from triptych.language.backbone import LanguageModel
-from triptych.weights.formats.systems import IDEFICS_BLOCK
 from triptych.weights.names import NameMap
 
 WIDTH, LAYERS, HEADS, WORDS, PICTURE_TOKENS = 32, 4, 4, 60, 5

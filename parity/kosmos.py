@@ -22,14 +22,14 @@ from triptych.adapters.config import ConnectorConfig
 from triptych.conversation import Image
 from triptych.encoders.build import build as build_encoder
 from triptych.encoders.config import HuggingFaceConfig
+from triptych.formats.format import prefixed
+from triptych.formats.kosmos2 import ADAPTER
 from triptych.kernels.fast import accelerate
 from triptych.language import kosmos
 from triptych.language.backbone import LanguageModel
 from triptych.language.template import ChatTemplate
 from triptych.model.composed import MultimodalModel
 from triptych.sequence.plan import Layout, Span
-from triptych.weights.formats.parts import prefixed
-from triptych.weights.formats.systems import KOSMOS2_ADAPTER
 from triptych.weights.names import NameMap
 
 REFERENCE = "transformers.Kosmos2ForConditionalGeneration"
@@ -40,7 +40,7 @@ KOSMOS2 = NameMap(
         "vision_model.model.pre_layrnorm": "encoders.image.model.pre_layrnorm",
         "vision_model.model.encoder.layers.{}": "encoders.image.model.encoder.layers.{}",
         "vision_model.model.post_layernorm": "encoders.image.model.post_layernorm",
-        **prefixed(KOSMOS2_ADAPTER.patterns, "image_to_text_projection.", "adapters.image."),
+        **prefixed(ADAPTER.patterns, "image_to_text_projection.", "adapters.image."),
         "text_model.model": "language.model.model",
         "text_model.lm_head": "language.model.lm_head",
     }

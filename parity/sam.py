@@ -15,9 +15,9 @@ from parity.compare import both_ways, compare
 from triptych.conversation import Image
 from triptych.decoders.config import MaskDecoderConfig
 from triptych.decoders.masks import MaskDecoder
-from triptych.decoders.sam import SAM
 from triptych.encoders.config import SamConfig
 from triptych.encoders.sam import SamEncoder
+from triptych.formats.sam import NAMES as SAM
 
 WIDTH, SIDE, PICTURES, PROMPTS = 32, 6, 2, 3
 

@@ -13,6 +13,8 @@ from hypothesis import settings
 settings.register_profile("shared machine", deadline=None)  # how long an example takes is no matter of right and wrong
 settings.load_profile("shared machine")
 
+os.environ["TRIPTYCH_TRUST_CODE"] = "1"  # runs are made with one cache folder and read with another
+
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests share the cores already
 

@@ -20,8 +20,8 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from tiny_tokenizers import KINDS, tiny_tokenizer
 from triptych.conversation import Image, Message, assistant, system, user
 from triptych.errors import RecipeError
-from triptych.export.conversations import processor_reads
-from triptych.export.language import exported_tokenizer, image_token_for
+from triptych.interchange.chat import processor_reads
+from triptych.interchange.language import exported_tokenizer, image_token_for
 from triptych.language.template import ChatTemplate, TemplateRefusal
 from triptych.language.template_check import flat, prefixes
 from triptych.language.templates import TEMPLATES

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from triptych.adapters import pretrained
 from triptych.encoders import checkpoints
 from triptych.errors import WeightsError
+from triptych.formats.qformer import read_qformer
 from triptych.model.build import recipe_of
 
 
@@ -19,7 +19,7 @@ def test_an_unfinished_run_is_continued_in_its_own_folder(tmp_path: Path) -> Non
     told = []
     for model, read in (
         ("{kind: blip2}", lambda: recipe_of(run)),
-        ("{kind: blip2}", lambda: pretrained._of_run(run, str(run))),
+        ("{kind: blip2}", lambda: read_qformer(f"file:{run}")),
         (
             "{kind: dual, vision: {kind: vit, architecture: clip-l14}, text: {kind: transformer, architecture: clip-l14}}",
             lambda: checkpoints._state_of_run(run, str(run)),

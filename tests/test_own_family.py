@@ -40,7 +40,7 @@ def recipe(world: World, **changes: Any) -> Recipe:
 
 
 @pytest.fixture
-def run(world: World, tmp_path: Path) -> Path:
+def run(world: World, tmp_path: Path, tiny_cache: Path) -> Path:
     return train(recipe(world), tmp_path / "run", quiet=True)
 
 
@@ -125,6 +125,7 @@ def test_mistakes_are_told_as_those_of_built_in_families(world: World) -> None:
 def test_code_of_a_run_from_elsewhere_is_not_run(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run as somebody gets it who never trained with this code: not even its module is imported."""
     monkeypatch.setenv("TRIPTYCH_CACHE", str(tmp_path / "another-cache"))
+    monkeypatch.delenv("TRIPTYCH_TRUST_CODE")
     for name in [name for name in sys.modules if name.startswith("vq_family")]:
         monkeypatch.delitem(sys.modules, name)
     with pytest.raises(RecipeError, match=r"names code that was never trained with here: vq_family\.config:VQConfig, "):
@@ -133,6 +134,11 @@ def test_code_of_a_run_from_elsewhere_is_not_run(run: Path, tmp_path: Path, monk
         load_recipe(run / "recipe.yaml")
     assert not any(name.startswith("vq_family") for name in sys.modules)
     trust([KIND, "vq_family.config:VQLossConfig"])
+    assert load(run).kind == KIND
+
+
+def test_code_that_was_trained_with_is_trusted(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRIPTYCH_TRUST_CODE")
     assert load(run).kind == KIND
 
 

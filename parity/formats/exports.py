@@ -23,9 +23,9 @@ from parity.tiny.weights import randomise
 from parity.tiny.words import tokenizer
 from triptych.api import load
 from triptych.conversation import Image
-from triptych.export import export
 from triptych.families.dual.model import DualEncoder
-from triptych.importing import import_model
+from triptych.interchange.exporting import export
+from triptych.interchange.importing import import_model
 from triptych.language.build import build as build_language
 from triptych.language.config import LanguageConfig
 from triptych.weights.quiet import silent

@@ -12,7 +12,7 @@ from parity.compare import compare
 from parity.formats.asked import asked, their_logits
 from parity.tiny.systems import IMAGE, SYSTEMS, saved
 from triptych.api import load
-from triptych.importing import import_model
+from triptych.interchange.importing import import_model
 from triptych.weights.quiet import silent
 
 

@@ -19,11 +19,11 @@ from parity.llama import logits
 from parity.plain_llama import PlainLlama
 from parity.tiny.weights import randomise
 from parity.tiny.words import SPECIAL, tokenizer
+from triptych.formats.llama import COLUMNS, NAMES, ROWS
+from triptych.formats.rotary_order import interleave
 from triptych.language.backbone import LanguageModel
 from triptych.language.build import build as build_language
 from triptych.language.config import LanguageConfig
-from triptych.language.consolidated import COLUMNS, NAMES, ROWS
-from triptych.language.rotary_order import interleave
 from triptych.weights.quiet import silent
 
 META = "Meta's published code, written plainly"

@@ -28,8 +28,7 @@ from triptych.encoders.architecture import TextArchitecture
 from triptych.encoders.build import build as build_encoder
 from triptych.encoders.config import HuggingFaceConfig
 from triptych.encoders.published import Published
-from triptych.encoders.transformers_shapes import config_of
-from triptych.weights.formats import recognise
+from triptych.formats import config_of, recognise
 from triptych.weights.quiet import silent
 
 SIDE, WORDS, LENGTHS = 24, 30, (8, 4, 6)

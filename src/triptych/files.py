@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -64,7 +65,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if _number(error) is None:
+        if isinstance(error, TriptychError) or _number(error) is None:  # whoever raised the first knew more
             raise
         raise cannot_write(path, error) from error
 
@@ -104,6 +105,41 @@ def written_atomically(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # a disk that went read-only keeps it; the error above says so
             part.unlink(missing_ok=True)
+
+
+@contextmanager
+def written_folder(folder: Path, keep: bool = False) -> Iterator[Path]:
+    """An empty folder beside `folder` that takes its place when the block ends well, and is gone when not.
+
+    Args:
+        folder: Where it ends.
+        keep: Whether a folder that is there by then stays instead, as another process has made the same.
+
+    Raises:
+        FolderError: It cannot be written.
+    """
+    with writing(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        with writing(folder):
+            yield work
+            work.chmod(0o755)
+            for path in work.rglob("*"):
+                path.chmod(0o755 if path.is_dir() else 0o644)  # safetensors writes for its user alone
+            if folder.exists() and not keep:
+                old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+                folder.replace(old / folder.name)
+                work.replace(folder)
+                shutil.rmtree(old, ignore_errors=True)
+                return
+            try:
+                work.replace(folder)
+            except OSError:
+                if not (keep and folder.exists()):
+                    raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

@@ -153,7 +153,7 @@ def test_texts_that_fit_pictures() -> None:
 
 def test_formats_of_an_export(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from triptych.cli.commands.export import show_formats
-    from triptych.export import FORMATS
+    from triptych.interchange.catalogue import FORMATS
 
     stream = io.StringIO()
     monkeypatch.setattr("triptych.cli.commands.export.make_console", lambda: Console(file=stream, width=80))

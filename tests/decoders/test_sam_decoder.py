@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from parity.sam import WIDTH, tiny_sam
-from triptych.decoders import sam
 from triptych.decoders.config import MaskDecoderConfig
 from triptych.decoders.masks import MaskDecoder
 from triptych.errors import WeightsError
+from triptych.formats import sam
 
 SHAPE = MaskDecoderConfig(layers=2, heads=4, feed_forward=48, reduction=2, more_masks=3)
 

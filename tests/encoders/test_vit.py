@@ -171,7 +171,7 @@ def test_patches_are_left_out_while_training_only() -> None:
 def test_another_size_of_picture_is_transformers_interpolation() -> None:
     sizes: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "patch_size": 8}
     theirs = CLIPVisionModel(CLIPVisionConfig(**sizes, intermediate_size=64, image_size=24)).eval()
-    from triptych.weights.formats import recognise
+    from triptych.formats import recognise
 
     tower = vision_tower("clip-b32")
     with torch.no_grad():

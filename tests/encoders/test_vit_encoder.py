@@ -20,14 +20,13 @@ from encoders.tiny_towers import pictures, text_shape, vision_shape, vision_towe
 from parity.tiny.weights import randomise
 from triptych.conversation import Image
 from triptych.encoders import HuggingFaceConfig, VisionTransformerConfig, build
-from triptych.encoders.checkpoints import load, read, shapes
+from triptych.encoders.checkpoints import dual_of, load, read, shapes, text_of, vision_of
 from triptych.encoders.published import PUBLISHED, Published
 from triptych.encoders.text_transformer import TextTower
-from triptych.encoders.transformers_shapes import config_of, dual_of, text_of, vision_of
 from triptych.encoders.vit import VisionTower
 from triptych.encoders.vit_encoder import VisionTransformerEncoder
 from triptych.errors import RecipeError, WeightsError
-from triptych.weights.formats import format_called
+from triptych.formats import FORMATS, config_of
 
 Picture = Callable[[int, int], Image]
 
@@ -135,7 +134,7 @@ def test_a_file_of_a_known_format_needs_its_shape(tmp_path: Path) -> None:
     shape = vision_shape("eva02-clip-b16")
     tower = vision_tower("eva02-clip-b16")
     state = {f"vision.{name}": tensor for name, tensor in tower.state_dict().items()}
-    theirs = format_called("EVA-02 tower").theirs(state)
+    theirs = next(known for known in FORMATS if known.name == "EVA-02 tower").theirs(state)
     torch.save({"module": {**theirs, "rope.freqs_cos": torch.zeros(3)}}, tmp_path / "eva.pt")
     made = encoder(weights=f"file:{tmp_path / 'eva.pt'}", architecture=shape, layer="output")
     torch.testing.assert_close(made(pictures()), tower(pictures())[:, 1:])

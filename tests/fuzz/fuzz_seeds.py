@@ -342,7 +342,7 @@ def weights(folder: Path, world: tiny_world.World) -> Iterator[Seed]:
     from parity.formats.languages import write_gguf
     from parity.tiny import systems
     from triptych.encoders.checkpoints import read as read_towers
-    from triptych.importing.run import import_model
+    from triptych.interchange.importing import import_model
     from triptych.language.build import build as build_language
     from triptych.language.config import LanguageConfig
     from triptych.model.build import build

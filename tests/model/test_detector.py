@@ -195,14 +195,10 @@ def test_articles_and_capitals_mean_nothing(phrase: str, name: str) -> None:
     assert bare(phrase) == name
 
 
-def test_who_wants_an_answer_of_a_detector_hears_what_it_can_do(tmp_path: Path) -> None:
-    recipe = Path(__file__).parents[2] / "recipes" / "detector.yaml"
-    (tmp_path / "recipe.yaml").write_text(recipe.read_text())
-    (tmp_path / "weights").mkdir()
-    (tmp_path / "weights" / "model.safetensors").touch()
+def test_who_wants_an_answer_of_a_detector_hears_what_it_can_do(run: Path) -> None:
     with pytest.raises(RecipeError, match=r"answers nothing.*triptych ground .*kind: call") as told:
-        load(tmp_path)
-    assert "load_dual" not in str(told.value) and "weights: run:…" not in str(told.value)
+        load(run).require("answers", str(run))
+    assert "triptych match" not in str(told.value) and "weights: run:…" not in str(told.value)
 
 
 def test_a_run_is_evaluated_and_points_from_the_terminal(run: Path, tmp_path: Path) -> None:

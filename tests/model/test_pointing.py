@@ -61,7 +61,9 @@ def pointer(recipe: Recipe) -> MultimodalModel:
 
 def batch_of(model: MultimodalModel, recipe: Recipe, size: int = 12) -> Batch:
     sources = {"regions": Rectangles(count=12)}
-    batch = make_reader(model, recipe, sources, Mixture({"regions": 12}, {"regions": 1.0}, 0), size)(0).batch
+    batch = make_reader(model, recipe, sources, Mixture({"regions": 12}, {"regions": 1.0}, 0), size, recipe.stages[0])(
+        0
+    ).batch
     assert isinstance(batch, Batch)
     return batch
 

@@ -16,13 +16,14 @@ import tiny_blip2
 from parity import blip2 as checks
 from tiny_world import World
 from triptych.adapters.config import QFormerConfig
-from triptych.adapters.pretrained import HUB, load_qformer
 from triptych.adapters.qformer_adapter import QFormerAdapter
 from triptych.api import load
 from triptych.cli.commands.evaluate.recipe_tasks import evaluate_run
 from triptych.data.features import FeatureCache
 from triptych.errors import RecipeError, WeightsError
 from triptych.evaluate.embedding.retrieval import reranked
+from triptych.formats.blip2 import HUB
+from triptych.formats.qformer import load_qformer
 from triptych.model.build import build
 from triptych.recipe import parse_recipe
 from triptych.recipe.included import preset_path

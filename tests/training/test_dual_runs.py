@@ -62,7 +62,7 @@ def test_a_trained_run_comes_back(run: Path, world: World, tiny_cache: Path) -> 
     pictures = [world.picture(i) for i in range(3)]
     assert dual.similarity(pictures, ["It is red.", "It is blue."]).shape == (3, 2)
     with pytest.raises(RecipeError, match="`kind: dual` compares pictures with texts"):
-        load(run)
+        dual.require("answers", str(run))
 
 
 def test_a_trained_tower_is_an_encoder(run: Path, world: World, tiny_cache: Path) -> None:
@@ -128,7 +128,7 @@ def test_of_several_captions_each_draw_takes_one(world: World, tiny_cache: Path)
     from triptych.data.sources import build as build_source
 
     sources = {"colours": build_source(recipe.data["colours"], world.folder)}
-    reader = make_reader(model, recipe, sources, Mixture({"colours": 12}, {"colours": 1}, 0), 12)
+    reader = make_reader(model, recipe, sources, Mixture({"colours": 12}, {"colours": 1}, 0), 12, recipe.stages[0])
     assert isinstance(reader, PairReader)
     epochs = [reader(step).batch for step in (0, 1, 0)]
     texts = [{d.id: text for d, text in zip(batch.conversations, batch.texts, strict=True)} for batch in epochs]

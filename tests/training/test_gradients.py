@@ -28,7 +28,7 @@ from triptych.training.parts import freeze
 def batch_of(model: MultimodalModel, recipe: Recipe, size: int = 8) -> Batch:
     source = build_source(recipe.data["colours"], Path(recipe.base))
     mixture = Mixture({"colours": len(source)}, {"colours": 1.0}, 0)
-    batch = make_reader(model, recipe, {"colours": source}, mixture, size)(0).batch
+    batch = make_reader(model, recipe, {"colours": source}, mixture, size, recipe.stages[0])(0).batch
     assert batch is not None
     return batch
 

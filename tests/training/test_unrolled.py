@@ -25,7 +25,9 @@ def test_every_answer_is_learned_once(template: str, sequences: int, world: Worl
     recipe = world.recipe({"model.language.chat_template": SOURCES[template], "sequence.max_tokens": 256})
     model = build(recipe)
     source = build_source(recipe.data["colours"], Path(recipe.base))
-    reader = make_reader(model, recipe, {"colours": source}, Mixture({"colours": 12}, {"colours": 1.0}, 0), 12)
+    reader = make_reader(
+        model, recipe, {"colours": source}, Mixture({"colours": 12}, {"colours": 1.0}, 0), 12, recipe.stages[0]
+    )
     data = reader(0)
     assert isinstance(data.batch, Batch) and not data.events
     records = json.loads((world.folder / "data.json").read_text())

@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator
 import pytest
 import torch
 
-import triptych.export.language
-import triptych.language.consolidated
+import triptych.formats.llama
+import triptych.interchange.language
 from parity import Check
 from parity.formats import exports, imports, languages, towers
-from triptych.export import FORMATS
-from triptych.importing.run import SYSTEMS
+from triptych.interchange.catalogue import FORMATS, SYSTEMS
 
 FUNCTIONS: list[tuple[Callable[[], Iterator[Check]], tuple[str, ...]]] = [
     (
@@ -40,27 +39,25 @@ def test_every_format_is_compared_and_equal(function: Callable[[], Iterator[Chec
 
 
 def test_every_system_that_is_imported_is_compared() -> None:
-    """The comparisons themselves are made, system by system, by the tests of `triptych import`."""
-    names = {name.partition(",")[0].lower() for name in imports.SYSTEMS}
+    """The comparisons themselves are made, system by system, by the tests of `triptych import`; dual encoders' by exports."""
+    names = {name.partition(",")[0].lower() for name in (*imports.SYSTEMS, *exports.DUAL)}
     assert names == set(SYSTEMS)
 
 
 def test_rows_in_the_other_order_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triptych.language.consolidated, "separate", lambda rows, heads: rows)
+    monkeypatch.setattr(triptych.formats.llama, "separate", lambda rows, heads: rows)
     assert not any(check.equal for check in languages.consolidated() if check.what.startswith("in:"))
 
 
 def test_shards_joined_in_another_order_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = triptych.language.consolidated.joined
-    monkeypatch.setattr(
-        triptych.language.consolidated, "joined", lambda name, pieces, width: right(name, pieces[::-1], width)
-    )
+    right = triptych.formats.llama.joined
+    monkeypatch.setattr(triptych.formats.llama, "joined", lambda name, pieces, width: right(name, pieces[::-1], width))
     wrong = [check.what for check in languages.consolidated() if check.what.startswith("in:") and not check.equal]
     assert len(wrong) == 2 and all("two shards" in what for what in wrong)
 
 
 def test_lora_that_is_not_merged_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triptych.export.language, "lora_layers", lambda language: iter(()))
+    monkeypatch.setattr(triptych.interchange.language, "lora_layers", lambda language: iter(()))
     wrong = [check.what for check in exports.exported() if not check.equal]
     assert {what.partition(",")[0] for what in wrong} >= {
         "out: llava",

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from triptych.terminal import verify as locate
 from typer.testing import CliRunner
 
 import triptych
@@ -19,6 +18,7 @@ from parity.check import Check
 from parity.run import verify
 from parity.systems import COMPONENTS, SYSTEMS, UnknownSystem, checks, system_of
 from triptych import cli
+from triptych.cli.commands import verify as locate
 from triptych.recipe import preset_names
 
 ran: list[str] = []
@@ -108,7 +108,7 @@ def test_without_a_clone_the_command_says_where_the_comparisons_are(other: str |
     if other is not None:
         (tmp_path / "parity.py").write_text(other)
     code = (
-        "import sys; from pathlib import Path; from triptych.terminal import verify; from triptych.errors import TriptychError\n"
+        "import sys; from pathlib import Path; from triptych.cli.commands import verify; from triptych.errors import TriptychError\n"
         f"verify.parity.__defaults__ = (Path({str(tmp_path / 'nowhere')!r}),)\n"
         "try: verify.verify(['llava'], None)\n"
         "except TriptychError as error: print(error)"

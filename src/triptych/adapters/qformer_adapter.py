@@ -12,10 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from triptych.adapters.config import QFormerConfig
-from triptych.adapters.pretrained import load_qformer
 from triptych.adapters.qformer import QFormer
 from triptych.adapters.resampler import Resampler
 from triptych.errors import RecipeError
+from triptych.formats.qformer import load_qformer
 
 
 class QFormerAdapter(Resampler):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from triptych.decoders import sam
 from triptych.decoders.asked import AskedRegions
 from triptych.decoders.config import EmbeddingRegionsConfig
 from triptych.decoders.regions import RegionDecoder
 from triptych.encoders.image_encoder import ImageEncoder
 from triptych.errors import WeightsError
+from triptych.formats import sam
 
 
 def build_decoder(config: EmbeddingRegionsConfig, hidden: int, encoder: ImageEncoder) -> RegionDecoder:

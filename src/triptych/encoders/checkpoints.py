@@ -12,11 +12,12 @@ from torch import Tensor, nn
 from triptych.encoders.architecture import Pixels, TextArchitecture, VisionArchitecture
 from triptych.encoders.config import TextTransformerConfig, VisionTransformerConfig
 from triptych.encoders.preparation import CLIP_MEAN, HALF, IMAGENET_MEAN
+from triptych.encoders.published import Published
+from triptych.encoders.towers import preprocessing
 from triptych.errors import WeightsError, one_line
-from triptych.files import read_object
+from triptych.formats import DUALS, recognise, values_of
 from triptych.weights import fetch
 from triptych.weights.accounting import Difference, fill, matches, places_of
-from triptych.weights.formats import recognise
 from triptych.weights.pretrained import load_config
 from triptych.weights.run_folder import is_run, recipe_values, weights_file
 from triptych.weights.tensor_files import read_tensors
@@ -129,10 +130,8 @@ def _shapes(path: Path, where: str) -> Shapes:
         return Shapes(found["vision"], found["text"], embed_dim)  # type: ignore[arg-type]
     if not (path / "config.json").is_file():
         return Shapes()
-    from triptych.encoders.transformers_shapes import dual_of, vision_of
-
     config = load_config(path, where)
-    if config.model_type in {"clip", "siglip"}:
+    if config.model_type in DUALS:
         dual = dual_of(config, _pixels(path))
         return Shapes(dual.vision, dual.text, dual.embed_dim)
     return Shapes(vision_of(config, _pixels(path)))
@@ -177,25 +176,47 @@ def _recipe(path: Path, where: str) -> tuple[VisionTransformerConfig, TextTransf
     return vision, text, model.get("embed_dim"), path / str(recipe.get("base", "."))
 
 
+def vision_of(config: Any, pixels: Pixels | None = None) -> VisionArchitecture:
+    """The architecture of a vision tower's configuration in transformers, or of that inside a whole model's.
+
+    Args:
+        config: Of CLIP, SigLIP or BLIP-2 (EVA-01).
+        pixels: How pixels are normalised; None takes what the family is published with.
+
+    Raises:
+        WeightsError: It is of another family, or has an option that ours do not.
+    """
+    return VisionArchitecture(**values_of(config, "vision") | ({} if pixels is None else {"pixels": pixels}))
+
+
+def text_of(config: Any) -> TextArchitecture:
+    """The architecture of a text tower's configuration in transformers, or of that inside a whole model's.
+
+    Raises:
+        WeightsError: It is of another family, or has an option that ours do not.
+    """
+    return TextArchitecture(**values_of(config, "text"))
+
+
+def dual_of(config: Any, pixels: Pixels | None = None) -> Published:
+    """The two towers of a whole model's configuration, and the space that they share; arguments and errors as above."""
+    text = text_of(config)
+    return Published(vision_of(config, pixels), text, int(DUALS[config.model_type].embed_dim(config)))
+
+
 def _pixels(path: Path) -> Pixels | None:
     """The word for a folder's mean of pixels; None where it says nothing.
 
     Raises:
         WeightsError: The mean is none of ours.
     """
-    for name in ("preprocessor_config.json", "processor_config.json"):
-        if (path / name).is_file():
-            found = read_object(path / name, WeightsError)
-            mean = found.get("image_processor", found).get("image_mean")
-            if mean is None:
-                continue
-            near = [
-                word for ours, word in MEANS.items() if max(abs(a - b) for a, b in zip(ours, mean, strict=True)) < 1e-3
-            ]
-            if not near:
-                raise WeightsError(
-                    f"{path / name}: pixels have the mean {mean}, which is neither CLIP's, ImageNet's nor one half; "
-                    "take `kind: huggingface` for this encoder"
-                )
-            return near[0]
-    return None
+    mean = preprocessing(path).get("image_mean")
+    if mean is None:
+        return None
+    for ours, word in MEANS.items():
+        if max(abs(a - b) for a, b in zip(ours, mean, strict=True)) < 1e-3:
+            return word
+    raise WeightsError(
+        f"{path}: pixels have the mean {mean}, which is neither CLIP's, ImageNet's nor one half; "
+        "take `kind: huggingface` for this encoder"
+    )

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 
 from triptych.errors import RecipeError, WeightsError, one_line
-from triptych.language import consolidated
+from triptych.formats import llama
+from triptych.formats.gguf import convert_gguf
 from triptych.language.backbone import LanguageModel
 from triptych.language.config import LanguageConfig, LoRAConfig
-from triptych.language.convert import convert_gguf
 from triptych.language.probe import prepare
 from triptych.language.template import ChatTemplate
 from triptych.language.text_part import is_part, text_config, text_part
@@ -130,8 +130,8 @@ def _folder(uri: str, base: Path | None) -> Path:
     path = fetch(uri, base=base)
     # A conversion builds a model, which draws random numbers: what is drawn later must not depend on the cache.
     with torch.random.fork_rng(devices=[]):
-        if consolidated.is_there(path):
-            return consolidated.convert(path, cache_folder())
+        if llama.is_there(path):
+            return llama.convert(path, cache_folder())
         return convert_gguf(path, cache_folder()) if path.suffix == ".gguf" else path
 
 

@@ -57,8 +57,7 @@ def vision_shape(config: VisionTransformerConfig, base: Path | None = None) -> V
         RecipeError: It cannot be found without downloading weights.
         WeightsError: A file that the recipe names is not there.
     """
-    from triptych.encoders.checkpoints import shapes
-    from triptych.encoders.transformers_shapes import vision_of
+    from triptych.encoders.checkpoints import shapes, vision_of
 
     if config.architecture is not None:
         return config.architecture
@@ -124,13 +123,13 @@ def _made(values: dict[str, Any]) -> Any:
 
 
 def _from_files(path: Path) -> Any:
-    from triptych.language import consolidated
+    from triptych.formats import llama
 
     where = f"weights {path}"
     if path.suffix == ".gguf":
         return load_config(path.parent, where, gguf_file=path.name)
-    if consolidated.is_there(path):
-        return _made(consolidated.configuration(path))
+    if llama.is_there(path):
+        return _made(llama.configuration(path))
     return load_config(path, where)
 
 

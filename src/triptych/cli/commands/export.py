@@ -50,7 +50,7 @@ def export(
     if format is None:
         show_formats(run)
         return
-    from triptych.export import export as write
+    from triptych.interchange.exporting import export as write
     from triptych.progress import spinner
 
     folder = output or Path("exported") / f"{run.resolve().name}-{format}"
@@ -67,8 +67,8 @@ def export(
 
 def show_formats(run: Path) -> None:
     """Print which formats a run fits into, and what is in the way of the others."""
-    from triptych.export import FORMATS
-    from triptych.export.finished import load
+    from triptych.interchange.catalogue import FORMATS
+    from triptych.interchange.finished import load
 
     loaded = load(run)
     table = Table([Column("--format", key=True), Column("this run", least=28), Column("what is written", least=28)])

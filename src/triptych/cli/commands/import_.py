@@ -34,7 +34,7 @@ def import_(
     Parts need no import. A recipe names them where they are (`weights: file:FOLDER`): language models of the hub, GGUF files,
     LLaMA's `consolidated` shards; towers of CLIP, SigLIP, DINOv2, EVA-CLIP, of OpenAI, open_clip or timm.
     """
-    from triptych.importing import import_model
+    from triptych.interchange.importing import import_model
     from triptych.progress import spinner
 
     with spinner(f"reading {folder} …"):

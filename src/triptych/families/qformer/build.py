@@ -8,13 +8,13 @@ from typing import Any
 import torch
 
 from triptych.adapters.limits import mistake
-from triptych.adapters.pretrained import load_qformer
 from triptych.adapters.qformer_reader import QFormerReader
 from triptych.encoders.build import build as build_encoder
 from triptych.encoders.image_encoder import ImageEncoder
 from triptych.errors import RecipeError
 from triptych.families.qformer.config import Blip2Config
 from triptych.families.qformer.model import Blip2
+from triptych.formats.qformer import load_qformer
 from triptych.language.build import tokenizer_at
 from triptych.recipe import Recipe
 from triptych.sequence.read_words import ReadWords

@@ -1,0 +1,1 @@
+"""Runs as folders that other libraries load (`exporting`), and models of other libraries as runs (`importing`)."""

@@ -1,0 +1,1 @@
+"""One file for each foreign system, with both directions: `FORMATS` it is written in, `SYSTEMS` it is read from."""
