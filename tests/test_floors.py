@@ -111,6 +111,23 @@ def test_imports_run_downward() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+NAMES_FAMILIES = ("families/", "interchange/")
+"""Folders whose files may name a family: its own, and what writes a kind of model in another project's format."""
+
+
+def test_no_file_outside_a_family_names_it() -> None:
+    wrong = []
+    for path in modules():
+        place = path.relative_to(SOURCE).as_posix()
+        own = place.split("/")[1] if place.startswith("families/") else None
+        for line, imported in imports(path):
+            parts = imported.split(".")
+            named = parts[1] if parts[0] == "families" and len(parts) > 1 and parts[1] != "family" else None
+            if named is not None and named != own and (own is not None or not place.startswith(NAMES_FAMILIES)):
+                wrong.append(f"{place}:{line} imports {imported}")
+    assert not wrong, "\n".join(wrong)
+
+
 def test_the_checks_can_fail(tmp_path: Path) -> None:
     file = tmp_path / "x.py"
     file.write_text("def f():\n    from triptych.training.loop import train\nimport triptych.cli\nfrom . import y\n")

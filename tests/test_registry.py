@@ -35,7 +35,7 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("installed")
 def test_words_of_installed_packages(world: World, tiny_cache: Path) -> None:
     recipe = world.recipe({"model.adapters.image": {"kind": "halves", "gain": 3.0}, "stages.0.optimiser": "signs"})
-    adapter: Any = build(recipe).adapter()  # type: ignore[attr-defined]
+    adapter: Any = build(recipe).adapter("image")  # type: ignore[attr-defined]
     assert type(adapter).__name__ == "Halves" and adapter.gain == 3.0
     assert recipe.stages[0].optimiser.kind == "signs"
     with pytest.raises(RecipeError, match=r"model\.side: .*multiple of 4"):

@@ -373,7 +373,7 @@ def weights(folder: Path, world: tiny_world.World) -> Iterator[Seed]:
     }
     (folder / "vision" / "preprocessor_config.json").write_text(json.dumps(preprocessor), encoding="utf-8")
     (folder / "clip").mkdir()
-    towers._openai().save(folder / "clip")
+    towers._plain_clip("OpenAI CLIP, state dict", towers.OpenAIClip).save(folder / "clip")
     systems.saved("LLaVA", folder / "llava")
     values = world.values()
 

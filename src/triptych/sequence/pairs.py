@@ -12,6 +12,9 @@ from torch import Tensor
 from triptych.conversation import Image
 from triptych.sequence.pack import Document
 
+COUNTED = 4096
+"""Columns in which the tokens of a text are counted."""
+
 
 @dataclass(frozen=True)
 class PairBatch:

@@ -63,9 +63,10 @@ class Encoders(_ByModality):
         if not isinstance(values, dict):
             return values
         for name, value in values.items():
+            if name in cls.model_fields or value is None:
+                continue
             kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
-            own = isinstance(kind, str) and (":" in kind or entry_point("encoder", kind) is not None)
-            if name in cls.model_fields or value is None or own:
+            if isinstance(kind, str) and (":" in kind or entry_point("encoder", kind) is not None):
                 continue
             near = difflib.get_close_matches(str(name), cls.model_fields, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]!r}?" if near else ""

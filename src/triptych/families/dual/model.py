@@ -23,10 +23,7 @@ from triptych.encoders.preparation import ImagePreparation
 from triptych.encoders.text_transformer import TextTower
 from triptych.encoders.vit import VisionTower
 from triptych.families.dual.frozen import FrozenImages, FrozenTexts
-from triptych.sequence.pairs import PairBatch, Words
-
-COUNTED = 4096
-"""Columns in which the tokens of a text are counted."""
+from triptych.sequence.pairs import COUNTED, PairBatch, Words
 
 
 class DualEncoder(nn.Module):

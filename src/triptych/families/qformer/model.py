@@ -20,8 +20,7 @@ from triptych.adapters.qformer import EPSILON, KeysValues, Seen
 from triptych.adapters.qformer_reader import QFormerReader
 from triptych.conversation import Image
 from triptych.encoders.image_encoder import ImageEncoder
-from triptych.families.dual.model import COUNTED
-from triptych.sequence.pairs import PairBatch
+from triptych.sequence.pairs import COUNTED, PairBatch
 from triptych.sequence.read_words import ReadWords
 
 
