@@ -1,8 +1,9 @@
-"""A family that is not built in trains, resumes, plans, inspects, loads and reports; nothing in Triptych knows it."""
+"""A family that is not built in trains, resumes, plans, inspects, loads, is evaluated and reports; nothing in Triptych knows it."""
 
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,17 @@ def test_it_is_inspected_and_planned_in_the_terminal(world: World, tmp_path: Pat
 def test_its_section_is_in_the_report(run: Path) -> None:
     page = write_report(run).read_text()
     assert "<h2>Reconstruction</h2>" in page and "<polyline" in page
+
+
+def test_its_own_task_is_evaluated_by_its_own_metric(world: World, tmp_path: Path, tiny_cache: Path) -> None:
+    task = {"kind": "vq_family.task:ReconstructionConfig", "data": "colours"}
+    run = train(recipe(world, evaluation={"pictures": task}), tmp_path / "run", quiet=True)
+    assert CliRunner().invoke(cli.app, ["evaluate", str(run)]).exit_code == 0
+    result = json.loads((run / "results.json").read_text())["tasks"]["pictures"]
+    model = load(run)
+    errors = [model.mean_squared_error(picture) for picture in world_pictures(world)]
+    assert result["metrics"]["psnr"]["value"] == pytest.approx(-10 * math.log10(sum(errors) / len(errors)))
+    assert result["questions"] == len(errors) and "psnr" in (run / "report.html").read_text()
 
 
 def test_what_it_cannot_do_is_said(run: Path) -> None:

@@ -129,4 +129,4 @@ class Capable:
     def refusal(self, name: str) -> str:
         """Why the model does not have a capability."""
         can = [does for capability, does in DOES.items() if self.capability(capability) is not None]
-        return f"no model of `kind: {self.kind}` {DOES[name]}" + (f"; it {', '.join(can)}" if can else "")
+        return f"no model of `kind: {self.kind}` {DOES.get(name, name)}" + (f"; it {', '.join(can)}" if can else "")

@@ -32,10 +32,10 @@ def check_capability(task: str, needs: str, model: Any) -> None:
 
     Args:
         task: Its name.
-        needs: One of `CAPABILITIES`.
+        needs: One of `CAPABILITIES`, or a capability of a family of one's own, which `Model.require` has checked.
         model: Any.
     """
-    if hasattr(model, CAPABILITIES[needs]):
+    if needs not in CAPABILITIES or hasattr(model, CAPABILITIES[needs]):
         return
     instead = next((name for name, member in CAPABILITIES.items() if hasattr(model, member)), "")
     raise EvaluationError(f"{task}: {_REFUSALS.get((needs, instead)) or _REFUSALS[needs, '']}")
