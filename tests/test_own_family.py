@@ -144,6 +144,13 @@ def test_code_of_a_run_from_elsewhere_is_not_run(run: Path, tmp_path: Path, monk
         load(run)
     with pytest.raises(RecipeError, match="names code"):
         load_recipe(run / "recipe.yaml")
+    (run / "run.json").unlink()  # as whoever made the folder may have done
+    with pytest.raises(RecipeError, match="names code"):
+        load(run)
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(f"extends: {run / 'recipe.yaml'}\n")
+    with pytest.raises(RecipeError, match="names code"):
+        load_recipe(mine)
     assert not any(name.startswith("vq_family") for name in sys.modules)
     trust([KIND, "vq_family.config:VQLossConfig"])
     assert load(run).kind == KIND

@@ -13,12 +13,14 @@ from triptych.conversation.modalities import declare
 from triptych.errors import RecipeError, quoted
 from triptych.paths import exists, resolved, user_path
 from triptych.recipe.changes import change, merged
-from triptych.recipe.combinations import mistakes
 from triptych.recipe.included import PRESETS, included, named, nearest
 from triptych.recipe.messages import all_mistakes, explain, located
 from triptych.recipe.schema import Recipe
 from triptych.trusted import require_trust
 from triptych.yaml_file import Document, read_yaml, read_yaml_file, write_yaml
+
+OF_A_RUN = ("run.json", "weights/model.safetensors")
+"""Files beside `recipe.yaml` either of which makes its folder a run's; whoever made the folder may have left one out."""
 
 MOST_EXTENDED = 32
 """Recipes that extend each other, one after the other."""
@@ -40,8 +42,6 @@ def load_recipe(path: str | Path, overrides: Sequence[str] = ()) -> Recipe:
     """
     file = _located(user_path(path))
     values, documents = _read(file, ())
-    if file.path.name == "recipe.yaml" and exists(file.path.parent / "run.json"):
-        require_trust(values, file.path.parent)
     for override in overrides:
         _override(values, override)
     return _validated({"name": file.path.stem, "base": str(file.folder), **values}, str(path), documents, overrides)
@@ -79,7 +79,7 @@ def _validated(values: dict[str, Any], name: str, documents: Sequence[Document],
     try:
         recipe = Recipe.model_validate(values)
         _declare_media(recipe)
-        found = mistakes(recipe)
+        found = [*recipe.model.mistakes(recipe)]
     except ValidationError as error:
         found = explain(error, Recipe)
     if found:
@@ -119,6 +119,8 @@ def _read(file: _File, extended_by: tuple[Path, ...]) -> tuple[dict[str, Any], l
     if not isinstance(values, dict):
         got = "nothing" if values is None else type(values).__name__
         raise RecipeError(f"{path}:1: a recipe is a mapping of fields, got {got}")
+    if path.name == "recipe.yaml" and any(exists(path.parent / name) for name in OF_A_RUN):
+        require_trust(values, path.parent)  # a recipe that extends that of a run has its code, too
     if isinstance(values.get("base"), str):
         values["base"] = str(resolved(user_path(values["base"], file.folder)))
     parent = values.pop("extends", None)

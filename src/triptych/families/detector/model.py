@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -24,14 +24,6 @@ from triptych.model.trainable import TrainableModule
 
 PRIOR = 0.01
 """How likely a cell is to show a thing before anything was learned: rare, so that the many empty cells do not drown it."""
-
-
-class PhraseSide(Protocol):
-    """Whatever gives phrases directions."""
-
-    def __call__(self, phrases: Sequence[str]) -> Tensor:
-        """`[P, E]`."""
-        ...
 
 
 class Answers(NamedTuple):
